@@ -1,0 +1,1 @@
+"""keyhier: one key hierarchy, any HSM."""

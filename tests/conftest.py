@@ -1,0 +1,46 @@
+"""What the tests share: tools that may be missing, and material that is not part of the project."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+MATERIAL = Path(__file__).resolve().parents[2] / "shared" / "material"
+
+# A deadline per example would be a timed test, and these machines are shared.
+settings.register_profile(
+    "keyhier", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
+)
+settings.load_profile("keyhier")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "requires_tool(*names): needs these programs; skipped without them, failed with CI=true",
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("requires_tool"):
+        for name in marker.args:
+            if shutil.which(name) is None:
+                _missing(f"{name} is not installed")
+
+
+def _missing(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}, and CI runs everything")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def material() -> Path:
+    """The folder of real files and vectors, which lies beside the checkout and not in it."""
+    if not MATERIAL.is_dir():
+        pytest.skip("the test material does not lie beside this checkout")
+    return MATERIAL
