@@ -1,0 +1,1 @@
+"""For tests: SoftHSM tokens, the driver contract and the pytest plug-in."""
