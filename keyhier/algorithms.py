@@ -25,6 +25,7 @@ __all__ = [
     "algorithms_for",
     "capacity",
     "check_capacity",
+    "check_wrapped_length",
 ]
 
 CONTENT_ENCRYPTION: Final = "A256GCM"
@@ -197,3 +198,24 @@ def check_capacity(algorithm: WrapAlgorithm, spec: KeySpec, length: int) -> None
             f"{algorithm} wraps at least 16 bytes in multiples of 8, not {length}",
             remedy="use A256KWP, or an envelope (`wrap`)",
         )
+
+
+def check_wrapped_length(algorithm: WrapAlgorithm, spec: KeySpec, length: int) -> None:
+    """Raise unless a raw wrap under a key of this spec can have ``length`` bytes.
+
+    Raises:
+        InvalidInputError: it cannot, whatever the bytes are.
+    """
+    match algorithm:
+        case WrapAlgorithm.RSA_AES_KWP:
+            fits = length >= spec.size + 16 and (length - spec.size) % 8 == 0
+        case WrapAlgorithm.A256GCM | WrapAlgorithm.A256GCMKW:
+            fits = length > GCM_IV_BYTES + GCM_TAG_BYTES
+        case WrapAlgorithm.A256KWP:
+            fits = length >= 16 and length % 8 == 0
+        case _ if algorithm in _KEY_WRAP:
+            fits = length >= 24 and length % 8 == 0
+        case _:
+            fits = length == spec.size
+    if not fits or length > MAX_RAW_BYTES + 2 * spec.size:
+        raise InvalidInputError(f"{length} bytes are no output of {algorithm} under {spec}")

@@ -68,7 +68,7 @@ class SecretBytes:
     def adopt(cls, buffer: bytearray) -> Self:
         """Take ``buffer`` over without a copy; the caller must not keep it."""
         secret = cls(b"")
-        secret._buffer = buffer  # noqa: SLF001  # It is this class's own.
+        secret._buffer = buffer
         return secret
 
     @classmethod
@@ -101,7 +101,7 @@ class SecretBytes:
         """Overwrite the bytes with zeros and forget them; doing so twice is harmless."""
         buffer, self._buffer = self._buffer, None
         if buffer is not None:
-            # A slice of the same length may be assigned while views exist, and clears what they see.
+            # A slice of equal length may be assigned while views exist, and clears what they see.
             buffer[:] = bytes(len(buffer))
 
     @property

@@ -1,0 +1,99 @@
+"""Many operations as a stream: in order, with bounded memory, and one bad item spoils no other."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Final, Generic, TypeVar, cast
+
+import attrs
+
+from keyhier.errors import InvalidInputError, KeyhierError
+
+__all__ = ["Outcome", "Progress", "stream"]
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+Progress = Callable[[int], None]
+"""Told how many items are done, after each."""
+
+_AHEAD: Final = 8  # Items in flight for each worker: enough to keep it busy, few enough to hold.
+
+
+@attrs.frozen
+class Outcome(Generic[Value]):
+    """What became of one item.
+
+    Attributes:
+        index: the item's place in the input, from 0.
+        value: the result, or None where there is an error.
+        error: why there is no result, or None.
+    """
+
+    index: int
+    value: Value | None = None
+    error: KeyhierError | None = None
+
+    def result(self) -> Value:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return cast("Value", self.value)
+
+
+def stream(
+    function: Callable[[Item], Value],
+    items: Iterable[Item],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Outcome[Value]]:
+    """Yield an outcome for every item, in order, working ahead by a bounded number of items.
+
+    Args:
+        function: what to do with an item; a KeyhierError that it raises becomes the outcome,
+            anything else ends the stream.
+        items: read lazily.
+        workers: how many threads; by default one for each processor, at most 8.
+        progress: called after each item.
+
+    Raises:
+        InvalidInputError: ``workers`` is less than 1.
+    """
+    count = workers if workers is not None else min(8, os.cpu_count() or 1)
+    if count < 1:
+        raise InvalidInputError("a batch needs at least one worker")
+    return _stream(function, items, count, progress)
+
+
+def _stream(
+    function: Callable[[Item], Value],
+    items: Iterable[Item],
+    workers: int,
+    progress: Progress | None,
+) -> Iterator[Outcome[Value]]:
+    def attempt(index: int, item: Item) -> Outcome[Value]:
+        try:
+            return Outcome(index, function(item))
+        except KeyhierError as error:
+            return Outcome(index, error=error)
+
+    waiting: deque[Future[Outcome[Value]]] = deque()
+    source = enumerate(items)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="keyhier")
+    try:
+        for index, item in islice(source, workers * _AHEAD):
+            waiting.append(pool.submit(attempt, index, item))
+        while waiting:
+            outcome = waiting.popleft().result()
+            for index, item in islice(source, 1):
+                waiting.append(pool.submit(attempt, index, item))
+            if progress is not None:
+                progress(outcome.index + 1)
+            yield outcome
+    finally:
+        pool.shutdown(cancel_futures=True)
