@@ -1,0 +1,66 @@
+# Needs a Debian or Ubuntu with Python 3.11 or later; everything else it installs itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+.NOTPARALLEL:
+
+PYTHON ?= python3.11
+VENV := .venv
+BUILD := .build
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+
+# cryptsetup lives where the PATH of an ordinary user does not look.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/sbin:/sbin
+
+.PHONY: help env packages demo test tests lint docs bench clean
+
+help: ## Show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+env: $(STAMP) ## Make .venv with everything that development needs
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "Making $(VENV): about a minute."
+	tools/python-venv $(PYTHON) $(VENV)
+	pip install --quiet --constraint constraints.txt --upgrade pip
+	pip install --quiet --constraint constraints.txt --group dev
+	pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[all]'
+	touch $@
+
+packages: ## Install the Debian packages that the tests use, where that is allowed
+	@tools/debian-packages softhsm2:softhsm2-util opensc:pkcs11-tool cryptsetup-bin:cryptsetup \
+	  libbde-utils:bdeinfo openssl:openssl
+
+demo: env ## Show the main job: keys made, wrapped, unwrapped and used
+	@keyhier demo
+
+test: env packages lint docs tests ## Check everything
+
+# pytest's closing line comes last, where it is looked for, and the coverage just above it.
+tests: env
+	mkdir -p $(BUILD)
+	coverage erase
+	coverage run -m pytest --numprocesses $(JOBS) --dist worksteal | tee $(BUILD)/pytest.log
+	coverage combine --quiet
+	coverage report
+	tail -n 1 $(BUILD)/pytest.log
+
+lint: env ## Check style, types and who imports whom
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+docs: env ## Build the site into .build/site
+	mkdocs build --strict --quiet
+
+bench: env ## Measure against the raw bindings
+	python -m benchmarks
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) $(BUILD) dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+	  .hypothesis .import_linter_cache
+	find keyhier backends tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
