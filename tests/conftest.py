@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "requires_tool(*names): needs these programs; skipped without them, failed with CI=true",
     )
+    config.addinivalue_line(
+        "markers",
+        "requires_module(*names): needs these modules; skipped without them, failed with CI=true",
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -30,6 +35,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for name in marker.args:
             if shutil.which(name) is None:
                 _missing(f"{name} is not installed")
+    for marker in item.iter_markers("requires_module"):
+        for name in marker.args:
+            if find_spec(name) is None:
+                _missing(f"the module {name} is not installed")
 
 
 def _missing(reason: str) -> None:
