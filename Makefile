@@ -55,7 +55,7 @@ lint: env ## Check style, types and who imports whom
 	lint-imports
 
 docs: env ## Build the site into .build/site
-	mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 bench: env ## Measure against the raw bindings
 	python -m benchmarks
