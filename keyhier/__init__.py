@@ -1,1 +1,102 @@
-"""keyhier: one key hierarchy, any HSM."""
+"""keyhier: one key hierarchy, any HSM.
+
+The public names, loaded when they are first used, so that importing the package is cheap and
+brings in no vendor's package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keyhier.algorithms import KeySpec, WrapAlgorithm
+    from keyhier.audit import AuditEvent
+    from keyhier.batch import Outcome
+    from keyhier.errors import (
+        AccessDeniedError,
+        AlreadyExistsError,
+        AmbiguousError,
+        AuthenticationError,
+        CapacityError,
+        ConflictError,
+        IntegrityError,
+        InvalidInputError,
+        InvalidStateError,
+        KeyhierError,
+        NotFoundError,
+        PlacementError,
+        ThrottledError,
+        UnavailableError,
+        UnsupportedError,
+        UnwrapError,
+    )
+    from keyhier.identifiers import KeyId
+    from keyhier.secret import SecretBytes
+    from keyhier.vault import Capabilities, Key, Vault
+    from keyhier.vault import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
+    from keyhier.volume.bitlocker import BitLockerKey
+    from keyhier.volume.luks import LinuxPassphrase
+    from keyhier.wrapped import WrappedKey
+
+__all__ = [
+    "AccessDeniedError",
+    "AlreadyExistsError",
+    "AmbiguousError",
+    "AuditEvent",
+    "AuthenticationError",
+    "BitLockerKey",
+    "Capabilities",
+    "CapacityError",
+    "ConflictError",
+    "IntegrityError",
+    "InvalidInputError",
+    "InvalidStateError",
+    "Key",
+    "KeyId",
+    "KeySpec",
+    "KeyhierError",
+    "LinuxPassphrase",
+    "NotFoundError",
+    "Outcome",
+    "PlacementError",
+    "SecretBytes",
+    "ThrottledError",
+    "UnavailableError",
+    "UnsupportedError",
+    "UnwrapError",
+    "Vault",
+    "WrapAlgorithm",
+    "WrappedKey",
+    "open",
+]
+
+# Where each name lives, when its module is not the errors'.
+_HOMES = {
+    "AuditEvent": "audit",
+    "BitLockerKey": "volume.bitlocker",
+    "Capabilities": "vault",
+    "Key": "vault",
+    "KeyId": "identifiers",
+    "KeySpec": "algorithms",
+    "LinuxPassphrase": "volume.luks",
+    "Outcome": "batch",
+    "SecretBytes": "secret",
+    "Vault": "vault",
+    "WrapAlgorithm": "algorithms",
+    "WrappedKey": "wrapped",
+    "open": "vault",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
+    value: object = getattr(home, "open_vault" if name == "open" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,455 @@
+"""Key: one version of a key encryption key, as a user holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import count
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from keyhier import rsa_wrap
+from keyhier.algorithms import (
+    CONTENT_KEY_BYTES,
+    ENVELOPE_ALGORITHMS,
+    GCM_IV_BYTES,
+    GCM_TAG_BYTES,
+    GCM_WRAP_LIMIT,
+    KeySpec,
+    KeyType,
+    WrapAlgorithm,
+    algorithms_for,
+    check_capacity,
+    check_wrapped_length,
+)
+from keyhier.driver import KeyVersion, SupportsLifecycle, SupportsRotation
+from keyhier.errors import (
+    CapacityError,
+    IntegrityError,
+    InvalidInputError,
+    InvalidStateError,
+    UnsupportedError,
+    UnwrapError,
+)
+from keyhier.identifiers import KeyId
+from keyhier.opened import OpenedVault
+from keyhier.secret import SecretBytes, Wrappable
+from keyhier.wrapped import Header, WrappedKey, check_context
+
+__all__ = ["Key", "Secret"]
+
+Secret = SecretBytes | bytes | bytearray | Wrappable
+"""What can be wrapped. Of these only a SecretBytes and a bytearray can be wiped by their owner."""
+
+_RAW_BYTES: Final = "octet-stream"
+_COUNTED: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
+
+
+class Key:
+    """One version of a key in an open vault; made by :class:`~keyhier.vault.Vault` only.
+
+    What it says of itself (``enabled``) is what the vault said when the key was last looked up
+    or changed through this vault object; :meth:`refresh` asks again.
+    """
+
+    def __init__(self, opened: OpenedVault[Key], version: KeyVersion) -> None:
+        self._opened = opened
+        self._version = version
+        self._deleted = False
+        self._seals = count(1)
+        public_key = version.public_key
+        self._thumbprint = None if public_key is None else rsa_wrap.thumbprint(public_key)
+
+    def __repr__(self) -> str:
+        return f"<Key {self.id}>"
+
+    @property
+    def id(self) -> KeyId:
+        """The identity, with the exact version."""
+        return self._version.id
+
+    @property
+    def name(self) -> str:
+        """The name, which all versions share."""
+        return self._version.id.name
+
+    @property
+    def version(self) -> str:
+        """The version, as the vault writes it."""
+        return self._version.id.version
+
+    @property
+    def spec(self) -> KeySpec:
+        """The family and size."""
+        return self._version.spec
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the vault used this version when it was last asked."""
+        return self._version.enabled and not self._deleted
+
+    @property
+    def created(self) -> datetime | None:
+        """When the version was made, in UTC, where the vault knows."""
+        return self._version.created
+
+    @property
+    def public_key(self) -> RSAPublicKey | None:
+        """The public half of an RSA key, or None."""
+        return self._version.public_key
+
+    @property
+    def thumbprint(self) -> str | None:
+        """The RFC 7638 thumbprint of an RSA key, or None."""
+        return self._thumbprint
+
+    @property
+    def algorithms(self) -> tuple[WrapAlgorithm, ...]:
+        """What this version may be used with in this vault, the default first."""
+        return self._version.algorithms
+
+    @property
+    def default_algorithm(self) -> WrapAlgorithm:
+        """What is used where no algorithm is named.
+
+        Raises:
+            UnsupportedError: the vault can use the key with nothing that is safe by default.
+        """
+        for algorithm in self.algorithms:
+            if algorithm is not WrapAlgorithm.RSA1_5:
+                return algorithm
+        raise UnsupportedError(f"{self.id} can do {self._listed()} here, which is never a default")
+
+    @property
+    def default_reason(self) -> str | None:
+        """Why the default is not the usual one for this spec, or None where it is."""
+        usual = algorithms_for(self.spec)[0]
+        if self.spec.key_type is KeyType.AES or usual in self.algorithms:
+            return None
+        return f"this vault cannot unwrap with {usual}; the default is {self.default_algorithm}"
+
+    def _listed(self) -> str:
+        return ", ".join(self.algorithms) or "nothing"
+
+    # ------------------------------------------------------------------ envelopes
+
+    def wrap(
+        self,
+        secret: Secret,
+        *,
+        context: Mapping[str, str] | None = None,
+        algorithm: WrapAlgorithm | str | None = None,
+        content_type: str | None = None,
+    ) -> WrappedKey:
+        """Wrap a secret into an envelope that names this exact version.
+
+        For RSA keys nothing is asked of the vault. What an AES key wraps in the vault is opened
+        once before it is handed out.
+
+        Args:
+            secret: 1 byte to 48 KiB, or a volume key.
+            context: bound to the secret and readable in the envelope; the same must be given to
+                unwrap. Strings to strings, at most 16 entries.
+            algorithm: one of :attr:`algorithms`; by default :attr:`default_algorithm`.
+            content_type: the envelope's ``cty``; by default what the secret says it is.
+
+        Raises:
+            InvalidInputError: the secret is empty, or the context or content type malformed.
+            CapacityError: the secret or the context is too long, or the key has sealed 2^32 times.
+            UnsupportedError: the algorithm is not for this key, this vault or for envelopes.
+            InvalidStateError: the key is disabled or deleted, or the vault closed.
+            IntegrityError: what the vault wrapped does not open again.
+        """
+        chosen = self._choose(algorithm)
+        if chosen not in ENVELOPE_ALGORITHMS:
+            raise UnsupportedError(
+                f"{chosen} exists only raw, not in an envelope", remedy="use wrap_raw"
+            )
+        bound = check_context(context)
+        kind = content_type if content_type is not None else _content_type(secret)
+        with self._opened.operation("wrap", self.id, chosen), _borrowed(secret) as plaintext:
+            self._require_usable()
+            with SecretBytes.random(CONTENT_KEY_BYTES) as content_key:
+                encrypted = self._wrap(chosen, content_key)
+                key_iv = key_tag = b""
+                if chosen is WrapAlgorithm.A256GCMKW:
+                    key_iv, key_tag = encrypted[:GCM_IV_BYTES], encrypted[-GCM_TAG_BYTES:]
+                    encrypted = encrypted[GCM_IV_BYTES:-GCM_TAG_BYTES]
+                header = Header(chosen, self.id, kind, self._thumbprint, bound, key_iv, key_tag)
+                return WrappedKey.seal(header, encrypted, content_key, plaintext)
+
+    def unwrap(
+        self, wrapped: WrappedKey | str, *, context: Mapping[str, str] | None = None
+    ) -> SecretBytes:
+        """Open an envelope that names this exact version and return the secret.
+
+        The caller wipes the secret; it is a context manager.
+
+        Raises:
+            InvalidInputError: the envelope is malformed by its public bytes, or the context is.
+            UnwrapError: it does not open; nothing is said about why.
+            UnsupportedError: this vault lacks the mechanism that the envelope names.
+            InvalidStateError: the key is disabled or deleted, or the vault closed.
+        """
+        envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
+        expected = check_context(context)
+        with self._opened.operation("unwrap", envelope.kid, envelope.algorithm):
+            if envelope.kid != self.id:
+                raise UnwrapError
+            return self.open_envelope(envelope, expected, moved=False)
+
+    def open_envelope(
+        self, envelope: WrappedKey, expected: Mapping[str, str], *, moved: bool
+    ) -> SecretBytes:
+        """Open an envelope with this key, which was chosen already; for a Vault only.
+
+        ``moved`` says that an alias chose the key: then an RSA key must prove itself by the
+        thumbprint in the header, since anybody can wrap to a public key.
+        """
+        if envelope.context != expected or not self._is_named_by(envelope, moved=moved):
+            raise UnwrapError
+        algorithm = envelope.algorithm
+        if algorithm not in self.algorithms:
+            if self.spec.key_type is KeyType.RSA and algorithm.key_type is KeyType.RSA:
+                raise UnsupportedError(
+                    f"this vault cannot unwrap with {algorithm}; it can with {self._listed()}"
+                )
+            raise UnwrapError
+        bundle = envelope.header.key_iv + envelope.encrypted_key + envelope.header.key_tag
+        with self._content_key(algorithm, bundle) as content_key:
+            return envelope.open(content_key)
+
+    def _is_named_by(self, envelope: WrappedKey, *, moved: bool) -> bool:
+        if self._thumbprint is None:
+            return envelope.thumbprint is None
+        if len(envelope.encrypted_key) != self.spec.size:
+            return False
+        return envelope.thumbprint == self._thumbprint or (
+            envelope.thumbprint is None and not moved
+        )
+
+    def _content_key(self, algorithm: WrapAlgorithm, bundle: bytes) -> SecretBytes:
+        """Unwrap the content key, or return a random one, so that both ways end at the seal."""
+        try:
+            content_key = self._opened.driver.unwrap(self._version, algorithm, bundle)
+        except UnwrapError:
+            return SecretBytes.random(CONTENT_KEY_BYTES)
+        if len(content_key) != CONTENT_KEY_BYTES:
+            content_key.wipe()
+            return SecretBytes.random(CONTENT_KEY_BYTES)
+        return content_key
+
+    # ------------------------------------------------------------------ raw wraps
+
+    def wrap_raw(
+        self, secret: Secret, algorithm: WrapAlgorithm | str | None = None, *, aad: bytes = b""
+    ) -> bytes:
+        """Return the bare output of the KEK operation, for formats that demand it.
+
+        It names no key, binds no context and proves nothing: whoever keeps it must keep the key
+        version and the algorithm with it. Prefer :meth:`wrap`.
+
+        Args:
+            secret: as many bytes as :func:`~keyhier.algorithms.capacity` allows.
+            algorithm: by default :attr:`default_algorithm`. ``RSA1_5`` only when asked for by name.
+            aad: additional data, for ``A256GCM`` only, whose output is IV, ciphertext and tag.
+
+        Raises:
+            CapacityError: the secret is too long for the key, or the key has sealed 2^32 times.
+            InvalidInputError, UnsupportedError, InvalidStateError, IntegrityError: as :meth:`wrap`.
+        """
+        chosen = self._choose(algorithm)
+        _check_aad(chosen, aad)
+        with self._opened.operation("wrap_raw", self.id, chosen), _borrowed(secret) as plaintext:
+            check_capacity(chosen, self.spec, len(plaintext))
+            self._require_usable()
+            return self._wrap(chosen, plaintext, aad)
+
+    def unwrap_raw(
+        self, wrapped: bytes, algorithm: WrapAlgorithm | str | None = None, *, aad: bytes = b""
+    ) -> SecretBytes:
+        """Undo :meth:`wrap_raw`; the algorithm must be the one that wrapped.
+
+        With ``RSA1_5`` a wrong key or altered bytes yield garbage and no error, by design: the
+        caller must recognise the plaintext, and must not let anybody else learn whether it did.
+
+        Raises:
+            InvalidInputError: the bytes cannot be this algorithm's output, by their length.
+            UnwrapError: they do not open; nothing is said about why.
+            UnsupportedError, InvalidStateError: as :meth:`unwrap`.
+        """
+        chosen = self._choose(algorithm)
+        _check_aad(chosen, aad)
+        with self._opened.operation("unwrap_raw", self.id, chosen):
+            check_wrapped_length(chosen, self.spec, len(wrapped))
+            driver = self._opened.driver
+            if chosen is not WrapAlgorithm.RSA_AES_KWP:
+                return driver.unwrap(self._version, chosen, bytes(wrapped), aad)
+            head, body = bytes(wrapped[: self.spec.size]), bytes(wrapped[self.spec.size :])
+            with driver.unwrap(self._version, WrapAlgorithm.RSA_OAEP, head) as transport:
+                return rsa_wrap.open_transport(transport, body)
+
+    def _choose(self, algorithm: WrapAlgorithm | str | None) -> WrapAlgorithm:
+        if algorithm is None:
+            return self.default_algorithm
+        chosen = WrapAlgorithm.parse(algorithm)
+        if chosen not in self.algorithms:
+            raise UnsupportedError(
+                f"{self.id} ({self.spec}) cannot be used with {chosen} here; "
+                f"it can with {self._listed()}"
+            )
+        return chosen
+
+    def _wrap(self, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b"") -> bytes:
+        driver = self._opened.driver
+        public_key = self._version.public_key
+        if public_key is not None:
+            return rsa_wrap.wrap(public_key, algorithm, plaintext)
+        if algorithm in _COUNTED and next(self._seals) > GCM_WRAP_LIMIT:
+            raise CapacityError(
+                f"{self.id} has sealed 2^32 times, the most that {algorithm} allows",
+                remedy="rotate the key",
+            )
+        wrapped = driver.wrap(self._version, algorithm, plaintext, aad)
+        self._verify(algorithm, wrapped, plaintext, aad)
+        return wrapped
+
+    def _verify(
+        self, algorithm: WrapAlgorithm, wrapped: bytes, plaintext: SecretBytes, aad: bytes
+    ) -> None:
+        """Open what the vault wrapped, since vaults are known that wrap what nothing opens."""
+        try:
+            with self._opened.driver.unwrap(self._version, algorithm, wrapped, aad) as opened:
+                same = opened == plaintext
+        except UnwrapError:
+            same = False
+        if not same:
+            raise IntegrityError(
+                f"what the vault wrapped with {algorithm} under {self.id} does not open again",
+                remedy="nothing was handed out; do not use this vault for that algorithm",
+            )
+
+    def _require_usable(self) -> None:
+        if self._deleted:
+            raise InvalidStateError(f"{self.id} was deleted")
+        if not self._version.enabled:
+            raise InvalidStateError(f"{self.id} is disabled", remedy="enable it, or use another")
+
+    # ------------------------------------------------------------------ versions and lifecycle
+
+    def refresh(self) -> None:
+        """Ask the vault again how this version is.
+
+        Raises:
+            NotFoundError: it is gone.
+        """
+        self._update(self._opened.driver.get_key(self.name, self.version))
+
+    def versions(self) -> list[Key]:
+        """Return every version of this key, oldest first.
+
+        Raises:
+            NotFoundError: the key is gone.
+        """
+        found = self._opened.driver.list_versions(self.name)
+        return [Key.adopt(self._opened, version) for version in found]
+
+    def rotate(self) -> Key:
+        """Make a new version under the same name and return it; older ones still open theirs.
+
+        Raises:
+            UnsupportedError: the vault cannot rotate.
+            InvalidStateError: the key is one that cannot be rotated.
+            NotFoundError: the key is gone.
+        """
+        driver = self._opened.capable(SupportsRotation, "rotate keys")
+        with self._opened.operation("rotate", self.id):
+            return Key.adopt(self._opened, driver.rotate_key(self.name))
+
+    def disable(self) -> None:
+        """Stop the vault from using this version, for wraps and unwraps.
+
+        Raises:
+            UnsupportedError: the vault cannot, or does not hold to it.
+            NotFoundError: the version is gone.
+        """
+        self._set_enabled(enabled=False)
+
+    def enable(self) -> None:
+        """Let the vault use this version again.
+
+        Raises:
+            UnsupportedError, NotFoundError: as :meth:`disable`.
+        """
+        self._set_enabled(enabled=True)
+
+    def _set_enabled(self, *, enabled: bool) -> None:
+        driver = self._opened.capable(SupportsLifecycle, "disable and enable keys")
+        with self._opened.operation("enable" if enabled else "disable", self.id):
+            self._update(driver.set_enabled(self._version, enabled=enabled))
+
+    def delete(self, *, confirm: str) -> None:
+        """Delete the key with *all its versions*; where the vault has soft delete it can come back.
+
+        Args:
+            confirm: the key's name, again; what it wrapped may never open afterwards.
+
+        Raises:
+            InvalidInputError: ``confirm`` is not the name.
+            UnsupportedError: the vault cannot delete.
+            NotFoundError: the key is gone.
+        """
+        if confirm != self.name:
+            raise InvalidInputError(
+                f"to delete {self.name!r} with all its versions, give its name again"
+            )
+        driver = self._opened.capable(SupportsLifecycle, "delete keys")
+        with self._opened.operation("delete", self.id):
+            driver.delete_key(self._version)
+            for key in self._opened.forget(self.name):
+                key._deleted = True  # noqa: SLF001  # It is this class's own.
+
+    @classmethod
+    def adopt(cls, opened: OpenedVault[Key], version: KeyVersion) -> Key:
+        """Return the one Key for a version that the driver described; for a Vault only."""
+        return opened.adopt(version, lambda made: cls(opened, made), cls._update)
+
+    def _update(self, version: KeyVersion) -> None:
+        self._version = version
+
+
+def _check_aad(algorithm: WrapAlgorithm, aad: bytes) -> None:
+    if aad and algorithm is not WrapAlgorithm.A256GCM:
+        raise InvalidInputError(f"{algorithm} takes no additional data; only A256GCM does")
+
+
+def _content_type(secret: Secret) -> str:
+    if isinstance(secret, SecretBytes | bytes | bytearray):
+        return _RAW_BYTES
+    return secret.content_type
+
+
+class _borrowed:  # noqa: N801  # A context manager that reads as a function does.
+    """Lend the secret as a SecretBytes; only a copy made here is wiped at the end."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+        self._copy: SecretBytes | None = None
+
+    def __enter__(self) -> SecretBytes:
+        if isinstance(self._secret, SecretBytes):
+            return self._secret
+        if isinstance(self._secret, bytes | bytearray):
+            self._copy = SecretBytes(self._secret)
+        elif hasattr(self._secret, "to_secret"):
+            self._copy = self._secret.to_secret()
+        else:
+            raise InvalidInputError(
+                f"a secret is bytes or a volume key, not {type(self._secret).__name__}"
+            )
+        return self._copy
+
+    def __exit__(self, *_: object) -> None:
+        if self._copy is not None:
+            self._copy.wipe()

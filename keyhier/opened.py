@@ -1,0 +1,91 @@
+"""OpenedVault: what a Vault and its Keys share while the vault is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Generic, TypeVar
+
+from keyhier.algorithms import WrapAlgorithm
+from keyhier.audit import AuditedOperation, AuditHook
+from keyhier.driver import Driver, KeyVersion
+from keyhier.errors import InvalidStateError, UnsupportedError
+from keyhier.identifiers import KeyId
+
+__all__ = ["OpenedVault"]
+
+Capability = TypeVar("Capability")
+KeyObject = TypeVar("KeyObject")
+
+
+class OpenedVault(Generic[KeyObject]):
+    """The driver, whether it is open, who is told, and the one object for each key version."""
+
+    def __init__(self, driver: Driver, audit: AuditHook | None) -> None:
+        self._driver = driver
+        self._audit = audit
+        self._closed = False
+        self._lock = Lock()
+        self._keys: dict[KeyId, KeyObject] = {}
+
+    @property
+    def driver(self) -> Driver:
+        """The driver.
+
+        Raises:
+            InvalidStateError: the vault was closed.
+        """
+        if self._closed:
+            raise InvalidStateError("the vault is closed")
+        return self._driver
+
+    def close(self) -> None:
+        """Close the driver; doing so twice is harmless."""
+        self._closed = True
+        self._driver.close()
+
+    def capable(self, protocol: type[Capability], what: str) -> Capability:
+        """Return the driver as one that can do ``what``.
+
+        Raises:
+            UnsupportedError: it cannot.
+            InvalidStateError: the vault was closed.
+        """
+        driver = self.driver
+        if not isinstance(driver, protocol):
+            raise UnsupportedError(f"this {driver.scheme}: vault cannot {what}")
+        return driver
+
+    def operation(
+        self, name: str, key: object, algorithm: WrapAlgorithm | None = None
+    ) -> AuditedOperation:
+        """Return the context in which an operation is done and reported."""
+        return AuditedOperation(self._audit, name, key, algorithm)
+
+    def known(self, key_id: KeyId) -> KeyObject | None:
+        """Return the object of a version that was seen before, or None."""
+        return self._keys.get(key_id)
+
+    def adopt(
+        self,
+        version: KeyVersion,
+        make: Callable[[KeyVersion], KeyObject],
+        update: Callable[[KeyObject, KeyVersion], None],
+    ) -> KeyObject:
+        """Return the one object for a version that the driver described, brought up to date.
+
+        One object, so that everybody who holds it sees that the version was disabled or deleted.
+        """
+        with self._lock:
+            key = self._keys.get(version.id)
+            if key is None:
+                key = self._keys[version.id] = make(version)
+            else:
+                update(key, version)
+            return key
+
+    def forget(self, name: str) -> list[KeyObject]:
+        """Take out and return the objects of every version of a key."""
+        with self._lock:
+            gone = [key_id for key_id in self._keys if key_id.name == name]
+            return [self._keys.pop(key_id) for key_id in gone]

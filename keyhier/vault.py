@@ -1,0 +1,409 @@
+"""Vault and Key: what a user holds. The driver beneath is never seen.
+
+Everything that is common to all vaults is written here and in :mod:`keyhier.key`, once: argument
+checks, the choice of algorithms, capacities, wrapping with the public half locally, envelopes,
+contexts, audit events, batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Final, Self
+
+import attrs
+
+from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
+from keyhier.audit import AuditHook
+from keyhier.batch import Outcome, Progress, stream
+from keyhier.driver import (
+    CreateKey,
+    Driver,
+    ImportKey,
+    KeyVersion,
+    OpenOptions,
+    SupportsBackup,
+    SupportsImport,
+    SupportsLifecycle,
+    SupportsRandom,
+    SupportsRotation,
+    SupportsSoftDelete,
+)
+from keyhier.errors import (
+    InvalidInputError,
+    NotFoundError,
+    UnsupportedError,
+    UnwrapError,
+)
+from keyhier.identifiers import KeyId, check_key_name
+from keyhier.key import Key, Secret
+from keyhier.material import read_material
+from keyhier.opened import OpenedVault
+from keyhier.pin import PinCallback
+from keyhier.registry import backend_for
+from keyhier.secret import SecretBytes
+from keyhier.uri import VaultUri
+from keyhier.wrapped import WrappedKey, check_context
+
+__all__ = ["Capabilities", "Key", "Vault", "open_vault"]
+
+Context = Mapping[str, str] | None
+
+MAX_RANDOM_BYTES: Final = 1024 * 1024
+
+
+@attrs.frozen
+class Capabilities:
+    """What an open vault can do, known before any work starts.
+
+    Attributes:
+        scheme: which kind of vault it is.
+        key_specs: what :meth:`Vault.create_key` can make.
+        algorithms: what the vault can unwrap with.
+        imports, rotates, soft_delete, backup, random: whether it can at all.
+        lifecycle: whether versions can be disabled and keys deleted.
+    """
+
+    scheme: str
+    key_specs: tuple[KeySpec, ...]
+    algorithms: tuple[WrapAlgorithm, ...]
+    imports: bool
+    rotates: bool
+    lifecycle: bool
+    soft_delete: bool
+    backup: bool
+    random: bool
+
+
+def open_vault(
+    uri: str,
+    *,
+    pin: PinCallback | None = None,
+    aliases: Mapping[str, str] | None = None,
+    audit: AuditHook | None = None,
+) -> Vault:
+    """Open the vault that ``uri`` names; this is ``keyhier.open``.
+
+    Args:
+        uri: ``memory:``, ``pkcs11:token=…?module-path=…&pin-source=…``, ….
+        pin: asked for the PIN or passphrase, in place of ``pin-source``.
+        aliases: for keys that moved, such as a token restored elsewhere: the old id that stands in
+            envelopes, and the id in this vault, both with their versions.
+        audit: told about every operation on a key.
+
+    Raises:
+        InvalidInputError: the URI or an alias is malformed, or the URI has an unknown attribute.
+        UnsupportedError: no backend serves the scheme, or what it needs is not installed.
+        NotFoundError, AmbiguousError: no such module, token or file; more than one token.
+        AuthenticationError: the PIN is wrong, or there is none.
+        UnavailableError: the vault cannot be reached.
+    """
+    parsed = VaultUri.parse(uri)
+    moved = _read_aliases(aliases)
+    driver = backend_for(parsed.scheme).open(parsed, OpenOptions(pin))
+    return Vault(driver, uri=str(parsed), aliases=moved, audit=audit)
+
+
+def _read_aliases(aliases: Mapping[str, str] | None) -> dict[KeyId, KeyId]:
+    moved = {}
+    for old, new in (aliases or {}).items():
+        old_id, new_id = KeyId.parse(old), KeyId.parse(new)
+        if not old_id.version or not new_id.version:
+            raise InvalidInputError("an alias goes from one exact key version to another")
+        moved[old_id] = new_id
+    return moved
+
+
+class Vault:
+    """An open vault; a context manager that closes it. Made by :func:`keyhier.open`."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        uri: str,
+        aliases: Mapping[KeyId, KeyId] | None = None,
+        audit: AuditHook | None = None,
+    ) -> None:
+        self._opened = OpenedVault[Key](driver, audit)
+        self._uri = uri
+        self._aliases = dict(aliases or {})
+
+    def __repr__(self) -> str:
+        return f"<Vault {self._uri}>"
+
+    @property
+    def uri(self) -> str:
+        """The URI it was opened by."""
+        return self._uri
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the vault go; doing so twice is harmless."""
+        self._opened.close()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this vault can do."""
+        driver = self._opened.driver
+        return Capabilities(
+            scheme=driver.scheme,
+            key_specs=tuple(sorted(driver.key_specs)),
+            algorithms=tuple(sorted(driver.algorithms)),
+            imports=isinstance(driver, SupportsImport),
+            rotates=isinstance(driver, SupportsRotation),
+            lifecycle=isinstance(driver, SupportsLifecycle),
+            soft_delete=isinstance(driver, SupportsSoftDelete),
+            backup=isinstance(driver, SupportsBackup),
+            random=isinstance(driver, SupportsRandom),
+        )
+
+    # ------------------------------------------------------------------ keys
+
+    def create_key(
+        self,
+        name: str,
+        spec: KeySpec | str,
+        *,
+        algorithm: WrapAlgorithm | str | None = None,
+        extractable: bool = False,
+    ) -> Key:
+        """Make a key that never leaves the vault.
+
+        Args:
+            name: 1 to 127 letters, digits and hyphens of ASCII: what every kind of vault accepts.
+            spec: such as ``RSA-3072`` or ``AES-256``.
+            algorithm: AES only: the one algorithm that the version will be for.
+            extractable: whether the vault may hand the key out wrapped under another key.
+
+        Raises:
+            InvalidInputError: a bad name, an unknown spec, or an algorithm that does not fit it.
+            AlreadyExistsError: the name is taken, also by a soft-deleted key.
+            UnsupportedError: the vault cannot make such a key; the message lists what it can.
+        """
+        check_key_name(name)
+        wanted = KeySpec.parse(spec)
+        chosen = _fitting(wanted, algorithm)
+        with self._opened.operation("create_key", name, chosen):
+            driver = self._opened.driver
+            if wanted not in driver.key_specs:
+                able = ", ".join(sorted(driver.key_specs)) or "none"
+                raise UnsupportedError(f"this vault cannot make {wanted} keys; it can make {able}")
+            self._require_algorithm(chosen)
+            request = CreateKey(name, wanted, chosen, extractable)
+            return self._adopt(driver.create_key(request))
+
+    def import_key(
+        self,
+        name: str,
+        material: SecretBytes | bytes | bytearray,
+        *,
+        algorithm: WrapAlgorithm | str | None = None,
+    ) -> Key:
+        """Take over a key made elsewhere, as the first version of a new name.
+
+        Args:
+            name, algorithm: as for :meth:`create_key`.
+            material: 16, 24 or 32 bytes of an AES key, or an unencrypted RSA private key in
+                PKCS#8 or PKCS#1, DER or PEM.
+
+        Raises:
+            InvalidInputError: the material is none of these, or of a size that is not accepted.
+            AlreadyExistsError, UnsupportedError: as :meth:`create_key`.
+        """
+        check_key_name(name)
+        driver = self._opened.capable(SupportsImport, "import keys")
+        spec, prepared = read_material(material)
+        with prepared:
+            chosen = _fitting(spec, algorithm)
+            with self._opened.operation("import_key", name, chosen):
+                self._require_algorithm(chosen)
+                return self._adopt(driver.import_key(ImportKey(name, spec, prepared, chosen)))
+
+    def _require_algorithm(self, algorithm: WrapAlgorithm | None) -> None:
+        if algorithm is not None and algorithm not in self._opened.driver.algorithms:
+            able = ", ".join(sorted(self._opened.driver.algorithms)) or "none"
+            raise UnsupportedError(f"this vault cannot do {algorithm}; it can do {able}")
+
+    def key(self, name: str | KeyId, version: str | None = None) -> Key:
+        """Return a key by its name or id: the named version, or the latest.
+
+        Raises:
+            InvalidInputError: the id is malformed, or a version is given twice.
+            NotFoundError: there is no such key or version, or the id is another vault's.
+            AmbiguousError: several keys answer to the name.
+            InvalidStateError: the key is soft-deleted.
+        """
+        if isinstance(name, KeyId) or name.startswith(f"{self._opened.driver.scheme}:"):
+            return self._by_id(name if isinstance(name, KeyId) else KeyId.parse(name), version)
+        return self._adopt(self._opened.driver.get_key(name, version))
+
+    def _adopt(self, version: KeyVersion) -> Key:
+        return Key.adopt(self._opened, version)
+
+    def _by_id(self, key_id: KeyId, version: str | None) -> Key:
+        if version is not None and key_id.version:
+            raise InvalidInputError("the id names a version already")
+        if (key_id.scheme, key_id.vault) != (self._opened.driver.scheme, self._opened.driver.vault):
+            raise NotFoundError(f"{key_id} is not a key of this vault")
+        return self._adopt(self._opened.driver.get_key(key_id.name, key_id.version or version))
+
+    def keys(self) -> Iterator[Key]:
+        """Yield the latest version of every key."""
+        return map(self._adopt, self._opened.driver.list_keys())
+
+    def deleted(self) -> list[str]:
+        """Return the names of the soft-deleted keys.
+
+        Raises:
+            UnsupportedError: the vault has no soft delete.
+        """
+        return list(self._opened.capable(SupportsSoftDelete, "soft-delete keys").list_deleted())
+
+    def recover_key(self, name: str) -> Key:
+        """Bring a soft-deleted key back, with all its versions, and return the latest.
+
+        Raises:
+            NotFoundError: no soft-deleted key has that name.
+            UnsupportedError: the vault has no soft delete.
+        """
+        driver = self._opened.capable(SupportsSoftDelete, "recover keys")
+        with self._opened.operation("recover_key", name):
+            return self._adopt(driver.recover_key(name))
+
+    def purge_key(self, name: str, *, confirm: str) -> None:
+        """Destroy a soft-deleted key for ever; ``confirm`` is its name again.
+
+        Raises:
+            InvalidInputError: ``confirm`` is not the name.
+            NotFoundError, UnsupportedError: as :meth:`recover_key`.
+        """
+        if confirm != name:
+            raise InvalidInputError(f"to destroy {name!r} for ever, give its name again")
+        driver = self._opened.capable(SupportsSoftDelete, "purge keys")
+        with self._opened.operation("purge_key", name):
+            driver.purge_key(name)
+
+    def backup_key(self, name: str) -> bytes:
+        """Return a key, versions and all, in a form that only such a vault can restore.
+
+        Raises:
+            NotFoundError: there is no such key.
+            UnsupportedError: the vault cannot back keys up.
+        """
+        driver = self._opened.capable(SupportsBackup, "back keys up")
+        with self._opened.operation("backup_key", name):
+            return driver.backup_key(name)
+
+    def restore_key(self, backup: bytes) -> Key:
+        """Bring a backed-up key back and return its latest version.
+
+        Raises:
+            AlreadyExistsError: the name is taken.
+            InvalidInputError: this is no backup, or one that this vault cannot open.
+            UnsupportedError: the vault cannot restore keys.
+        """
+        driver = self._opened.capable(SupportsBackup, "restore keys")
+        with self._opened.operation("restore_key", ""):
+            return self._adopt(driver.restore_key(backup))
+
+    # ------------------------------------------------------------------ wrapped keys
+
+    def unwrap(self, wrapped: WrappedKey | str, *, context: Context = None) -> SecretBytes:
+        """Open an envelope with the key version of this vault that it names.
+
+        The ``kid`` selects among this vault's keys and does nothing else. The caller wipes the
+        secret, which is a context manager.
+
+        Raises:
+            InvalidInputError: the envelope is malformed by its public bytes, or the context is.
+            UnwrapError: it does not open, because of the context, the key or the bytes; nothing
+                is said about which.
+            InvalidStateError: the key is disabled or soft-deleted, or the vault closed.
+            UnsupportedError: this vault lacks the mechanism that the envelope names.
+        """
+        envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
+        expected = check_context(context)
+        with self._opened.operation("unwrap", envelope.kid, envelope.algorithm):
+            secret = self._open(envelope, expected)
+            if secret is None:
+                raise UnwrapError
+            return secret
+
+    def _open(self, envelope: WrappedKey, expected: Mapping[str, str]) -> SecretBytes | None:
+        """Open the envelope, or return None where its kid is no key of this vault."""
+        target = self._aliases.get(envelope.kid, envelope.kid)
+        try:
+            key = self._opened.known(target) or self._by_id(target, None)
+            if key.id != target:
+                return None
+            return key.open_envelope(envelope, expected, moved=target != envelope.kid)
+        except NotFoundError:
+            return None
+
+    def wrap_many(
+        self,
+        key: Key,
+        items: Iterable[tuple[Secret, Context]],
+        *,
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Outcome[WrappedKey]]:
+        """Wrap a stream of ``(secret, context)`` pairs; see :func:`keyhier.batch.stream`."""
+        return stream(
+            lambda item: key.wrap(item[0], context=item[1]),
+            items,
+            workers=workers,
+            progress=progress,
+        )
+
+    def unwrap_many(
+        self,
+        items: Iterable[tuple[WrappedKey | str, Context]],
+        *,
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Outcome[SecretBytes]]:
+        """Open a stream of ``(wrapped, context)`` pairs; see :func:`keyhier.batch.stream`."""
+        return stream(
+            lambda item: self.unwrap(item[0], context=item[1]),
+            items,
+            workers=workers,
+            progress=progress,
+        )
+
+    def random_bytes(self, length: int) -> SecretBytes:
+        """Return 1 to 1,048,576 bytes from the vault's own generator.
+
+        Raises:
+            InvalidInputError: the length is out of bounds.
+            UnsupportedError: the vault has no generator.
+        """
+        if not 0 < length <= MAX_RANDOM_BYTES:
+            raise InvalidInputError(f"a vault gives 1 to {MAX_RANDOM_BYTES} random bytes at a time")
+        return self._opened.capable(SupportsRandom, "generate random bytes").random_bytes(length)
+
+
+def _fitting(spec: KeySpec, algorithm: WrapAlgorithm | str | None) -> WrapAlgorithm | None:
+    """Return the one algorithm of an AES version; an RSA version has none of its own."""
+    if spec.key_type is KeyType.RSA:
+        if algorithm is not None:
+            raise InvalidInputError(
+                "an RSA key is not made for one algorithm; name it when wrapping"
+            )
+        return None
+    fitting = algorithms_for(spec)
+    chosen = fitting[0] if algorithm is None else WrapAlgorithm.parse(algorithm)
+    if chosen not in fitting:
+        raise InvalidInputError(f"{chosen} does not fit {spec}; what fits is {', '.join(fitting)}")
+    return chosen
