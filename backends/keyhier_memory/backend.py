@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from keyhier.errors import InvalidInputError, UnsupportedError
+from keyhier.errors import InvalidInputError
+from keyhier.pin import PinSource
 
 if TYPE_CHECKING:
     from keyhier.driver import Driver, OpenOptions
@@ -43,7 +45,9 @@ class MemoryBackend:
         """
         # The primitives are loaded when a vault is opened, not when backends are listed.
         from keyhier_memory.driver import MemoryDriver  # noqa: PLC0415
+        from keyhier_memory.file_store import FileStore  # noqa: PLC0415
         from keyhier_memory.store import MemoryStore  # noqa: PLC0415
+        from keyhier_memory.vault_file import VaultFile  # noqa: PLC0415
 
         if uri.path:
             raise InvalidInputError("a memory: URI has no path; its file is ?file=/absolute/path")
@@ -55,4 +59,7 @@ class MemoryBackend:
                     "pin-source in a memory: URI goes with file=, for its passphrase"
                 )
             return MemoryDriver(MemoryStore())
-        raise UnsupportedError("this release keeps no vault in a file yet")
+        path = Path(file)
+        if not path.is_absolute() or "\0" in file:
+            raise InvalidInputError("file in a memory: URI is an absolute path")
+        return MemoryDriver(FileStore.open(VaultFile(path), PinSource(reference, options.pin)))
