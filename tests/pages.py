@@ -3,9 +3,9 @@
 usage: python pages.py PAGE [FORBIDDEN_PACKAGE…]
 
 * ```` ```python ```` blocks share one namespace.
-* Of ```` ```console ```` blocks the lines after ``$ `` are run by bash (``> `` continues a command), with the
-  variables that ``export`` set before. Each must succeed, unless ``$ echo $?`` follows: then it must
-  end with the number that stands under it.
+* Of ```` ```console ```` blocks the lines after ``$ `` are run by bash (``> `` continues a
+  command), with the variables that ``export`` set before. Each must succeed, unless
+  ``$ echo $?`` follows: then it must end with the number that stands under it.
 * A block after ``<!-- not run: reason -->`` is left out.
 
 Importing a forbidden package fails, whoever tries.
@@ -17,14 +17,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
 _BLOCK: Final = re.compile(
-    r"(?P<skip><!-- not run: [^\n]+ -->\n+)?^```(?P<language>python|console)\b[^\n]*\n(?P<code>.*?)^```$",
+    r"(?P<skip><!-- not run: [^\n]+ -->\n+)?"
+    r"^```(?P<language>python|console)\b[^\n]*\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _EXPORT: Final = re.compile(r"export (\w+)=(.*)", re.DOTALL)
@@ -102,6 +103,39 @@ def _run_command(command: Command, where: str) -> None:
         )
     if export:
         os.environ[export[1]] = output
+
+
+def reader_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a reader whose home is ``folder``: no settings, no tokens yet."""
+    tokens = folder / "tokens"
+    tokens.mkdir()
+    configuration = folder / "softhsm2.conf"
+    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\n")
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("KEYHIER_", "XDG_"))
+    }
+    return inherited | {
+        "HOME": str(folder),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "SOFTHSM2_CONF": str(configuration),
+    }
+
+
+def run_in_child(
+    page: Path, folder: Path, environment: dict[str, str], *, forbidden: Sequence[str] = ()
+) -> None:
+    """Run a page's blocks in a process of their own, in ``folder``; fail with what it says."""
+    done = subprocess.run(
+        [sys.executable, "-P", __file__, str(page), *forbidden],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def run(page: Path, forbidden: list[str]) -> None:

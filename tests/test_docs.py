@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,40 +32,11 @@ def _page(page: Path) -> object:
     return pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """A home of its own, no keyhier settings, no SoftHSM tokens yet."""
-    tokens = tmp_path / "tokens"
-    tokens.mkdir()
-    configuration = tmp_path / "softhsm2.conf"
-    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\n")
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("KEYHIER_", "XDG_"))
-    }
-    return inherited | {
-        "HOME": str(tmp_path),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "SOFTHSM2_CONF": str(configuration),
-    }
-
-
 @pytest.mark.parametrize("page", [_page(page) for page in PAGES])
-def test_the_examples_of_a_page_run(
-    page: Path, tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "reader"
     folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, pages.__file__, str(page)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    pages.run_in_child(page, folder, pages.reader_environment(tmp_path))
 
 
 def test_a_console_block_is_taken_apart() -> None:
@@ -83,11 +52,11 @@ def test_a_block_that_is_not_run_says_why() -> None:
     assert [block.code for block in pages.blocks(page)] == ["1\n"]
 
 
-@pytest.mark.parametrize("example", ["```python\nimport keyhier\n```\n", "```console\n$ false\n```\n"])
+@pytest.mark.parametrize(
+    "example", ["```python\nimport keyhier\n```\n", "```console\n$ false\n```\n"]
+)
 def test_a_page_that_does_not_hold_fails(example: str, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(example)
-    done = subprocess.run(
-        [sys.executable, pages.__file__, str(page), "keyhier"], cwd=tmp_path, capture_output=True, check=False
-    )
-    assert done.returncode != 0
+    with pytest.raises(AssertionError, match=r"page\.md|keyhier"):
+        pages.run_in_child(page, tmp_path, dict(os.environ), forbidden=["keyhier"])
