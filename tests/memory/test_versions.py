@@ -1,0 +1,40 @@
+"""Version identifiers."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+
+from keyhier_memory.versions import VersionClock
+
+
+def test_versions_are_32_hexadecimal_digits_that_begin_with_the_time() -> None:
+    before = time.time_ns() // 1_000_000
+    version = VersionClock().next()
+    assert re.fullmatch("[0-9a-f]{32}", version)
+    assert before <= int(version[:12], 16) <= time.time_ns() // 1_000_000
+
+
+def test_versions_of_one_moment_still_increase_in_every_thread() -> None:
+    clock = VersionClock()
+    made: list[list[str]] = [[] for _ in range(4)]
+
+    def work(mine: list[str]) -> None:
+        mine.extend(clock.next() for _ in range(2000))
+
+    threads = [threading.Thread(target=work, args=(mine,)) for mine in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(mine == sorted(mine) for mine in made)
+    assert len(set().union(*made)) == 8000
+
+
+def test_a_version_follows_one_from_a_clock_that_was_ahead() -> None:
+    ahead = "f" * 8 + "0" * 24
+    clock = VersionClock()
+    following = clock.next(after=ahead)
+    assert following > ahead
+    assert clock.next() > following
