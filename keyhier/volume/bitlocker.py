@@ -56,8 +56,9 @@ class BitLockerKey(VolumeKey):
         Args:
             random: where the key's bytes come from, such as a vault; the operating system if None.
             description: :data:`DEFAULT_DESCRIPTION`, :data:`ADE_DESCRIPTION`, or any text.
-            volume_id: the volume's identifier, which Windows 11 adds and old programs do not
-                expect (dislocker 0.7.3 crashes on it); left out if None.
+            volume_id: the volume's identifier, which Windows 11 adds; left out if None. Give the
+                true one or none: cryptsetup refuses a file that names another volume, and
+                dislocker 0.7.3 crashes on any.
 
         Raises:
             IntegrityError: the random source gave too few bytes, or only zeros.
@@ -72,7 +73,7 @@ class BitLockerKey(VolumeKey):
         identifier: UUID,
         key: SecretBytes | bytes | bytearray,
         *,
-        description: str = DEFAULT_DESCRIPTION,
+        description: str | None = DEFAULT_DESCRIPTION,
         volume_id: UUID | None = None,
         created: datetime | None = None,
     ) -> Self:
@@ -82,7 +83,7 @@ class BitLockerKey(VolumeKey):
             identifier: the key protector's identifier, which the volume knows
                 (``manage-bde -protectors -get``, ``bdeinfo``).
             key: the 32 bytes, copied.
-            description, volume_id: as for :meth:`generate`.
+            description, volume_id: as for :meth:`generate`; None leaves them out.
             created: when the key was made, with a time zone; now if None.
 
         Raises:
