@@ -45,6 +45,9 @@ class KeyType(StrEnum):
 
 
 class _Named(StrEnum):
+    # Enum's own hash is a Python function, and these names are looked up at every operation.
+    __hash__ = str.__hash__
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the member called ``text``; names are case-sensitive.
@@ -55,16 +58,29 @@ class _Named(StrEnum):
         try:
             return cls(text)
         except ValueError:
+            what = "key spec" if issubclass(cls, KeySpec) else "wrap algorithm"
             known = ", ".join(cls)
-            raise InvalidInputError(f"unknown {cls._what()} {text!r}; known are {known}") from None
-
-    @classmethod
-    def _what(cls) -> str:
-        raise NotImplementedError
+            raise InvalidInputError(f"unknown {what} {text!r:.40}; known are {known}") from None
 
 
 class KeySpec(_Named):
-    """What a key is: its family and its size in bits."""
+    """What a key is: its family and its size in bits.
+
+    Attributes:
+        key_type: the family, RSA or AES.
+        bits: the size of the key (AES) or of its modulus (RSA), in bits.
+        size: the same size, in bytes.
+    """
+
+    key_type: KeyType
+    bits: int
+    size: int
+
+    def __init__(self, name: str) -> None:
+        family, _, bits = name.partition("-")
+        self.key_type = KeyType(family)
+        self.bits = int(bits)
+        self.size = self.bits // 8
 
     RSA_2048 = "RSA-2048"
     RSA_3072 = "RSA-3072"
@@ -73,28 +89,18 @@ class KeySpec(_Named):
     AES_192 = "AES-192"
     AES_256 = "AES-256"
 
-    @classmethod
-    def _what(cls) -> str:
-        return "key spec"
-
-    @property
-    def key_type(self) -> KeyType:
-        """The family: RSA or AES."""
-        return KeyType(self.value.partition("-")[0])
-
-    @property
-    def bits(self) -> int:
-        """The size of the key (AES) or of its modulus (RSA), in bits."""
-        return int(self.value.partition("-")[2])
-
-    @property
-    def size(self) -> int:
-        """The same size, in bytes."""
-        return self.bits // 8
-
 
 class WrapAlgorithm(_Named):
-    """How a key encryption key wraps."""
+    """How a key encryption key wraps.
+
+    Attributes:
+        key_type: the family of keys that the algorithm works with.
+    """
+
+    key_type: KeyType
+
+    def __init__(self, name: str) -> None:
+        self.key_type = KeyType.RSA if name.startswith("RSA") else KeyType.AES
 
     RSA_OAEP_256 = "RSA-OAEP-256"
     RSA_OAEP = "RSA-OAEP"
@@ -106,15 +112,6 @@ class WrapAlgorithm(_Named):
     A256GCMKW = "A256GCMKW"
     A256GCM = "A256GCM"
     A256KWP = "A256KWP"
-
-    @classmethod
-    def _what(cls) -> str:
-        return "wrap algorithm"
-
-    @property
-    def key_type(self) -> KeyType:
-        """The family of keys that the algorithm works with."""
-        return KeyType.RSA if self.value.startswith("RSA") else KeyType.AES
 
 
 ENVELOPE_ALGORITHMS: Final = frozenset(

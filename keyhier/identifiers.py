@@ -14,6 +14,7 @@ ever used because an envelope names it (promise 4).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -56,7 +57,7 @@ def check_key_name(name: str) -> str:
     return name
 
 
-@attrs.frozen(order=True)
+@attrs.frozen(order=True, cache_hash=True)
 class KeyId:
     """The identity of a key, with its exact version or (``version == ""``) without one.
 
@@ -84,15 +85,7 @@ class KeyId:
         """
         if not isinstance(text, str) or len(text) > MAX_ID_CHARACTERS:
             raise InvalidInputError(f"a key's id is text of at most {MAX_ID_CHARACTERS} characters")
-        scheme, _, rest = text.partition(":")
-        if "?" in rest or "#" in rest:
-            raise InvalidInputError("a key's id has no query attributes and no fragment")
-        reader = _READERS.get(scheme.lower())
-        if reader is None:
-            raise InvalidInputError(
-                f"a key's id starts with one of {', '.join(f'{known}:' for known in _READERS)}"
-            )
-        return reader(rest)
+        return _read(text)
 
     def __str__(self) -> str:
         match self.scheme:
@@ -121,6 +114,19 @@ def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:
     if not pattern.fullmatch(text):
         raise InvalidInputError(f"{text!r:.140} is no {what} in a key's id")
     return text
+
+
+@lru_cache(maxsize=1024)  # One key version's id stands in every envelope that it opens.
+def _read(text: str) -> KeyId:
+    scheme, _, rest = text.partition(":")
+    if "?" in rest or "#" in rest:
+        raise InvalidInputError("a key's id has no query attributes and no fragment")
+    reader = _READERS.get(scheme.lower())
+    if reader is None:
+        raise InvalidInputError(
+            f"a key's id starts with one of {', '.join(f'{known}:' for known in _READERS)}"
+        )
+    return reader(rest)
 
 
 def _read_https(rest: str) -> KeyId:

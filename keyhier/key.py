@@ -168,16 +168,32 @@ class Key:
             )
         bound = check_context(context)
         kind = content_type if content_type is not None else _content_type(secret)
-        with self._opened.operation("wrap", self.id, chosen), _borrowed(secret) as plaintext:
-            self._require_usable()
-            with SecretBytes.random(CONTENT_KEY_BYTES) as content_key:
-                encrypted = self._wrap(chosen, content_key)
-                key_iv = key_tag = b""
-                if chosen is WrapAlgorithm.A256GCMKW:
-                    key_iv, key_tag = encrypted[:GCM_IV_BYTES], encrypted[-GCM_TAG_BYTES:]
-                    encrypted = encrypted[GCM_IV_BYTES:-GCM_TAG_BYTES]
-                header = Header(chosen, self.id, kind, self._thumbprint, bound, key_iv, key_tag)
-                return WrappedKey.seal(header, encrypted, content_key, plaintext)
+        plaintext = _as_secret(secret)
+        try:
+            with self._opened.operation("wrap", self.id, chosen):
+                return self._seal(chosen, kind, bound, plaintext)
+        finally:
+            if plaintext is not secret:
+                plaintext.wipe()
+
+    def _seal(
+        self,
+        algorithm: WrapAlgorithm,
+        content_type: str,
+        context: Mapping[str, str],
+        plaintext: SecretBytes,
+    ) -> WrappedKey:
+        self._require_usable()
+        with SecretBytes.random(CONTENT_KEY_BYTES) as content_key:
+            encrypted = self._wrap(algorithm, content_key)
+            key_iv = key_tag = b""
+            if algorithm is WrapAlgorithm.A256GCMKW:
+                key_iv, key_tag = encrypted[:GCM_IV_BYTES], encrypted[-GCM_TAG_BYTES:]
+                encrypted = encrypted[GCM_IV_BYTES:-GCM_TAG_BYTES]
+            header = Header(
+                algorithm, self.id, content_type, self._thumbprint, context, key_iv, key_tag
+            )
+            return WrappedKey.seal(header, encrypted, content_key, plaintext)
 
     def unwrap(
         self, wrapped: WrappedKey | str, *, context: Mapping[str, str] | None = None
@@ -261,10 +277,15 @@ class Key:
         """
         chosen = self._choose(algorithm)
         _check_aad(chosen, aad)
-        with self._opened.operation("wrap_raw", self.id, chosen), _borrowed(secret) as plaintext:
-            check_capacity(chosen, self.spec, len(plaintext))
-            self._require_usable()
-            return self._wrap(chosen, plaintext, aad)
+        plaintext = _as_secret(secret)
+        try:
+            with self._opened.operation("wrap_raw", self.id, chosen):
+                check_capacity(chosen, self.spec, len(plaintext))
+                self._require_usable()
+                return self._wrap(chosen, plaintext, aad)
+        finally:
+            if plaintext is not secret:
+                plaintext.wipe()
 
     def unwrap_raw(
         self, wrapped: bytes, algorithm: WrapAlgorithm | str | None = None, *, aad: bytes = b""
@@ -430,26 +451,12 @@ def _content_type(secret: Secret) -> str:
     return secret.content_type
 
 
-class _borrowed:  # noqa: N801  # A context manager that reads as a function does.
-    """Lend the secret as a SecretBytes; only a copy made here is wiped at the end."""
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-        self._copy: SecretBytes | None = None
-
-    def __enter__(self) -> SecretBytes:
-        if isinstance(self._secret, SecretBytes):
-            return self._secret
-        if isinstance(self._secret, bytes | bytearray):
-            self._copy = SecretBytes(self._secret)
-        elif hasattr(self._secret, "to_secret"):
-            self._copy = self._secret.to_secret()
-        else:
-            raise InvalidInputError(
-                f"a secret is bytes or a volume key, not {type(self._secret).__name__}"
-            )
-        return self._copy
-
-    def __exit__(self, *_: object) -> None:
-        if self._copy is not None:
-            self._copy.wipe()
+def _as_secret(secret: Secret) -> SecretBytes:
+    """Return the secret as a SecretBytes; only what is made here is the caller's to wipe."""
+    if isinstance(secret, SecretBytes):
+        return secret
+    if isinstance(secret, bytes | bytearray):
+        return SecretBytes(secret)
+    if isinstance(secret, Wrappable):
+        return secret.to_secret()
+    raise InvalidInputError(f"a secret is bytes or a volume key, not {type(secret).__name__}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from typing import TYPE_CHECKING, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, Self, runtime_checkable
 
 from keyhier.errors import InvalidInputError, InvalidStateError
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = ["RandomSource", "SecretBytes", "Wrappable"]
+
+
+_BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 
 
 class RandomSource(Protocol):
@@ -22,6 +25,7 @@ class RandomSource(Protocol):
         ...
 
 
+@runtime_checkable
 class Wrappable(Protocol):
     """A secret with a form of its own, such as a volume key, that a KEK can wrap."""
 
@@ -55,7 +59,7 @@ class SecretBytes:
         Raises:
             InvalidInputError: ``source`` is not a bytes-like object.
         """
-        if not isinstance(source, bytes | bytearray | memoryview):
+        if not isinstance(source, _BYTES_LIKE):
             raise InvalidInputError(f"a secret is made of bytes, not of {type(source).__name__}")
         self._buffer: bytearray | None = bytearray(source)
 
@@ -67,8 +71,8 @@ class SecretBytes:
     @classmethod
     def adopt(cls, buffer: bytearray) -> Self:
         """Take ``buffer`` over without a copy; the caller must not keep it."""
-        secret = cls(b"")
-        secret._buffer = buffer
+        secret = cls.__new__(cls)
+        secret._buffer = buffer  # noqa: SLF001  # It is this class's own.
         return secret
 
     @classmethod
@@ -118,7 +122,7 @@ class SecretBytes:
     def __eq__(self, other: object) -> bool:
         if isinstance(other, SecretBytes):
             return hmac.compare_digest(self._require(), other._require())
-        if isinstance(other, bytes | bytearray | memoryview):
+        if isinstance(other, _BYTES_LIKE):
             return hmac.compare_digest(self._require(), other)
         return NotImplemented
 
