@@ -1,0 +1,86 @@
+"""Which token a URI means: PKCS#11 URIs (RFC 7512) for vaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from keyhier.errors import InvalidInputError
+from keyhier.pin import PinSource
+from keyhier.uri import parse_path_attributes
+
+if TYPE_CHECKING:
+    from keyhier.pin import PinCallback
+    from keyhier.uri import VaultUri
+
+__all__ = ["TokenAddress"]
+
+_KNOWN: Final = ("token", "serial", "manufacturer", "model")
+
+
+@attrs.frozen
+class TokenAddress:
+    """A token as a URI names it, and where its PIN comes from.
+
+    Attributes:
+        module_path: the PKCS#11 module, an absolute path.
+        selection: attribute names of RFC 7512, section 2.3, to the values that the token must
+            have; ``token`` or ``serial`` or both are among them.
+        pin: how to get the PIN.
+    """
+
+    module_path: Path
+    selection: dict[str, str]
+    pin: PinSource
+
+    @classmethod
+    def from_uri(cls, uri: VaultUri, callback: PinCallback | None) -> TokenAddress:
+        """Read a vault's URI.
+
+        Raises:
+            InvalidInputError: an attribute is unknown, malformed or missing.
+        """
+        uri.only("module-path", "pin-source")
+        selection: dict[str, str] = {}
+        for name, value in parse_path_attributes(uri.path).items():
+            if name == "slot-id":
+                raise InvalidInputError(
+                    "slot-id is refused: slot numbers change when tokens come and go",
+                    remedy="name the token by token= or serial=",
+                )
+            if name not in _KNOWN:
+                raise InvalidInputError(
+                    f"unknown attribute {name!r:.60} in a pkcs11: URI of a vault; "
+                    f"known are {', '.join(_KNOWN)}"
+                )
+            selection[name] = _text(name, value)
+        if not selection.keys() & {"token", "serial"}:
+            raise InvalidInputError(
+                "a pkcs11: URI names the token by its label or serial number",
+                remedy="for example pkcs11:token=LABEL?module-path=/usr/lib/…/module.so",
+            )
+        module_path = uri.query.get("module-path")
+        if not module_path:
+            raise InvalidInputError(
+                "a pkcs11: URI names the module",
+                remedy="add ?module-path=/usr/lib/softhsm/libsofthsm2.so or your HSM's module",
+            )
+        # A bare file name would be looked for along the loader's path (promise 4).
+        if not Path(module_path).is_absolute():
+            raise InvalidInputError("module-path is an absolute path")
+        return cls(Path(module_path), selection, PinSource(uri.query.get("pin-source"), callback))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value!r}" for name, value in self.selection.items())
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"the attribute {name!r} of a pkcs11: URI is not UTF-8") from None
+    if not text:
+        raise InvalidInputError(f"the attribute {name!r} of a pkcs11: URI is empty")
+    return text

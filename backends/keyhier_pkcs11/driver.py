@@ -1,0 +1,346 @@
+"""The driver: one vault open on a PKCS#11 token."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.exceptions import PKCS11Error
+from pkcs11.mechanisms import Mechanism
+
+from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.driver import CreateKey, ImportKey, KeyVersion
+from keyhier.errors import (
+    IntegrityError,
+    InvalidStateError,
+    KeyhierError,
+    NotFoundError,
+    UnsupportedError,
+    UnwrapError,
+)
+from keyhier.identifiers import KeyId
+from keyhier.secret import SecretBytes
+from keyhier_pkcs11 import aes, rsa
+from keyhier_pkcs11.errors import REJECTED, STALE_HANDLE, ambiguous, not_permitted, translated
+from keyhier_pkcs11.keys import Purpose, latest_of_each, purpose_of, select, versions_of
+from keyhier_pkcs11.making import KeyMaker
+from keyhier_pkcs11.module import load_module
+from keyhier_pkcs11.objects import Identity, KeyObject, TokenObjects
+from keyhier_pkcs11.session import connection_to
+from keyhier_pkcs11.token import choose_token
+
+if TYPE_CHECKING:
+    from keyhier_pkcs11.address import TokenAddress
+    from keyhier_pkcs11.binding import BoundKey
+    from keyhier_pkcs11.session import Connection
+
+__all__ = ["Pkcs11Driver"]
+
+_T = TypeVar("_T")
+
+_GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
+
+
+class Pkcs11Driver:
+    """One open token; shares its login with every other vault of the process on that token."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Take over a connection that was joined; :meth:`open` is the way in."""
+        self._shared = connection
+        self._objects = TokenObjects(connection)
+        self._maker = KeyMaker(connection, self._objects)
+        self._close_lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, address: TokenAddress) -> Pkcs11Driver:
+        """Load the module, choose the token and log in; see :meth:`Backend.open`."""
+        module = load_module(address.module_path)
+        connection = connection_to(choose_token(module, address), module.so)
+        connection.join(address.pin)
+        return cls(connection)
+
+    def __repr__(self) -> str:
+        return f"<Pkcs11Driver: token {self.vault!r}>"
+
+    @property
+    def scheme(self) -> str:
+        """``pkcs11``."""
+        return "pkcs11"
+
+    @property
+    def vault(self) -> str:
+        """The token's label."""
+        return self._shared.token.label
+
+    @property
+    def key_specs(self) -> frozenset[KeySpec]:
+        """What the token can generate and then be of use with."""
+        return self._connection.abilities.key_specs
+
+    @property
+    def algorithms(self) -> frozenset[WrapAlgorithm]:
+        """What the token can unwrap with; the first call may try with a key pair of its own."""
+        return self._connection.abilities.algorithms
+
+    def get_key(self, name: str, version: str | None = None) -> KeyVersion:
+        """Return a version; an empty name stands for a key of any label with that CKA_ID."""
+        return self._describe(self._find(name, version))
+
+    def list_keys(self) -> Iterator[KeyVersion]:
+        """Yield the latest version of every key; objects that are no KEKs are left out."""
+        found = self._open_objects.find()
+        for key in latest_of_each(found):
+            try:
+                yield self._describe(key)
+            except (IntegrityError, InvalidStateError, UnsupportedError):
+                # One object that cannot be used does not hide the others.
+                continue
+
+    def list_versions(self, name: str) -> Sequence[KeyVersion]:
+        """Return the versions of a key; one that keyhier did not make has one."""
+        found = versions_of(self._open_objects.find(label=name), name)
+        return [self._describe(key) for key in found]
+
+    def create_key(self, request: CreateKey) -> KeyVersion:
+        """Generate a key on the token."""
+        return self._describe(self._open_maker.create(request))
+
+    def import_key(self, request: ImportKey) -> KeyVersion:
+        """Put a key on the token that was made elsewhere; sensitive and not extractable."""
+        return self._describe(self._open_maker.bring_in(request))
+
+    def rotate_key(self, name: str) -> KeyVersion:
+        """Generate a new version with the latest one's spec, algorithm and extractability."""
+        return self._describe(self._open_maker.rotate(name))
+
+    def wrap(
+        self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""
+    ) -> bytes:
+        """Wrap with an AES key on the token."""
+        private = self._connection.logged_in
+        if algorithm in _GCM:
+            return self._run(
+                key, "C_Encrypt", "wrapping", lambda bound: aes.gcm_seal(bound, plaintext, aad)
+            )
+        mechanism = self._wrapping_mechanism(algorithm, len(plaintext))
+        return self._run(
+            key,
+            "C_WrapKey",
+            "wrapping",
+            lambda bound: aes.wrap(bound, mechanism, plaintext, private=private),
+        )
+
+    def unwrap(
+        self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
+    ) -> SecretBytes:
+        """Unwrap with a key on the token; what the token rejects is an :class:`UnwrapError`."""
+        function, operation = self._opening(algorithm, wrapped, aad)
+        try:
+            return self._open_objects.use(_identity(key), operation)
+        except PKCS11Error as error:
+            failure = error
+        if algorithm is WrapAlgorithm.RSA1_5 and _may_be_padding(failure):
+            # Nothing more is asked of the token here: that would show by its time what failed.
+            return rsa.random_result(key.spec)
+        # Raised outside the handler, so that nothing of the cause hangs on it (promise 3).
+        raise self._verdict(failure, function)
+
+    def set_enabled(self, key: KeyVersion, *, enabled: bool) -> KeyVersion:
+        """Set or clear the usages of a version, and read them back."""
+        identity = _identity(key)
+        with self._connection.objects_lock:
+            before = self._by_identity(identity)
+            purpose = purpose_of(before)
+            usages = _usages_to_change(before, purpose, enabled=enabled)
+            self._change(identity, usages, enabled=enabled)
+            after = self._by_identity(identity)
+        if purpose.enabled(after) != enabled or (not enabled and after.usages & set(usages)):
+            raise UnsupportedError("the token does not hold to the usages that it was told to set")
+        return self._describe(after)
+
+    def delete_key(self, key: KeyVersion) -> None:
+        """Destroy all versions of a key that keyhier made, or the one object of another."""
+        with self._connection.objects_lock:
+            one = self._by_identity(_identity(key))
+            doomed = [one]
+            if one.version is not None:
+                doomed = [
+                    each
+                    for each in self._objects.find(label=key.id.name, classes=[one.object_class])
+                    if each.version is not None
+                ]
+            for each in doomed:
+                try:
+                    self._objects.destroy(each.identity)
+                except PKCS11Error as error:
+                    raise translated(error, "C_DestroyObject", "destroying the key") from error
+
+    def random_bytes(self, length: int) -> SecretBytes:
+        """Return random bytes from the token."""
+        try:
+            with self._connection.session() as session:
+                # python-pkcs11 counts bits.
+                return SecretBytes.adopt(bytearray(session.generate_random(length * 8)))
+        except PKCS11Error as error:
+            raise translated(error, "C_GenerateRandom", "random bytes") from error
+
+    def close(self) -> None:
+        """Leave the token; the last vault of the process that does logs out."""
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._shared.leave()
+
+    @property
+    def _connection(self) -> Connection:
+        if self._closed:
+            raise InvalidStateError("the vault is closed")
+        return self._shared
+
+    @property
+    def _open_objects(self) -> TokenObjects:
+        _ = self._connection
+        return self._objects
+
+    @property
+    def _open_maker(self) -> KeyMaker:
+        _ = self._connection
+        return self._maker
+
+    def _find(self, name: str, version: str | None) -> KeyObject:
+        if version is None:
+            return versions_of(self._open_objects.find(label=name), name)[-1]
+        try:
+            key_id = bytes.fromhex(version)
+        except ValueError:
+            key_id = b""
+        if not key_id:
+            raise NotFoundError(f"there is no key {name!r} with version {version!r}")
+        found = self._open_objects.find(label=name or None, key_id=key_id)
+        return select(found, name, version)
+
+    def _by_identity(self, identity: Identity) -> KeyObject:
+        object_class, key_id = identity
+        found = self._objects.find(key_id=key_id, classes=[object_class])
+        return select(found, "", key_id.hex())
+
+    def _describe(self, key: KeyObject) -> KeyVersion:
+        purpose = purpose_of(key)
+        if key.label is None:
+            raise UnsupportedError(f"the label of the {key} is not UTF-8")
+        enabled = purpose.enabled(key)
+        version = key.version
+        public_key = None
+        if purpose.algorithm is not None:
+            algorithms: tuple[WrapAlgorithm, ...] = (purpose.algorithm,)
+        else:
+            public_key = rsa.public_key_of(key.modulus, key.exponent)
+            self._check_public_half(key)
+            trial = (key.handle, public_key) if enabled else None
+            algorithms = self._connection.abilities.rsa_algorithms(trial)
+        return KeyVersion(
+            id=KeyId("pkcs11", self.vault, key.label, key.id.hex()),
+            spec=purpose.spec,
+            algorithms=algorithms,
+            enabled=enabled,
+            public_key=public_key,
+            created=version.created if version else None,
+            handle=key.identity,
+        )
+
+    def _check_public_half(self, key: KeyObject) -> None:
+        # A wrap under a planted public key would open for whoever planted it, and not here.
+        for public in self._objects.find(key_id=key.id, classes=[ObjectClass.PUBLIC_KEY]):
+            if (public.modulus, public.exponent) != (key.modulus, key.exponent):
+                raise IntegrityError(
+                    f"the token has a {public} that is not the public half of the private key",
+                    remedy="find out who put it there, and delete it",
+                )
+
+    def _wrapping_mechanism(self, algorithm: WrapAlgorithm, length: int) -> Mechanism:
+        abilities = self._connection.abilities
+        if algorithm is not WrapAlgorithm.A256KWP:
+            if length % 8:
+                raise UnsupportedError(f"{algorithm} wraps multiples of 8 bytes, not {length}")
+            abilities.require(Mechanism.AES_KEY_WRAP)
+            return Mechanism.AES_KEY_WRAP
+        padded = abilities.padded_key_wrap()
+        if padded is None:
+            raise abilities.lacking("a mechanism that proves to be AES key wrap with padding")
+        if not padded.wraps(length):
+            raise UnsupportedError(
+                f"this token does not wrap {length} bytes with {algorithm} as RFC 5649 says",
+                remedy="use an envelope (`wrap`)",
+            )
+        return padded.mechanism
+
+    def _opening(
+        self, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes
+    ) -> tuple[str, Callable[[BoundKey], SecretBytes]]:
+        """Return the PKCS#11 function that unwraps, and how to call it."""
+        if algorithm in _GCM:
+            return "C_Decrypt", lambda key: aes.gcm_open(key, wrapped, aad)
+        if algorithm in (
+            WrapAlgorithm.RSA_OAEP,
+            WrapAlgorithm.RSA_OAEP_256,
+            WrapAlgorithm.RSA1_5,
+        ):
+            return "C_Decrypt", lambda key: rsa.decrypt(key, algorithm, wrapped)
+        abilities = self._connection.abilities
+        private = self._connection.logged_in
+        mechanism = Mechanism.AES_KEY_WRAP
+        if algorithm is WrapAlgorithm.A256KWP:
+            padded = abilities.padded_key_wrap()
+            if padded is None:
+                raise abilities.lacking("a mechanism that proves to be AES key wrap with padding")
+            mechanism = padded.mechanism
+        return "C_UnwrapKey", lambda key: aes.unwrap(key, mechanism, wrapped, private=private)
+
+    def _run(
+        self,
+        key: KeyVersion,
+        function: str,
+        doing: str,
+        operation: Callable[[BoundKey], _T],
+    ) -> _T:
+        try:
+            return self._open_objects.use(_identity(key), operation)
+        except PKCS11Error as error:
+            raise translated(error, function, doing) from error
+
+    def _verdict(self, failure: PKCS11Error, function: str) -> KeyhierError:
+        if isinstance(failure, REJECTED) or (ambiguous(failure) and self._connection.alive()):
+            return UnwrapError()
+        return translated(failure, function, "unwrapping")
+
+    def _change(self, identity: Identity, usages: Sequence[Attribute], *, enabled: bool) -> None:
+        try:
+            self._objects.set_usages(identity, usages, value=enabled)
+        except PKCS11Error as error:
+            change = translated(error, "C_SetAttributeValue", "changing the key's usages")
+            raise UnsupportedError(
+                "the token does not let the usages of a key be changed", native=change.native
+            ) from error
+
+
+def _identity(key: KeyVersion) -> Identity:
+    return cast("Identity", key.handle)
+
+
+def _may_be_padding(failure: PKCS11Error) -> bool:
+    return not (isinstance(failure, STALE_HANDLE) or not_permitted(failure)) and (
+        isinstance(failure, REJECTED) or ambiguous(failure)
+    )
+
+
+def _usages_to_change(key: KeyObject, purpose: Purpose, *, enabled: bool) -> tuple[Attribute, ...]:
+    if enabled:
+        return purpose.usages
+    if key.version is None:
+        # WRAP and ENCRYPT stay on a key of others: nothing else says what it is for.
+        return tuple(sorted(key.usages & {Attribute.DECRYPT, Attribute.UNWRAP}))
+    return tuple(sorted(key.usages))

@@ -1,0 +1,187 @@
+"""Making keys on a token: generated there, or brought in from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
+from pkcs11.exceptions import PKCS11Error
+from pkcs11.mechanisms import KeyType as CkKeyType
+from pkcs11.mechanisms import Mechanism
+
+from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm
+from keyhier.errors import (
+    AlreadyExistsError,
+    IntegrityError,
+    InvalidStateError,
+)
+from keyhier_pkcs11 import rsa
+from keyhier_pkcs11.errors import translated
+from keyhier_pkcs11.keys import purpose_of, versions_of
+from keyhier_pkcs11.templates import aes_key, rsa_private_key, rsa_public_key
+from keyhier_pkcs11.versions import VersionId
+
+if TYPE_CHECKING:
+    from pkcs11.types import Session
+
+    from keyhier.driver import CreateKey, ImportKey
+    from keyhier_pkcs11.objects import Identity, KeyObject, TokenObjects
+    from keyhier_pkcs11.session import Connection
+    from keyhier_pkcs11.templates import Template
+
+__all__ = ["KeyMaker"]
+
+
+class KeyMaker:
+    """Makes keys and new versions, and sees to it that the token made what it was told to.
+
+    Token objects are searched and written under the connection's lock, so that two threads do
+    not make one name twice. Another process may: so the name is looked up once more afterwards,
+    and of two first versions the one with the smaller CKA_ID, the earlier one, stays.
+    """
+
+    def __init__(self, connection: Connection, objects: TokenObjects) -> None:
+        self._connection = connection
+        self._objects = objects
+
+    def create(self, request: CreateKey) -> KeyObject:
+        """Generate the first version of a key; see :meth:`Driver.create_key`."""
+        self._require(request.spec, request.algorithm)
+        with self._connection.objects_lock:
+            self._check_free(request.name)
+            version = VersionId.new(request.algorithm)
+            made = self._generate(
+                request.name, request.spec, version, extractable=request.extractable
+            )
+            return self._first(request.name, made)
+
+    def bring_in(self, request: ImportKey) -> KeyObject:
+        """Create an object from outside; see :meth:`SupportsImport.import_key`."""
+        if request.algorithm is not None and not self._connection.abilities.supports(
+            request.algorithm
+        ):
+            raise self._connection.abilities.lacking(f"what {request.algorithm} needs")
+        version = VersionId.new(request.algorithm)
+        template = self._secret_half(request.name, version, extractable=False)
+        if request.algorithm is None:
+            template.update(rsa.private_key_parts(request.material))
+        else:
+            template[Attribute.VALUE] = request.material.reveal()
+
+        def create(session: Session) -> None:
+            session.create_object(template)
+
+        with self._connection.objects_lock:
+            self._check_free(request.name)
+            made = self._make("C_CreateObject", version, template, create)
+            return self._first(request.name, made)
+
+    def rotate(self, name: str) -> KeyObject:
+        """Generate a new version; see :meth:`SupportsRotation.rotate_key`."""
+        with self._connection.objects_lock:
+            latest = versions_of(self._objects.find(label=name), name)[-1]
+            if latest.version is None:
+                raise InvalidStateError(
+                    f"keyhier did not make the {latest}, so it has one version",
+                    remedy="create a key and rewrap to it",
+                )
+            purpose = purpose_of(latest)
+            self._require(purpose.spec, purpose.algorithm)
+            version = VersionId.new(purpose.algorithm, after=latest.version)
+            return self._generate(name, purpose.spec, version, extractable=latest.extractable)
+
+    def _require(self, spec: KeySpec, algorithm: WrapAlgorithm | None) -> None:
+        abilities = self._connection.abilities
+        if spec not in abilities.key_specs:
+            raise abilities.lacking(f"what a key of {spec} needs")
+        if algorithm is not None and not abilities.supports(algorithm):
+            raise abilities.lacking(f"what {algorithm} needs")
+
+    def _check_free(self, name: str) -> None:
+        if self._objects.find(label=name):
+            raise AlreadyExistsError(
+                f"the token has a key {name!r} already", remedy="choose another name, or rotate it"
+            )
+
+    def _first(self, name: str, made: KeyObject) -> KeyObject:
+        """Return ``made`` if it is the first version of its name, as it should be."""
+        first = min(self._objects.find(label=name), key=lambda key: key.id, default=made)
+        if first.identity == made.identity:
+            return made
+        self._destroy(made.identity)
+        raise AlreadyExistsError(
+            f"another process made a key {name!r} at the same time, which stays"
+        )
+
+    def _secret_half(self, name: str, version: VersionId, *, extractable: bool) -> Template:
+        private = self._connection.logged_in
+        if version.algorithm is None:
+            return rsa_private_key(name, version.value, extractable=extractable, private=private)
+        return aes_key(
+            name, version.value, version.algorithm, extractable=extractable, private=private
+        )
+
+    def _generate(
+        self, name: str, spec: KeySpec, version: VersionId, *, extractable: bool
+    ) -> KeyObject:
+        template = self._secret_half(name, version, extractable=extractable)
+
+        def generate_pair(session: Session) -> None:
+            public, _ = session.generate_keypair(
+                CkKeyType.RSA,
+                spec.bits,
+                capabilities=MechanismFlag(0),
+                mechanism=Mechanism.RSA_PKCS_KEY_PAIR_GEN,
+                public_template=rsa_public_key(name, version.value, spec.bits),
+                private_template=template,
+            )
+            public.destroy()
+
+        def generate_secret(session: Session) -> None:
+            session.generate_key(
+                CkKeyType.AES,
+                spec.bits,
+                capabilities=MechanismFlag(0),
+                mechanism=Mechanism.AES_KEY_GEN,
+                template=template,
+            )
+
+        if spec.key_type is KeyType.RSA:
+            return self._make("C_GenerateKeyPair", version, template, generate_pair)
+        return self._make("C_GenerateKey", version, template, generate_secret)
+
+    def _make(
+        self,
+        function: str,
+        version: VersionId,
+        template: Mapping[Attribute, Any],
+        call: Callable[[Session], None],
+    ) -> KeyObject:
+        try:
+            with self._connection.session() as session:
+                call(session)
+        except PKCS11Error as error:
+            raise translated(error, function, "such a key") from error
+        identity = (ObjectClass(template[Attribute.CLASS]), version.value)
+        self._check_made(identity, template)
+        return self._objects.find(key_id=version.value, classes=[identity[0]])[0]
+
+    def _check_made(self, identity: Identity, template: Mapping[Attribute, Any]) -> None:
+        """Compare what was made with the template, because some tokens ignore parts of one."""
+        wanted = {name: value for name, value in template.items() if isinstance(value, bool)}
+        found = self._objects.attributes(identity, tuple(wanted))
+        wrong = [name for name, value in wanted.items() if found.get(name) is not value]
+        if wrong:
+            self._destroy(identity)
+            listed = ", ".join(f"CKA_{name.name}" for name in wrong)
+            raise IntegrityError(
+                f"the token made a key with another {listed} than it was told to; "
+                "the key was destroyed"
+            )
+
+    def _destroy(self, identity: Identity) -> None:
+        try:
+            self._objects.destroy(identity)
+        except PKCS11Error as error:
+            raise translated(error, "C_DestroyObject", "destroying the key again") from error

@@ -1,0 +1,129 @@
+"""PKCS#11 modules: loaded once in a process, initialised for use from several threads.
+
+python-pkcs11 calls ``C_Initialize(NULL)``, which tells a module that only one thread will use
+it, and then releases the GIL. SoftHSM takes that at its word and crashes under two threads. So
+the module is initialised here, with ``CKF_OS_LOCKING_OK`` (PKCS#11 v3.1, section 5.4).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from pathlib import Path
+from typing import ClassVar, Final
+
+from pkcs11._pkcs11 import lib
+from pkcs11.exceptions import PKCS11Error
+
+from keyhier.errors import InvalidInputError, NotFoundError, UnavailableError, UnsupportedError
+from keyhier_pkcs11.errors import translated
+
+__all__ = ["Module", "load_module"]
+
+# PKCS#11 v3.1, pkcs11t.h.
+_CKR_OK: Final = 0x000
+_CKR_CANT_LOCK: Final = 0x00A
+_CKR_CRYPTOKI_ALREADY_INITIALIZED: Final = 0x191
+_CKF_OS_LOCKING_OK: Final = 0x2
+
+
+class _InitializeArgs(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("mutex_functions", ctypes.c_void_p * 4),
+        ("flags", ctypes.c_ulong),
+        ("reserved", ctypes.c_void_p),
+    ]
+
+
+class _FunctionList(ctypes.Structure):
+    """The head of CK_FUNCTION_LIST, whose first function is C_Initialize."""
+
+    _fields_: ClassVar = [
+        ("version", ctypes.c_ubyte * 2),
+        (
+            "C_Initialize",
+            ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.POINTER(_InitializeArgs)),
+        ),
+    ]
+
+
+class Module(lib):
+    """A PKCS#11 module that this process has initialised.
+
+    It is never finalised from here: other code of the process may use it too, and the module
+    lets everything go when the process ends.
+    """
+
+    def initialize(self) -> None:
+        """Initialise the module for several threads; python-pkcs11 calls this when it loads it."""
+        functions = self._function_list()
+        if functions is None:
+            super().initialize()
+            return
+        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK)
+        code = functions.C_Initialize(ctypes.byref(arguments))
+        if code == _CKR_CANT_LOCK:
+            raise UnsupportedError(
+                "the PKCS#11 module cannot be used from several threads",
+                native="C_Initialize: CKR_CANT_LOCK",
+            )
+        if code not in (_CKR_OK, _CKR_CRYPTOKI_ALREADY_INITIALIZED):
+            raise UnavailableError(
+                "the PKCS#11 module cannot be initialised",
+                native=f"C_Initialize: {code:#x}",
+                remedy="see the module's own configuration and log",
+            )
+
+    def _function_list(self) -> _FunctionList | None:
+        """Return the module's function list, or None where it hands out a new one at each call.
+
+        Such a module (p11-kit-client.so) keeps its state in the list, so that another list's
+        C_Initialize would be of no use to python-pkcs11; its plain initialisation is safe for
+        several threads.
+        """
+        library = ctypes.CDLL(self.so)
+        first, second = (ctypes.POINTER(_FunctionList)() for _ in range(2))
+        for found in (first, second):
+            library.C_GetFunctionList(ctypes.byref(found))
+        same = ctypes.addressof(first.contents) == ctypes.addressof(second.contents)
+        return first.contents if same else None
+
+
+_lock = threading.Lock()
+_modules: dict[Path, Module] = {}
+
+
+def load_module(path: Path) -> Module:
+    """Return the module at ``path``, loaded and initialised once for the whole process.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InvalidInputError: it is no PKCS#11 module.
+        UnsupportedError: the module cannot be used from several threads.
+        UnavailableError: it does not initialise.
+    """
+    if not path.is_file():
+        raise NotFoundError(
+            f"there is no PKCS#11 module {path}",
+            remedy="install the HSM's client software, or correct module-path",
+        )
+    real = path.resolve()
+    with _lock:
+        if real not in _modules:
+            _modules[real] = _load(real)
+        return _modules[real]
+
+
+def _load(path: Path) -> Module:
+    try:
+        # Asked first, because python-pkcs11 tells a file that is no module from a module that
+        # fails by a sentence alone.
+        entry = getattr(ctypes.CDLL(str(path)), "C_GetFunctionList", None)
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be loaded as a PKCS#11 module: {error}") from None
+    if entry is None:
+        raise InvalidInputError(f"{path} is no PKCS#11 module: it has no C_GetFunctionList")
+    try:
+        return Module(str(path))
+    except PKCS11Error as error:
+        raise translated(error, "C_Initialize", f"loading {path}") from error

@@ -1,0 +1,107 @@
+"""RSA on the token: opening what was wrapped with the public half."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import (
+    RSAPrivateKey,
+    RSAPublicNumbers,
+    rsa_crt_dmp1,
+    rsa_crt_dmq1,
+    rsa_crt_iqmp,
+)
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+from pkcs11.constants import Attribute
+from pkcs11.mechanisms import MGF, Mechanism
+
+from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.errors import InvalidInputError
+from keyhier.secret import SecretBytes
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    from keyhier_pkcs11.binding import BoundKey
+    from keyhier_pkcs11.templates import Template
+
+__all__ = ["decrypt", "oaep_wrap", "private_key_parts", "public_key_of", "random_result"]
+
+_OAEP: Final = {
+    WrapAlgorithm.RSA_OAEP: (Mechanism.SHA_1, MGF.SHA1, None),
+    WrapAlgorithm.RSA_OAEP_256: (Mechanism.SHA256, MGF.SHA256, None),
+}
+_HASHES: Final = {
+    WrapAlgorithm.RSA_OAEP: hashes.SHA1,  # RFC 7518, section 4.3.
+    WrapAlgorithm.RSA_OAEP_256: hashes.SHA256,
+}
+
+
+def decrypt(key: BoundKey, algorithm: WrapAlgorithm, wrapped: bytes) -> SecretBytes:
+    """Open ``wrapped`` with C_Decrypt.
+
+    Never by raw RSA and padding checked here, whose timing would be an oracle.
+    """
+    if algorithm is WrapAlgorithm.RSA1_5:
+        opened = key.decrypt(wrapped, mechanism=Mechanism.RSA_PKCS)
+    else:
+        opened = key.decrypt(
+            wrapped, mechanism=Mechanism.RSA_PKCS_OAEP, mechanism_param=_OAEP[algorithm]
+        )
+    return SecretBytes.adopt(bytearray(opened))
+
+
+def random_result(spec: KeySpec) -> SecretBytes:
+    """Return what a bad RSA1_5 padding yields: random bytes of a length that could have been."""
+    longest = spec.size - 11
+    draw = SecretBytes.random(longest + 8)
+    length = 1 + int.from_bytes(draw.view()[longest:]) % longest
+    return SecretBytes.adopt(bytearray(draw.view()[:length]))
+
+
+def oaep_wrap(public_key: RSAPublicKey, algorithm: WrapAlgorithm, plaintext: bytes) -> bytes:
+    """Wrap locally, to try whether the token opens it."""
+    function = _HASHES[algorithm]
+    return public_key.encrypt(
+        plaintext, padding.OAEP(padding.MGF1(function()), function(), label=None)
+    )
+
+
+def public_key_of(modulus: int, exponent: int) -> RSAPublicKey:
+    """Return the public half with these numbers.
+
+    Raises:
+        ValueError: they are no RSA public key.
+    """
+    return RSAPublicNumbers(exponent, modulus).public_key()
+
+
+def private_key_parts(material: SecretBytes) -> Template:
+    """Take an RSA private key (PKCS#8, DER) apart into the attributes that hold it.
+
+    All CRT parts are given, which C_CreateObject wants on most tokens.
+
+    Raises:
+        InvalidInputError: it is no RSA private key.
+    """
+    try:
+        key = load_der_private_key(material.view(), password=None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, RSAPrivateKey):
+        raise InvalidInputError("the material is no unencrypted RSA private key in PKCS#8")
+    numbers = key.private_numbers()
+    p, q, d = numbers.p, numbers.q, numbers.d
+    parts = {
+        Attribute.MODULUS: numbers.public_numbers.n,
+        Attribute.PUBLIC_EXPONENT: numbers.public_numbers.e,
+        Attribute.PRIVATE_EXPONENT: d,
+        Attribute.PRIME_1: p,
+        Attribute.PRIME_2: q,
+        Attribute.EXPONENT_1: rsa_crt_dmp1(d, p),
+        Attribute.EXPONENT_2: rsa_crt_dmq1(d, q),
+        Attribute.COEFFICIENT: rsa_crt_iqmp(p, q),
+    }
+    return {name: part.to_bytes((part.bit_length() + 7) // 8) for name, part in parts.items()}
