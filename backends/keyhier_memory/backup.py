@@ -14,9 +14,8 @@ from keyhier_memory.keys import StoredKey
 from keyhier_memory.operations import open_gcm, seal_gcm
 from keyhier_memory.serialisation import decode_keys, encode_keys
 
-__all__ = ["MAX_BACKUP_BYTES", "open_backup", "seal_backup"]
+__all__ = ["open_backup", "seal_backup"]
 
-MAX_BACKUP_BYTES: Final = 16 * 1024 * 1024
 _MARK: Final = b"keyhier-backup\n\x01"
 
 
@@ -32,7 +31,7 @@ def open_backup(backup: bytes, backup_key: SecretBytes) -> StoredKey:
     Raises:
         InvalidInputError: this is no backup, or another vault's, or it was altered.
     """
-    if len(backup) > MAX_BACKUP_BYTES or not backup.startswith(_MARK):
+    if not backup.startswith(_MARK):
         raise InvalidInputError("this is no backup of a memory vault's key")
     opened = open_gcm(backup_key, memoryview(backup)[len(_MARK) :], _MARK)
     if opened is None:

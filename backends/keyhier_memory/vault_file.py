@@ -21,6 +21,7 @@ import attrs
 
 from keyhier.errors import (
     AccessDeniedError,
+    CapacityError,
     IntegrityError,
     InvalidInputError,
     KeyhierError,
@@ -150,14 +151,15 @@ class VaultFile:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | _FLAGS)
         except OSError as error:
             raise _explained("open", self.path, error) from None
-        with open(descriptor, "rb") as file:  # noqa: PTH123  # A descriptor is no path.
+        try:
             status = os.fstat(descriptor)
             self._check(status)
-            try:
-                data = file.read(MAX_FILE_BYTES + 1)
-            except OSError as error:
-                raise _explained("read", self.path, error) from None
-        return _signature(status), data
+            with open(descriptor, "rb", closefd=False) as file:  # A descriptor is no path.
+                return _signature(status), file.read()
+        except OSError as error:
+            raise _explained("read", self.path, error) from None
+        finally:
+            os.close(descriptor)
 
     def _check(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
@@ -177,8 +179,14 @@ class VaultFile:
         Whatever happens, the file holds either what it held or ``data``, completely.
 
         Raises:
+            CapacityError: it would be larger than what :meth:`read` takes.
             AccessDeniedError, UnavailableError: it could not be written.
         """
+        if len(data) > MAX_FILE_BYTES:
+            raise CapacityError(
+                f"{self.path} would have more than {MAX_FILE_BYTES} bytes",
+                remedy="purge deleted keys, or keep some keys in another file",
+            )
         if previous is not None:
             self._put(self.previous, previous)
         return self._put(self.path, data)

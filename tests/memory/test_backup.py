@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from keyhier.algorithms import KeySpec
 from keyhier.errors import InvalidInputError
 from keyhier.secret import SecretBytes
-from keyhier_memory.backup import MAX_BACKUP_BYTES, open_backup, seal_backup
+from keyhier_memory.backup import open_backup, seal_backup
 from keyhier_memory.content import Content
 from keyhier_memory.keys import Material
 from tests.memory.vaults import create_aes, open_file, open_memory, opened, seal
@@ -67,8 +67,3 @@ def test_any_altered_byte_is_refused(at: int, change: int) -> None:
 def test_any_truncation_is_refused(length: int) -> None:
     with pytest.raises(InvalidInputError):
         open_backup(BACKUP[:length], BACKUP_KEY)
-
-
-def test_what_is_larger_than_any_backup_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="is no backup"):
-        open_backup(BACKUP.ljust(MAX_BACKUP_BYTES + 1), BACKUP_KEY)
