@@ -69,8 +69,11 @@ class KeyhierError(Exception):
         self.native = native
         self.remedy = remedy
 
+    def _statement(self) -> str:
+        return self.message
+
     def __str__(self) -> str:
-        text = self.message
+        text = self._statement()
         if self.native:
             text += f" ({self.native})"
         if self.remedy:
@@ -128,10 +131,8 @@ class AmbiguousError(KeyhierError):
         super().__init__(message, native=native, remedy=remedy)
         self.candidates = tuple(candidates)
 
-    def __str__(self) -> str:
-        listed = f": {', '.join(self.candidates)}" if self.candidates else ""
-        remedy = f"; {self.remedy}" if self.remedy else ""
-        return f"{self.message}{listed}{remedy}"
+    def _statement(self) -> str:
+        return f"{self.message}: {', '.join(self.candidates)}" if self.candidates else self.message
 
 
 class CapacityError(KeyhierError):

@@ -32,6 +32,7 @@ _AZURE_VERSION: Final = re.compile(r"[0-9a-f]{32}")
 _HOST: Final = re.compile(
     r"(?P<host>[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
 )
+_HTTPS_PORT: Final = 443
 # Each cloud's data-plane domains: https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates
 _AZURE_SUFFIXES: Final = (
     ".vault.azure.net",
@@ -121,16 +122,22 @@ def _read(text: str) -> KeyId:
     scheme, _, rest = text.partition(":")
     if "?" in rest or "#" in rest:
         raise InvalidInputError("a key's id has no query attributes and no fragment")
-    reader = _READERS.get(scheme.lower())
+    # Lower case of some letters outside ASCII is a letter of ASCII.
+    reader = _READERS.get(scheme.lower()) if scheme.isascii() else None
     if reader is None:
         raise InvalidInputError(
             f"a key's id starts with one of {', '.join(f'{known}:' for known in _READERS)}"
         )
-    return reader(rest)
+    key_id = reader(rest)
+    if len(str(key_id)) > MAX_ID_CHARACTERS:
+        raise InvalidInputError(
+            f"a key's id has at most {MAX_ID_CHARACTERS} characters once it is percent-encoded"
+        )
+    return key_id
 
 
 def _read_https(rest: str) -> KeyId:
-    if not rest.startswith("//"):
+    if not rest.startswith("//") or not rest.isascii():
         raise InvalidInputError("a Key Vault key's id has the form https://HOST/keys/NAME/VERSION")
     host, *segments = rest[2:].lower().split("/")
     matched = _HOST.fullmatch(host)
@@ -140,9 +147,10 @@ def _read_https(rest: str) -> KeyId:
     for suffix in _AZURE_SUFFIXES:
         if name.endswith(suffix):
             _checked(_AZURE_VAULT, name.removesuffix(suffix), "vault name")
-    if port and not 0 < int(port) < 65536:
+    number = int(port or _HTTPS_PORT)
+    if not 0 < number < 65536:
         raise InvalidInputError("a port is a number from 1 to 65535")
-    vault = name if port in (None, "443") else f"{name}:{int(port)}"
+    vault = name if number == _HTTPS_PORT else f"{name}:{number}"
     version = _checked(_AZURE_VERSION, segments[2], "version") if len(segments) == 3 else ""
     return KeyId("https", vault, _checked(_NAME, segments[1], "key name"), version)
 

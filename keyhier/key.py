@@ -167,9 +167,9 @@ class Key:
                 f"{chosen} exists only raw, not in an envelope", remedy="use wrap_raw"
             )
         bound = check_context(context)
-        kind = content_type if content_type is not None else _content_type(secret)
         plaintext = _as_secret(secret)
         try:
+            kind = content_type if content_type is not None else _content_type(secret)
             with self._opened.operation("wrap", self.id, chosen):
                 return self._seal(chosen, kind, bound, plaintext)
         finally:

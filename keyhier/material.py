@@ -6,6 +6,7 @@ from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -23,6 +24,8 @@ __all__ = ["read_material"]
 # NIST SP 800-56B, section 6.2.1: the public exponent is odd and above 2^16.
 _MIN_PUBLIC_EXPONENT: Final = 65537
 
+_PEM: Final = b"-----BEGIN"
+
 _AES_SPECS: Final = {spec.size: spec for spec in KeySpec if spec.key_type is KeyType.AES}
 _RSA_SPECS: Final = {spec.bits: spec for spec in KeySpec if spec.key_type is KeyType.RSA}
 
@@ -33,15 +36,11 @@ def read_material(material: SecretBytes | bytes | bytearray) -> tuple[KeySpec, S
     Raises:
         InvalidInputError: it is no key that can be imported, or of a size that is not accepted.
     """
-    raw = material.reveal() if isinstance(material, SecretBytes) else bytes(material)
-    if len(raw) in _AES_SPECS:
-        return _AES_SPECS[len(raw)], SecretBytes(raw)
-    load = load_pem_private_key if raw.startswith(b"-----BEGIN") else load_der_private_key
-    try:
-        key = load(raw, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # What the library says can quote the material.
-        key = None
+    copy = SecretBytes(material.view() if isinstance(material, SecretBytes) else material)
+    if len(copy) in _AES_SPECS:
+        return _AES_SPECS[len(copy)], copy
+    with copy:
+        key = _load(copy.view())
     if not isinstance(key, RSAPrivateKey):
         raise InvalidInputError(
             "what can be imported is an AES key of 16, 24 or 32 bytes, or an unencrypted RSA "
@@ -54,3 +53,12 @@ def read_material(material: SecretBytes | bytes | bytearray) -> tuple[KeySpec, S
         )
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return _RSA_SPECS[key.key_size], SecretBytes(der)
+
+
+def _load(material: memoryview) -> PrivateKeyTypes | None:
+    load = load_pem_private_key if bytes(material[: len(_PEM)]) == _PEM else load_der_private_key
+    try:
+        return load(material, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # What the library says can quote the material.
+        return None

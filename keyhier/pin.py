@@ -7,12 +7,12 @@ can ask again, and it is never part of a URI, a repr or an error (promise 7).
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from getpass import getpass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -25,6 +25,11 @@ PinCallback = Callable[[str], str]
 """Given what the PIN is for (``token 'disks'``), returns it."""
 
 MAX_PIN_BYTES: Final = 4096
+
+# Both file:/path and file:///path (RFC 8089) are in use; another host's file is not ours.
+_FILE: Final = re.compile(r"file:(?://(?:localhost)?|(?!//))(?P<path>/[^\0\ud800-\udfff]*)")
+_ENV: Final = re.compile(r"env:(?P<name>[A-Za-z_][0-9A-Za-z_]*)")
+_PROMPT: Final = re.compile(r"prompt:")
 
 
 @attrs.frozen
@@ -42,8 +47,7 @@ class PinSource:
     def __attrs_post_init__(self) -> None:
         if self.reference is None:
             return
-        kind, colon, where = self.reference.partition(":")
-        if not colon or kind not in ("file", "env", "prompt") or (kind != "prompt") != bool(where):
+        if not any(form.fullmatch(self.reference) for form in (_FILE, _ENV, _PROMPT)):
             raise InvalidInputError(
                 "pin-source is one of file:/path, env:NAME and prompt:; commands are refused"
             )
@@ -58,41 +62,61 @@ class PinSource:
 
         Raises:
             AuthenticationError: there is no source and no terminal to ask at, or the source
-                is missing, unreadable, empty or too long.
+                is missing, unreadable, empty, too long or not UTF-8.
         """
         if self.callback is not None:
             return _checked(self.callback(what), what)
-        kind, _, where = (self.reference or "prompt:").partition(":")
-        if kind == "file":
-            return _checked(_read_file(where, what), what)
-        if kind == "env":
-            return _checked(os.environ.get(where, ""), what)
-        if not sys.stdin.isatty():
-            raise AuthenticationError(
-                f"no PIN for {what}: none was referred to and there is no terminal to ask at",
-                remedy="add pin-source=file:/path or pin-source=env:NAME, or pass pin=callback",
-            )
-        return _checked(getpass(f"PIN for {what}: "), what)
+        reference = self.reference or "prompt:"
+        if matched := _FILE.fullmatch(reference):
+            return _checked(_read_file(matched["path"], what), what)
+        if matched := _ENV.fullmatch(reference):
+            return _checked(os.environ.get(matched["name"], ""), what)
+        return _checked(_ask(what), what)
 
 
-def _read_file(reference: str, what: str) -> str:
-    # Both file:/path and file:///path (RFC 8089) are in use; another host's file is not ours.
-    parts = urlsplit(f"file:{reference}")
-    path = Path(parts.path)
-    if parts.netloc not in ("", "localhost") or not path.is_absolute():
-        raise InvalidInputError("pin-source=file: takes an absolute path on this machine")
+def _read_file(path: str, what: str) -> bytes:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise AuthenticationError(f"no PIN for {what}: {path} cannot be read: {reason}") from None
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_PIN_BYTES + 3)
+    except OSError as error:
+        raise AuthenticationError(
+            f"no PIN for {what}: {path} cannot be read: {error.strerror}"
+        ) from None
     # Editors end a file with a line break, which is not part of the PIN.
-    return text.removesuffix("\n").removesuffix("\r")
+    return data.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _checked(text: str, what: str) -> SecretBytes:
-    encoded = text.encode()
-    if not 0 < len(encoded) <= MAX_PIN_BYTES:
-        state = "too long" if encoded else "empty or not set"
-        raise AuthenticationError(f"no PIN for {what}: what its source gives is {state}")
-    return SecretBytes(encoded)
+def _ask(what: str) -> str:
+    # A service may have no standard input at all.
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise AuthenticationError(
+            f"no PIN for {what}: none was referred to and there is no terminal to ask at",
+            remedy="add pin-source=file:/path or pin-source=env:NAME, or pass pin=callback",
+        )
+    try:
+        return getpass(f"PIN for {what}: ")
+    except EOFError:
+        raise AuthenticationError(f"no PIN for {what}: the prompt was left") from None
+
+
+def _checked(pin: str | bytes, what: str) -> SecretBytes:
+    # Lone surrogates, which stand for bytes that are not UTF-8, must not raise: what is raised
+    # for them carries the PIN.
+    encoded = pin.encode(errors="surrogatepass") if isinstance(pin, str) else pin
+    if not encoded:
+        problem = "empty or not set"
+    elif len(encoded) > MAX_PIN_BYTES:
+        problem = "too long"
+    elif not _is_utf8(encoded):
+        problem = "not UTF-8"
+    else:
+        return SecretBytes(encoded)
+    raise AuthenticationError(f"no PIN for {what}: what its source gives is {problem}")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

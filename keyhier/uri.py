@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 import attrs
 
@@ -21,7 +21,7 @@ __all__ = ["VaultUri", "decode_text", "parse_path_attributes", "quote_bytes", "q
 
 MAX_URI_CHARACTERS: Final = 2048
 
-_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # What RFC 7512, section 2.3, lets stand unescaped in an attribute's value (pk11-pchar).
 _SAFE: Final = ":[]@!$'()*+,=&"
@@ -30,7 +30,10 @@ _SAFE: Final = ":[]@!$'()*+,=&"
 def _decode(text: str) -> bytes:
     if _BROKEN_ESCAPE.search(text):
         raise InvalidInputError("a percent sign in a URI is followed by two hexadecimal digits")
-    return unquote_to_bytes(text)
+    try:
+        return unquote_to_bytes(text)
+    except UnicodeEncodeError:
+        raise InvalidInputError("text with a lone surrogate cannot stand in a URI") from None
 
 
 def decode_text(text: str) -> str:
@@ -55,16 +58,20 @@ def quote_bytes(data: bytes) -> str:
     return "".join(f"%{byte:02X}" for byte in data)
 
 
+def _refuse_pin_value(text: str) -> None:
+    """Refuse a PIN in a URI, however it is spelled; the message does not hold it (promise 7)."""
+    if "pin-value" in unquote(text).lower():
+        raise InvalidInputError(
+            "pin-value is refused: a PIN does not belong in a URI",
+            remedy="use pin-source=file:/path, pin-source=env:NAME, or a callback",
+        )
+
+
 def _pairs(text: str, separator: str, what: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in text.split(separator) if text else ():
         name, equals, value = part.partition("=")
-        if name == "pin-value":
-            # The value itself must not reach the message.
-            raise InvalidInputError(
-                "pin-value is refused: a PIN does not belong in a URI",
-                remedy="use pin-source=file:/path, pin-source=env:NAME, or a callback",
-            )
+        _refuse_pin_value(name)
         if not equals or not name:
             raise InvalidInputError(f"a {what} attribute of a URI has the form name=value")
         if name in found:
@@ -109,10 +116,12 @@ class VaultUri:
             InvalidInputError: it is no URI, is too long, has a fragment, repeats an
                 attribute, or tries to carry a PIN or a password.
         """
-        if len(text) > MAX_URI_CHARACTERS:
-            raise InvalidInputError(f"a vault's URI has at most {MAX_URI_CHARACTERS} characters")
+        if not isinstance(text, str) or len(text) > MAX_URI_CHARACTERS:
+            raise InvalidInputError(
+                f"a vault's URI is text of at most {MAX_URI_CHARACTERS} characters"
+            )
         scheme, colon, rest = text.partition(":")
-        if not colon or not _SCHEME.fullmatch(scheme.lower()):
+        if not colon or not _SCHEME.fullmatch(scheme):
             raise InvalidInputError(
                 "a vault is named by a URI",
                 remedy="for example memory:, pkcs11:token=…?module-path=…, https://….vault.azure.net",
@@ -120,6 +129,8 @@ class VaultUri:
         if any(character.isspace() or not character.isprintable() for character in rest):
             raise InvalidInputError("a vault's URI holds no spaces or control characters")
         path, _, query = rest.partition("?")
+        # The path is the backend's to read, but this value prints it.
+        _refuse_pin_value(path)
         attributes = _pairs(query, "&", "query")
         if "#" in rest:
             raise InvalidInputError("a vault's URI has no fragment")

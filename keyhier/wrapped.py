@@ -251,7 +251,7 @@ def _algorithm(members: dict[str, Any]) -> WrapAlgorithm:
 
 
 def _check_content_type(content_type: str) -> None:
-    if not _CONTENT_TYPE.fullmatch(content_type):
+    if not isinstance(content_type, str) or not _CONTENT_TYPE.fullmatch(content_type):
         raise InvalidInputError("a content type has 1 to 127 printable characters of ASCII")
 
 
