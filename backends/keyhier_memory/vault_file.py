@@ -64,7 +64,7 @@ class VaultFile:
         """Return what changes whenever the file's content does; cheap.
 
         Raises:
-            NotFoundError: the file or its folder is not there.
+            UnavailableError: the file or its folder is gone.
             AccessDeniedError: the folder may not be searched.
         """
         try:
@@ -78,7 +78,7 @@ class VaultFile:
 
         Raises:
             UnavailableError: somebody else holds the lock and does not let go.
-            NotFoundError, AccessDeniedError: as for the file.
+            AccessDeniedError, InvalidInputError: as for the file.
         """
         path = self._beside(".lock")
         try:
@@ -89,7 +89,9 @@ class VaultFile:
             self._wait_for(descriptor)
             yield
         finally:
-            # Closing lets go of the lock. The file stays: removing it would race with a waiter.
+            # A process forked in the meantime has the descriptor too, so closing ours is not enough.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            # The file stays: removing it would race with whoever waits.
             os.close(descriptor)
 
     def _wait_for(self, descriptor: int) -> None:
@@ -141,7 +143,7 @@ class VaultFile:
         """Return the whole file and its signature.
 
         Raises:
-            NotFoundError: the file or its folder is not there.
+            UnavailableError: the file or its folder is gone.
             AccessDeniedError: it belongs to somebody else, or is open to others.
             InvalidInputError: it is a folder, a symbolic link or no ordinary file.
             IntegrityError: it is larger than any vault.
@@ -231,8 +233,13 @@ def _explained(call: str, path: Path, error: OSError) -> KeyhierError:
     number = error.errno or 0
     native = f"{call}: {errno.errorcode.get(number, str(number))}"
     match number:
-        case errno.ENOENT | errno.ENOTDIR:
-            return NotFoundError(f"there is no {path}", native=native)
+        case errno.ENOENT:
+            # It was there when the vault was opened, so this is no key that was not found.
+            return UnavailableError(
+                f"{path} is gone", native=native, remedy="bring it back; nothing is made anew"
+            )
+        case errno.ENOTDIR:
+            return NotFoundError(f"there is no folder {path.parent}", native=native)
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return AccessDeniedError(f"{path} may not be used", native=native)
         case errno.ELOOP:
