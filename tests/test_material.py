@@ -123,7 +123,7 @@ def test_what_is_no_key_is_refused_and_not_quoted(material: bytes) -> None:
 def test_an_rsa_key_of_another_size_or_a_small_exponent_is_refused(
     bits: int, exponent: int
 ) -> None:
-    key = rsa.generate_private_key(exponent, bits)  # type: ignore[arg-type]  # 3 is allowed for old keys.
+    key = rsa.generate_private_key(exponent, bits)
     with pytest.raises(InvalidInputError, match="2048, 3072 or 4096 bits"):
         read_material(_encoded(key))
 
