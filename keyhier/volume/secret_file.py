@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from keyhier.errors import KeyhierError
 
-__all__ = ["read_secret_file", "write_secret_file"]
+__all__ = ["read_secret_file", "read_secret_stream", "write_secret_file"]
 
 _OWNER_ONLY: Final = 0o600
 
@@ -79,7 +79,7 @@ def write_secret_file(
             failed, the file is in place.
     """
     target = Path(path)
-    with _translated(f"the secret file {target} cannot be written"):
+    with _translated(f"the file {target} cannot be written"):
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _publish(folder, target.name, secret, overwrite=overwrite)
@@ -152,18 +152,35 @@ def read_secret_file(path: str | os.PathLike[str], *, limit: int) -> SecretBytes
         UnavailableError: the disk failed.
     """
     source = Path(path)
+    what = f"the file {source}"
+    with _translated(f"{what} cannot be read"):
+        handle = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return read_secret_stream(handle, limit=limit, what=what)
+    finally:
+        os.close(handle)
+
+
+def read_secret_stream(handle: int, *, limit: int, what: str) -> SecretBytes:
+    """Read an open file or pipe to its end into a buffer that the caller wipes.
+
+    Args:
+        handle: the file descriptor, which stays open.
+        limit: the greatest length, in bytes, that is accepted.
+        what: what an error calls it, such as ``standard input``.
+
+    Raises:
+        InvalidInputError: it is a folder, or longer than ``limit`` bytes.
+        UnavailableError: reading failed.
+    """
     # One byte more than is accepted tells what is too long, even if it has no length or no end.
     with SecretBytes.allocate(limit + 1) as buffer:
         filled = 0
-        with _translated(f"the secret file {source} cannot be read"):
-            handle = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                while count := os.readv(handle, [buffer.view()[filled:]]):
-                    filled += count
-            finally:
-                os.close(handle)
+        with _translated(f"{what} cannot be read"):
+            while count := os.readv(handle, [buffer.view()[filled:]]):
+                filled += count
         if filled > limit:
-            raise InvalidInputError(f"the secret file {source} is longer than {limit} bytes")
+            raise InvalidInputError(f"{what} is longer than {limit} bytes")
         return SecretBytes(buffer.view()[:filled])
 
 

@@ -1,0 +1,1 @@
+"""The `keyhier` command: Typer and Rich over the public names, one file a noun."""

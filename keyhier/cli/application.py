@@ -1,0 +1,116 @@
+"""The commands put together, and what every end of one looks like."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from keyhier.cli import backends, demo, envelope, inspect, key, volume_key
+from keyhier.cli.failure import CLOSED_PIPE, INTERRUPTED, Failure
+from keyhier.cli.session import (
+    ConfigOption,
+    JsonOption,
+    ProfileOption,
+    Session,
+    Settings,
+    VaultOption,
+)
+from keyhier.errors import KeyhierError, UnavailableError
+
+__all__ = ["Application", "app"]
+
+
+class Application(TyperGroup):
+    """Ends with a documented exit code, and with one line instead of a traceback."""
+
+    def main(self, args: Sequence[str] | None = None, *_: object, **extra: Any) -> NoReturn:
+        """Run one command and leave the process."""
+        given = list(sys.argv[1:] if args is None else args)
+        # Labels may hold characters that the terminal's encoding lacks.
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # A TextIOWrapper.
+        extra.update(prog_name="keyhier", standalone_mode=False)
+        try:
+            code = self._run(given, extra)
+        except BrokenPipeError:
+            # What Python still holds back would fail again when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = CLOSED_PIPE
+        sys.exit(code)
+
+    def _run(self, given: list[str], extra: dict[str, Any]) -> int:
+        as_json = "--json" in given
+        try:
+            code = super().main(given, **extra) or 0
+            sys.stdout.flush()
+        except KeyhierError as error:
+            failure = Failure.of(error)
+        except typer.TyperException as error:
+            if not error.format_message():
+                # A group without a command: its help was shown already.
+                return error.exit_code
+            failure = Failure.of_usage(error.format_message())
+        except (KeyboardInterrupt, typer.Abort):
+            return INTERRUPTED
+        except BrokenPipeError:
+            raise
+        except SystemExit:
+            # Typer leaves like this where a pipe is closed, and nowhere else.
+            raise BrokenPipeError from None
+        except OSError as error:
+            name = errno.errorcode.get(error.errno or 0, "OSError")
+            failure = Failure.of(
+                UnavailableError(f"the system refused: {error.strerror}", native=name)
+            )
+        except Exception as error:  # noqa: BLE001  # Whatever it is, no traceback with its values is shown.
+            failure = Failure.of_mistake(error)
+        else:
+            return int(code)
+        return failure.report(as_json=as_json)
+
+
+app = typer.Typer(
+    name="keyhier",
+    cls=Application,
+    help="Make disk keys, wrap them under keys in an HSM or a vault, and get them back.",
+    epilog="A vault is named by --vault URI, KEYHIER_VAULT, or a profile of keyhier.toml. "
+    "memory: alone is a new vault for every command; with ?file=/path it stays.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(key.app, name="key")
+app.add_typer(volume_key.app, name="volume-key")
+app.command("wrap")(envelope.wrap)
+app.command("unwrap")(envelope.unwrap)
+app.command("inspect")(inspect.inspect)
+app.command("backends")(backends.backends)
+app.command("demo")(demo.demo)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    ctx: typer.Context,
+    *,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    vault: VaultOption = None,
+    profile: ProfileOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    settings = Settings(vault, profile, config, as_json)
+    ctx.obj = settings
+    if show_version:
+        number = version("keyhier")
+        Session(settings).show({"version": number}, f"keyhier {number}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        raise typer.TyperException("a command is missing")

@@ -1,0 +1,146 @@
+"""keyhier.toml: vaults by name.
+
+::
+
+    default = "lab"
+
+    [profiles.lab]
+    vault = "pkcs11:token=disks?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=prompt:"
+
+It is read from the user's configuration folder or from a path that was given, never from the
+working directory (promise 4): who fills a folder must not choose the module that is loaded. For
+the same reason nobody but its reader and root may be able to change it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import platformdirs
+
+from keyhier.errors import AccessDeniedError, InvalidInputError, NotFoundError
+
+__all__ = ["CONFIG_VARIABLE", "Configuration"]
+
+CONFIG_VARIABLE: Final = "KEYHIER_CONFIG"
+
+_MAX_BYTES: Final = 1024 * 1024
+
+
+@attrs.frozen
+class Configuration:
+    """What keyhier.toml says.
+
+    Attributes:
+        source: the file that was read, or where there would be one.
+        profiles: vault URIs by the profiles' names.
+        default: the profile that is used where none is named, or None.
+    """
+
+    source: Path
+    profiles: Mapping[str, str] = attrs.field(factory=dict)
+    default: str | None = None
+
+    @classmethod
+    def load(cls, given: str | None) -> Configuration:
+        """Read the file that was given, or else the user's own, which may be missing.
+
+        Raises:
+            NotFoundError: the file that was given is not there.
+            AccessDeniedError: it may not be read, or others may change it.
+            InvalidInputError: it is no TOML, or holds what keyhier does not know.
+        """
+        if given is not None:
+            return cls._read(Path(given))
+        variable = os.environ.get(CONFIG_VARIABLE)
+        if variable:
+            path = Path(variable)
+            # A relative one would mean another file in every working directory.
+            if not path.is_absolute():
+                raise InvalidInputError(f"{CONFIG_VARIABLE} is an absolute path")
+            return cls._read(path)
+        path = platformdirs.user_config_path("keyhier", appauthor=False) / "keyhier.toml"
+        if path.is_absolute() and path.exists():
+            return cls._read(path)
+        return cls(path)
+
+    @classmethod
+    def _read(cls, path: Path) -> Configuration:
+        try:
+            with path.open("rb") as file:
+                _check_writers(path, os.fstat(file.fileno()))
+                content = file.read(_MAX_BYTES).decode()
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no configuration {path}") from None
+        except OSError as error:
+            raise AccessDeniedError(f"{path} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise InvalidInputError(f"{path} is not UTF-8") from None
+        try:
+            return cls._from_table(path, tomllib.loads(content))
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidInputError(f"{path} is no TOML: {error}") from None
+
+    @classmethod
+    def _from_table(cls, path: Path, table: dict[str, Any]) -> Configuration:
+        _only(table, ("default", "profiles"), path, "at its top")
+        profiles = {}
+        for name, profile in _table(table.get("profiles", {}), path, "profiles").items():
+            place = f"profiles.{name}"
+            _only(_table(profile, path, place), ("vault",), path, f"in {place}")
+            vault = profile.get("vault")
+            if not isinstance(vault, str):
+                raise InvalidInputError(f"{path}: {place} names no vault", remedy='vault = "URI"')
+            profiles[name] = vault
+        default = table.get("default")
+        if default is not None and default not in profiles:
+            raise InvalidInputError(
+                f"{path}: default is none of its profiles; known are {_listed(profiles)}"
+            )
+        return cls(path, profiles, default)
+
+    def vault(self, profile: str) -> str:
+        """Return the vault's URI of a profile.
+
+        Raises:
+            NotFoundError: there is no such profile; the message lists those there are.
+        """
+        if profile not in self.profiles:
+            raise NotFoundError(
+                f"there is no profile {profile!r:.80} in {self.source}; "
+                f"known are {_listed(self.profiles)}"
+            )
+        return self.profiles[profile]
+
+
+def _check_writers(path: Path, status: os.stat_result) -> None:
+    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if others or status.st_uid not in (0, os.geteuid()):
+        raise AccessDeniedError(
+            f"{path} can be changed by others, who could choose the module that is loaded",
+            remedy=f"make it yours and run: chmod go-w {path}",
+        )
+
+
+def _table(value: object, path: Path, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidInputError(f"{path}: {place} is not a table")
+    return value
+
+
+def _only(table: Mapping[str, Any], known: tuple[str, ...], path: Path, place: str) -> None:
+    for name in table:
+        if name not in known:
+            raise InvalidInputError(
+                f"{path}: unknown key {name!r:.80} {place}; known are {', '.join(known)}"
+            )
+
+
+def _listed(names: Mapping[str, str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,97 @@
+"""Files of a command: `-` is standard input or output, secrets are written as secrets are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+from keyhier.errors import InvalidInputError
+from keyhier.secret import SecretBytes
+from keyhier.volume.secret_file import read_secret_file, read_secret_stream, write_secret_file
+from keyhier.wrapped import WrappedKey
+
+__all__ = [
+    "MAX_PUBLIC_BYTES",
+    "STANDARD",
+    "as_envelope",
+    "read",
+    "read_secret",
+    "write_line",
+    "write_secret",
+]
+
+STANDARD: Final = "-"
+
+MAX_PUBLIC_BYTES: Final = 128 * 1024
+"""More than any envelope has."""
+
+
+def read(source: str, *, limit: int) -> SecretBytes:
+    """Read a file or standard input.
+
+    Raises:
+        InvalidInputError: it is longer than ``limit`` bytes.
+        NotFoundError, AccessDeniedError, UnavailableError: it cannot be read.
+    """
+    if source == STANDARD:
+        return read_secret_stream(0, limit=limit, what="standard input")
+    return read_secret_file(source, limit=limit)
+
+
+def read_secret(source: str, *, limit: int) -> SecretBytes:
+    """Read a secret from a file or standard input, but not from a terminal, which would show it.
+
+    Raises:
+        InvalidInputError: standard input is a terminal; or as :func:`read`.
+        NotFoundError, AccessDeniedError, UnavailableError: as :func:`read`.
+    """
+    if source == STANDARD and os.isatty(0):
+        raise InvalidInputError(
+            "a secret is not typed at a terminal, which shows it",
+            remedy="name a file, or send standard input from a pipe or a file",
+        )
+    return read(source, limit=limit)
+
+
+def as_envelope(content: SecretBytes) -> WrappedKey:
+    """Read an envelope from the content of a file, whose last line may be ended.
+
+    Raises:
+        InvalidInputError: it is no envelope.
+    """
+    try:
+        text = str(content.view(), "ascii")
+    except UnicodeDecodeError:
+        text = None
+    # Outside of the handler, whose exception would carry the bytes.
+    if text is None:
+        raise InvalidInputError("this is no wrapped key: it has bytes that are not ASCII")
+    return WrappedKey.parse(text.removesuffix("\n").removesuffix("\r"))
+
+
+def write_line(out: str, line: str, *, force: bool) -> None:
+    """Write one line of public text to a file, whole or not at all.
+
+    Raises:
+        AlreadyExistsError: the file is there and ``force`` is false.
+        NotFoundError, AccessDeniedError, InvalidInputError, UnavailableError: it cannot be written.
+    """
+    write_secret_file(out, SecretBytes(f"{line}\n".encode()), overwrite=force)
+
+
+def write_secret(out: str, secret: SecretBytes, *, force: bool) -> None:
+    """Write a secret, and nothing else, to a file of mode 0600 or to standard output.
+
+    Raises:
+        AlreadyExistsError, NotFoundError, AccessDeniedError, InvalidInputError, UnavailableError:
+            as :func:`write_line`.
+    """
+    if out != STANDARD:
+        write_secret_file(out, secret, overwrite=force)
+        return
+    sys.stdout.flush()
+    # Past Python's own buffers, which nobody can wipe.
+    rest = secret.view()
+    while rest:
+        rest = rest[os.write(1, rest) :]

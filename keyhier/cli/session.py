@@ -1,0 +1,199 @@
+"""What every command shares: which vault, which output, and the options that say so.
+
+The shared options are taken before the command and after it: ``keyhier --json key list`` and
+``keyhier key list --json`` are the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import attrs
+import typer
+from rich.console import Console, RenderableType
+
+import keyhier
+from keyhier.cli.config import Configuration
+from keyhier.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from keyhier.vault import Vault
+
+__all__ = [
+    "VAULT_VARIABLE",
+    "ConfigOption",
+    "JsonOption",
+    "ProfileOption",
+    "Session",
+    "Settings",
+    "VaultOption",
+    "json_command",
+    "vault_command",
+]
+
+VAULT_VARIABLE: Final = "KEYHIER_VAULT"
+
+# Wide enough that no table is cut where no terminal sets its width.
+_UNBOUNDED: Final = 1000
+
+Command = Callable[..., None]
+"""A function of a Session and of what Typer reads for it."""
+
+VaultOption = Annotated[
+    str | None,
+    typer.Option(metavar="URI", help="The vault; else KEYHIER_VAULT, else a profile."),
+]
+ProfileOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The vault of this profile of keyhier.toml.")
+]
+ConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="The keyhier.toml to read; else KEYHIER_CONFIG, else the user's own.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document instead of text; errors, too.")
+]
+
+
+@attrs.frozen
+class Settings:
+    """What was given on the command line.
+
+    Attributes:
+        vault, profile, config: the options of these names, or None.
+        as_json: whether output and errors are JSON.
+    """
+
+    vault: str | None = None
+    profile: str | None = None
+    config: str | None = None
+    as_json: bool = False
+
+    def within(self, outer: Settings) -> Settings:
+        """Return these settings with those that were given before the command.
+
+        Raises:
+            InvalidInputError: one is given in both places.
+        """
+        merged: dict[str, Any] = {"as_json": self.as_json or outer.as_json}
+        for name in ("vault", "profile", "config"):
+            inner, other = getattr(self, name), getattr(outer, name)
+            if inner is not None and other is not None:
+                raise InvalidInputError(f"--{name} is given before the command and after it")
+            merged[name] = other if inner is None else inner
+        return Settings(**merged)
+
+    def vault_uri(self) -> str:
+        """Return the URI of the vault to open.
+
+        Raises:
+            InvalidInputError: none is named, or two are.
+            NotFoundError: there is no such profile.
+            AccessDeniedError: as :meth:`Configuration.load`.
+        """
+        if self.vault is not None and self.profile is not None:
+            raise InvalidInputError("--vault and --profile both name a vault", remedy="give one")
+        if self.vault is not None:
+            return self.vault
+        if self.profile is not None:
+            return Configuration.load(self.config).vault(self.profile)
+        if uri := os.environ.get(VAULT_VARIABLE):
+            return uri
+        configuration = Configuration.load(self.config)
+        if configuration.default is None:
+            raise InvalidInputError(
+                "no vault is named",
+                remedy=f"give --vault URI, set {VAULT_VARIABLE}, "
+                f"or name a default profile in {configuration.source}",
+            )
+        return configuration.vault(configuration.default)
+
+
+@attrs.frozen
+class Session:
+    """One run of a command."""
+
+    settings: Settings
+
+    def open(self) -> Vault:
+        """Open the vault that the settings name; raises what :func:`keyhier.open` raises."""
+        return keyhier.open(self.settings.vault_uri())
+
+    def show(self, document: Mapping[str, object], human: RenderableType) -> None:
+        """Write the result to standard output: the document as JSON, or else its human form."""
+        if self.settings.as_json:
+            sys.stdout.write(f"{json.dumps(document, indent=2)}\n")
+        elif isinstance(human, str):
+            sys.stdout.write(f"{human}\n")
+        else:
+            console().print(human)
+
+    def leave_stdout_to_secret(self, out: str | None) -> None:
+        """Refuse a secret on standard output where that is taken, or is a terminal.
+
+        Raises:
+            InvalidInputError: it is.
+        """
+        if out != "-":
+            return
+        if self.settings.as_json:
+            raise InvalidInputError("--json and --out - both want standard output")
+        if os.isatty(1):
+            raise InvalidInputError(
+                "a secret is not shown on a terminal",
+                remedy="name a file, or send standard output into a pipe or a file",
+            )
+
+
+def console() -> Console:
+    """Return a console for standard output that takes all text for data, not for markup."""
+    width = None if sys.stdout.isatty() else _UNBOUNDED
+    return Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=width)
+
+
+def _with(function: Command, shared: Command) -> Command:
+    """Give a command the options that are the parameters of ``shared``."""
+    # Typer reads a command's options from its signature, so the shared ones are added there.
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    options = list(inspect.signature(shared, eval_str=True).parameters.values())
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+    @functools.wraps(function)
+    def command(*, ctx: typer.Context, **given: Any) -> None:
+        settings = Settings(**{option.name: given.pop(option.name) for option in options})
+        function(Session(settings.within(ctx.obj)), **given)
+
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *options)]
+    command.__signature__ = inspect.Signature([context, *keyword])  # type: ignore[attr-defined]  # Functions have it.
+    return command
+
+
+def _json_options(*, as_json: JsonOption = False) -> None: ...
+
+
+def _vault_options(
+    *,
+    vault: VaultOption = None,
+    profile: ProfileOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None: ...
+
+
+def json_command(function: Command) -> Command:
+    """Make a command that needs no vault: it gets a Session and has ``--json``."""
+    return _with(function, _json_options)
+
+
+def vault_command(function: Command) -> Command:
+    """Make a command that gets a Session and has the options that name a vault, and ``--json``."""
+    return _with(function, _vault_options)
