@@ -89,7 +89,7 @@ class VaultFile:
             self._wait_for(descriptor)
             yield
         finally:
-            # A process forked in the meantime has the descriptor too, so closing ours is not enough.
+            # A process forked in the meantime has the descriptor too: closing ours would not do.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             # The file stays: removing it would race with whoever waits.
             os.close(descriptor)
