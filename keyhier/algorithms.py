@@ -26,6 +26,7 @@ __all__ = [
     "capacity",
     "check_capacity",
     "check_wrapped_length",
+    "split_gcm",
 ]
 
 CONTENT_ENCRYPTION: Final = "A256GCM"
@@ -68,19 +69,16 @@ class KeySpec(_Named):
 
     Attributes:
         key_type: the family, RSA or AES.
-        bits: the size of the key (AES) or of its modulus (RSA), in bits.
-        size: the same size, in bytes.
+        size: the size of the key (AES) or of its modulus (RSA), in bytes.
     """
 
     key_type: KeyType
-    bits: int
     size: int
 
     def __init__(self, name: str) -> None:
-        family, _, bits = name.partition("-")
+        family, _, length = name.partition("-")
         self.key_type = KeyType(family)
-        self.bits = int(bits)
-        self.size = self.bits // 8
+        self.size = int(length) // 8
 
     RSA_2048 = "RSA-2048"
     RSA_3072 = "RSA-3072"
@@ -88,6 +86,11 @@ class KeySpec(_Named):
     AES_128 = "AES-128"
     AES_192 = "AES-192"
     AES_256 = "AES-256"
+
+    @property
+    def bits(self) -> int:
+        """The same size, in bits."""
+        return self.size * 8
 
 
 class WrapAlgorithm(_Named):
@@ -216,3 +219,8 @@ def check_wrapped_length(algorithm: WrapAlgorithm, spec: KeySpec, length: int) -
             fits = length == spec.size
     if not fits or length > MAX_RAW_BYTES + 2 * spec.size:
         raise InvalidInputError(f"{length} bytes are no output of {algorithm} under {spec}")
+
+
+def split_gcm(sealed: bytes) -> tuple[bytes, bytes, bytes]:
+    """Take the output of ``A256GCM`` or ``A256GCMKW`` apart: IV, ciphertext and tag."""
+    return sealed[:GCM_IV_BYTES], sealed[GCM_IV_BYTES:-GCM_TAG_BYTES], sealed[-GCM_TAG_BYTES:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
@@ -13,8 +14,6 @@ from keyhier import rsa_wrap
 from keyhier.algorithms import (
     CONTENT_KEY_BYTES,
     ENVELOPE_ALGORITHMS,
-    GCM_IV_BYTES,
-    GCM_TAG_BYTES,
     GCM_WRAP_LIMIT,
     KeySpec,
     KeyType,
@@ -22,6 +21,7 @@ from keyhier.algorithms import (
     algorithms_for,
     check_capacity,
     check_wrapped_length,
+    split_gcm,
 )
 from keyhier.driver import KeyVersion, SupportsLifecycle, SupportsRotation
 from keyhier.errors import (
@@ -32,10 +32,11 @@ from keyhier.errors import (
     UnsupportedError,
     UnwrapError,
 )
+from keyhier.header import check_context, finish_header, start_header
 from keyhier.identifiers import KeyId
 from keyhier.opened import OpenedVault
 from keyhier.secret import SecretBytes, Wrappable
-from keyhier.wrapped import Header, WrappedKey, check_context
+from keyhier.wrapped import WrappedKey
 
 __all__ = ["Key", "Secret"]
 
@@ -58,6 +59,7 @@ class Key:
         self._version = version
         self._deleted = False
         self._seals = count(1)
+        self._headers: dict[WrapAlgorithm, str] = {}
         public_key = version.public_key
         self._thumbprint = None if public_key is None else rsa_wrap.thumbprint(public_key)
 
@@ -116,10 +118,12 @@ class Key:
         Raises:
             UnsupportedError: the vault can use the key with nothing that is safe by default.
         """
-        for algorithm in self.algorithms:
-            if algorithm is not WrapAlgorithm.RSA1_5:
-                return algorithm
-        raise UnsupportedError(f"{self.id} can do {self._listed()} here, which is never a default")
+        first = next(iter(self._version.algorithms), WrapAlgorithm.RSA1_5)
+        if first is WrapAlgorithm.RSA1_5:
+            raise UnsupportedError(
+                f"{self.id} can do {self._listed()} here, and no default is safe"
+            )
+        return first
 
     @property
     def default_reason(self) -> str | None:
@@ -166,34 +170,46 @@ class Key:
             raise UnsupportedError(
                 f"{chosen} exists only raw, not in an envelope", remedy="use wrap_raw"
             )
-        bound = check_context(context)
-        plaintext = _as_secret(secret)
-        try:
-            kind = content_type if content_type is not None else _content_type(secret)
-            with self._opened.operation("wrap", self.id, chosen):
-                return self._seal(chosen, kind, bound, plaintext)
-        finally:
-            if plaintext is not secret:
-                plaintext.wipe()
+        return self._opened.run(
+            "wrap", self.id, chosen, self._seal, secret, chosen, context, content_type
+        )
 
     def _seal(
         self,
+        secret: Secret,
         algorithm: WrapAlgorithm,
-        content_type: str,
-        context: Mapping[str, str],
-        plaintext: SecretBytes,
+        context: Mapping[str, str] | None,
+        content_type: str | None,
     ) -> WrappedKey:
+        plaintext: bytes | bytearray | memoryview
+        if isinstance(secret, SecretBytes):
+            plaintext = secret.view()
+        elif isinstance(secret, bytes | bytearray):
+            plaintext = secret
+        else:
+            with _lent(secret) as copy:
+                kind = secret.content_type if content_type is None else content_type
+                return self._seal(copy, algorithm, context, kind)
         self._require_usable()
-        with SecretBytes.random(CONTENT_KEY_BYTES) as content_key:
-            encrypted = self._wrap(algorithm, content_key)
-            key_iv = key_tag = b""
+        start = self._headers.get(algorithm)
+        if start is None:
+            start = start_header(algorithm, self.id, self._thumbprint)
+            self._headers[algorithm] = start
+        kind = _RAW_BYTES if content_type is None else content_type
+        public_key = self._version.public_key
+        if public_key is not None:
+            # The library takes bytes only, so a buffer to wipe would be one more copy.
+            content_key = os.urandom(CONTENT_KEY_BYTES)
+            encrypted = public_key.encrypt(content_key, rsa_wrap.PADDINGS[algorithm])
+            protected = finish_header(start, kind, context)
+            return WrappedKey.seal(protected, encrypted, content_key, plaintext)
+        with SecretBytes.random(CONTENT_KEY_BYTES) as key:
+            encrypted = self._wrap(algorithm, key)
+            iv = tag = b""
             if algorithm is WrapAlgorithm.A256GCMKW:
-                key_iv, key_tag = encrypted[:GCM_IV_BYTES], encrypted[-GCM_TAG_BYTES:]
-                encrypted = encrypted[GCM_IV_BYTES:-GCM_TAG_BYTES]
-            header = Header(
-                algorithm, self.id, content_type, self._thumbprint, context, key_iv, key_tag
-            )
-            return WrappedKey.seal(header, encrypted, content_key, plaintext)
+                iv, encrypted, tag = split_gcm(encrypted)
+            protected = finish_header(start, kind, context, iv, tag)
+            return WrappedKey.seal(protected, encrypted, key.view(), plaintext)
 
     def unwrap(
         self, wrapped: WrappedKey | str, *, context: Mapping[str, str] | None = None
@@ -277,15 +293,17 @@ class Key:
         """
         chosen = self._choose(algorithm)
         _check_aad(chosen, aad)
-        plaintext = _as_secret(secret)
-        try:
-            with self._opened.operation("wrap_raw", self.id, chosen):
-                check_capacity(chosen, self.spec, len(plaintext))
-                self._require_usable()
-                return self._wrap(chosen, plaintext, aad)
-        finally:
-            if plaintext is not secret:
-                plaintext.wipe()
+        return self._opened.run(
+            "wrap_raw", self.id, chosen, self._wrap_checked, secret, chosen, aad
+        )
+
+    def _wrap_checked(self, secret: Secret, algorithm: WrapAlgorithm, aad: bytes) -> bytes:
+        if not isinstance(secret, SecretBytes):
+            with _lent(secret) as copy:
+                return self._wrap_checked(copy, algorithm, aad)
+        check_capacity(algorithm, self.spec, len(secret))
+        self._require_usable()
+        return self._wrap(algorithm, secret, aad)
 
     def unwrap_raw(
         self, wrapped: bytes, algorithm: WrapAlgorithm | str | None = None, *, aad: bytes = b""
@@ -445,16 +463,8 @@ def _check_aad(algorithm: WrapAlgorithm, aad: bytes) -> None:
         raise InvalidInputError(f"{algorithm} takes no additional data; only A256GCM does")
 
 
-def _content_type(secret: Secret) -> str:
-    if isinstance(secret, SecretBytes | bytes | bytearray):
-        return _RAW_BYTES
-    return secret.content_type
-
-
-def _as_secret(secret: Secret) -> SecretBytes:
-    """Return the secret as a SecretBytes; only what is made here is the caller's to wipe."""
-    if isinstance(secret, SecretBytes):
-        return secret
+def _lent(secret: Secret) -> SecretBytes:
+    """Return a copy of the secret, which is wiped where it is lent."""
     if isinstance(secret, bytes | bytearray):
         return SecretBytes(secret)
     if isinstance(secret, Wrappable):

@@ -35,6 +35,7 @@ from keyhier.errors import (
     UnsupportedError,
     UnwrapError,
 )
+from keyhier.header import check_context
 from keyhier.identifiers import KeyId, check_key_name
 from keyhier.key import Key, Secret
 from keyhier.material import read_material
@@ -43,7 +44,7 @@ from keyhier.pin import PinCallback
 from keyhier.registry import backend_for
 from keyhier.secret import SecretBytes
 from keyhier.uri import VaultUri
-from keyhier.wrapped import WrappedKey, check_context
+from keyhier.wrapped import WrappedKey
 
 __all__ = ["Capabilities", "Key", "Vault", "open_vault"]
 

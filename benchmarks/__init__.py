@@ -1,0 +1,1 @@
+"""What keyhier costs above the bindings beneath it: ``python -m benchmarks``."""
