@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 
 from keyhier import errors
+from keyhier.cli.failure import EXIT_CODES
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CONSTRAINTS: Final = ROOT / "constraints.txt"
@@ -108,7 +109,8 @@ def test_the_constraints_are_exact_versions_and_no_addresses() -> None:
         assert line.startswith("#") or re.fullmatch(r"[\w.-]+==[\w.]+", line), line
 
 
-def test_the_page_of_errors_lists_the_whole_tree() -> None:
+def test_the_page_of_errors_lists_the_whole_tree_with_its_exit_codes() -> None:
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-    for name in errors.__all__:
-        assert f"| `{name}` |" in page
+    rows = re.findall(r"^\| `(\w+)` \| (\d*) ?\| ", page, re.MULTILINE)
+    codes = {error.__name__: str(code) for error, code in EXIT_CODES.items()}
+    assert dict(rows) == {name: codes.get(name, "") for name in errors.__all__}
