@@ -22,7 +22,7 @@ from keyhier.cli.session import (
     Settings,
     VaultOption,
 )
-from keyhier.errors import KeyhierError, UnavailableError
+from keyhier.errors import InvalidInputError, KeyhierError, UnavailableError
 
 __all__ = ["Application", "app"]
 
@@ -33,6 +33,7 @@ class Application(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *_: object, **extra: Any) -> NoReturn:
         """Run one command and leave the process."""
         given = list(sys.argv[1:] if args is None else args)
+        _require_streams()
         # Labels may hold characters that the terminal's encoding lacks.
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # A TextIOWrapper.
@@ -74,6 +75,19 @@ class Application(TyperGroup):
         else:
             return int(code)
         return failure.report(as_json=as_json)
+
+
+def _require_streams() -> None:
+    """Leave where standard input, output or error is closed.
+
+    The next file that is opened would get its number, and a secret or a message meant for the
+    stream would be written into it.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            closed = InvalidInputError(f"{name} is closed", remedy="send it to /dev/null")
+            failure = Failure.of(closed)
+            sys.exit(failure.report(as_json=False) if sys.stderr else failure.exit_code)
 
 
 app = typer.Typer(

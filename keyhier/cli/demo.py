@@ -50,7 +50,7 @@ def _runs(*, with_softhsm: bool) -> Iterator[Run]:
 def _picture(done: Run) -> RenderableType:
     first = done.samples[0]
     parts: list[RenderableType] = [
-        Text(f"── {done.stage.title} ".ljust(_WIDTH, "─"), style="dim"),
+        Text(f"-- {done.stage.title} ".ljust(_WIDTH, "-"), style="dim"),
         _tree(done),
         "",
         f"The BitLocker key's envelope, one public line of {len(str(first.wrapped))} characters",
