@@ -1,0 +1,380 @@
+"""Opening tokens: which module, which token, which PIN."""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.driver import (
+    CreateKey,
+    Driver,
+    OpenOptions,
+    SupportsBackup,
+    SupportsImport,
+    SupportsLifecycle,
+    SupportsRandom,
+    SupportsRotation,
+    SupportsSoftDelete,
+)
+from keyhier.errors import (
+    AmbiguousError,
+    AuthenticationError,
+    InvalidInputError,
+    InvalidStateError,
+    NotFoundError,
+    UnavailableError,
+)
+from keyhier.secret import SecretBytes
+from keyhier.uri import VaultUri
+from keyhier_pkcs11 import backend
+from keyhier_pkcs11.address import TokenAddress
+from keyhier_pkcs11.module import load_module
+from keyhier_pkcs11.token import choose_token
+from tests.pkcs11.function_list import (
+    DEVICE_ERROR,
+    GENERAL_ERROR,
+    OK,
+    Function,
+    answering,
+    counted,
+    replaced,
+    token_flags,
+)
+
+if TYPE_CHECKING:
+    from keyhier.testing.softhsm import SoftHsm, SoftHsmToken
+    from keyhier_pkcs11.driver import Pkcs11Driver
+    from tests.pkcs11.conftest import OpenDriver
+
+LOGIN_REQUIRED = 0x004
+PROTECTED_AUTHENTICATION_PATH = 0x100
+LOGIN_ARGUMENTS = [ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong]
+
+THROUGH_P11_KIT = """
+import os, keyhier
+with keyhier.open(os.environ["URI"]) as vault:
+    key = vault.create_key("remote", "RSA-2048")
+    with key.unwrap(key.wrap(b"secret")) as secret:
+        print("the same" if secret == b"secret" else "another")
+"""
+
+
+def without_pin(token: SoftHsmToken) -> str:
+    return token.uri.partition("&pin-source")[0]
+
+
+def test_importing_the_backend_loads_no_pkcs11() -> None:
+    program = (
+        "import sys, keyhier_pkcs11; keyhier_pkcs11.backend.unavailable(); "
+        "sys.exit(any(name.split('.')[0] == 'pkcs11' for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_driver_can_what_it_implements(driver: Pkcs11Driver) -> None:
+    for can in (Driver, SupportsImport, SupportsRotation, SupportsLifecycle, SupportsRandom):
+        assert isinstance(driver, can)
+    for cannot in (SupportsBackup, SupportsSoftDelete):
+        assert not isinstance(driver, cannot)
+    assert driver.scheme == "pkcs11"
+    assert backend.unavailable() is None
+
+
+def test_a_token_opens_by_label_and_by_serial(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    query = softhsm_token.uri.partition("?")[2]
+    assert open_driver(softhsm_token.uri).vault == softhsm_token.label
+    assert open_driver(f"pkcs11:serial={softhsm_token.serial}?{query}").vault == softhsm_token.label
+
+
+def test_promise_9_two_tokens_with_one_label_are_told_apart_by_serial(
+    softhsm: SoftHsm, softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    twin = softhsm.new_token(softhsm_token.label)
+    try:
+        with pytest.raises(AmbiguousError) as caught:
+            open_driver(softhsm_token.uri)
+        assert len(caught.value.candidates) == 2
+        for token in (softhsm_token, twin):
+            assert any(token.serial in candidate for candidate in caught.value.candidates)
+        uri = softhsm_token.uri.replace("?", f";serial={softhsm_token.serial}?")
+        assert open_driver(uri).vault == softhsm_token.label
+        wrong_model = uri.replace("?", ";model=other?")
+        with pytest.raises(NotFoundError):
+            open_driver(wrong_model)
+    finally:
+        softhsm.remove(twin)
+
+
+def test_a_missing_token_is_told_with_those_that_are_there(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    uri = softhsm_token.uri.replace(f"token={softhsm_token.label}", "token=elsewhere")
+    with pytest.raises(NotFoundError) as caught:
+        open_driver(uri)
+    assert softhsm_token.label in str(caught.value)
+
+
+def test_a_missing_module_is_told(open_driver: OpenDriver, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"there is no PKCS#11 module"):
+        open_driver(f"pkcs11:token=a?module-path={tmp_path}/none.so")
+
+
+def test_what_is_no_module_is_told(open_driver: OpenDriver, tmp_path: Path) -> None:
+    text = tmp_path / "text.so"
+    text.write_text("no library")
+    with pytest.raises(InvalidInputError, match="cannot be loaded"):
+        open_driver(f"pkcs11:token=a?module-path={text}")
+    with pytest.raises(InvalidInputError, match="no C_GetFunctionList"):
+        open_driver(f"pkcs11:token=a?module-path={_ctypes.__file__}")
+
+
+def test_a_module_is_loaded_once(softhsm: SoftHsm, tmp_path: Path) -> None:
+    link = tmp_path / "link.so"
+    link.symlink_to(softhsm.module_path)
+    assert load_module(softhsm.module_path) is load_module(link)
+
+
+@pytest.mark.requires_tool("/usr/libexec/p11-kit/p11-kit-server")
+def test_a_module_with_a_new_function_list_at_each_call_is_initialised_its_own_way(
+    softhsm_token: SoftHsmToken, tmp_path: Path
+) -> None:
+    client = next(Path("/usr/lib").glob("*/pkcs11/p11-kit-client.so"))
+    socket = tmp_path / "socket"
+    server = subprocess.Popen(
+        [
+            "/usr/libexec/p11-kit/p11-kit-server",
+            *("-f", "-n", str(socket), "--provider", str(softhsm_token.module_path)),
+            f"pkcs11:token={softhsm_token.label}",
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while server.poll() is None and not socket.exists():
+            time.sleep(0.01)
+        done = subprocess.run(
+            [sys.executable, "-c", THROUGH_P11_KIT],
+            env={
+                **os.environ,
+                "P11_KIT_SERVER_ADDRESS": f"unix:path={socket}",
+                "URI": softhsm_token.uri.replace(str(softhsm_token.module_path), str(client)),
+            },
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        server.terminate()
+        server.wait()
+    assert (done.stdout, done.stderr) == ("the same\n", "")
+
+
+def test_the_pin_comes_from_file_environment_and_callback(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def callback(what: str) -> str:
+        asked.append(what)
+        return softhsm_token.pin
+
+    monkeypatch.setenv("KEYHIER_TEST_PIN", softhsm_token.pin)
+    open_driver(softhsm_token.uri).close()
+    open_driver(f"{without_pin(softhsm_token)}&pin-source=env:KEYHIER_TEST_PIN").close()
+    open_driver(without_pin(softhsm_token), callback).close()
+    assert asked == [f"token {softhsm_token.label!r}"]
+
+
+def test_promise_7_a_wrong_pin_is_tried_once_and_never_shown(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    with (
+        counted(softhsm_token.module_path, "C_Login", LOGIN_ARGUMENTS) as logins,
+        pytest.raises(AuthenticationError) as caught,
+    ):
+        open_driver(without_pin(softhsm_token), lambda _: "wrong-pin-91")
+    assert len(logins) == 1
+    assert caught.value.native == "C_Login: CKR_PIN_INCORRECT"
+    assert "wrong-pin-91" not in f"{caught.value!r} {caught.value} {caught.value.__context__!r}"
+
+
+def test_a_wrong_pin_is_refused_also_where_the_process_is_logged_in(
+    softhsm_token: SoftHsmToken, driver: Pkcs11Driver, open_driver: OpenDriver
+) -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        open_driver(without_pin(softhsm_token), lambda _: "wrong-pin-92")
+    assert "wrong-pin-92" not in str(caught.value)
+    assert open_driver(softhsm_token.uri).vault == driver.vault
+    assert len(driver.random_bytes(5)) == 5
+
+
+def test_no_pin_at_all_is_told(softhsm_token: SoftHsmToken, open_driver: OpenDriver) -> None:
+    with pytest.raises(AuthenticationError, match="no terminal to ask at"):
+        open_driver(without_pin(softhsm_token))
+
+
+def test_vaults_on_one_token_share_the_login_until_the_last_is_closed(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    first, second = open_driver(softhsm_token.uri), open_driver(softhsm_token.uri)
+    key = first.create_key(CreateKey("shared", KeySpec.AES_256, WrapAlgorithm.A256KW))
+    first.close()
+    first.close()
+    wrapped = second.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
+    assert second.unwrap(key, WrapAlgorithm.A256KW, wrapped) == bytes(32)
+
+
+def test_a_key_version_outlives_the_login_it_was_read_in(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    first = open_driver(softhsm_token.uri)
+    key = first.create_key(CreateKey("kept", KeySpec.AES_256, WrapAlgorithm.A256KW))
+    wrapped = first.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
+    first.close()
+    again = open_driver(softhsm_token.uri)
+    # Another object may have the old number now.
+    again.create_key(CreateKey("other", KeySpec.AES_256, WrapAlgorithm.A256KW))
+    assert again.unwrap(key, WrapAlgorithm.A256KW, wrapped) == bytes(32)
+
+
+def test_a_closed_vault_says_so(driver: Pkcs11Driver) -> None:
+    key = driver.create_key(CreateKey("closed", KeySpec.AES_256, WrapAlgorithm.A256KW))
+    driver.close()
+    for operation in (
+        lambda: driver.get_key("closed"),
+        lambda: list(driver.list_keys()),
+        lambda: driver.list_versions("closed"),
+        lambda: driver.create_key(CreateKey("x", KeySpec.AES_256, WrapAlgorithm.A256KW)),
+        lambda: driver.rotate_key("closed"),
+        lambda: driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32))),
+        lambda: driver.unwrap(key, WrapAlgorithm.A256KW, bytes(40)),
+        lambda: driver.set_enabled(key, enabled=False),
+        lambda: driver.delete_key(key),
+        lambda: driver.random_bytes(1),
+        lambda: driver.algorithms,
+        lambda: driver.key_specs,
+    ):
+        with pytest.raises(InvalidStateError, match="closed"):
+            operation()
+
+
+def test_promise_7_no_pin_in_any_repr(driver: Pkcs11Driver, softhsm_token: SoftHsmToken) -> None:
+    shared = driver._shared
+    for shown in (driver, shared, vars(shared), softhsm_token, shared._pin_check):
+        assert softhsm_token.pin not in repr(shown)
+
+
+def test_a_token_with_a_keypad_is_logged_in_to_without_a_pin(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    pin = softhsm_token.pin.encode()
+    given: list[object] = []
+
+    def keypad(original: Function) -> Function:
+        def login(session: int, user: int, data: object, length: int) -> int:
+            given.append(data)
+            buffer = ctypes.create_string_buffer(pin, len(pin))
+            return original(session, user, ctypes.addressof(buffer), len(pin))
+
+        return login
+
+    def never(_: str) -> str:
+        pytest.fail("a PIN was asked for")
+
+    module = softhsm_token.module_path
+    with (
+        token_flags(module, add=PROTECTED_AUTHENTICATION_PATH),
+        replaced(module, "C_Login", LOGIN_ARGUMENTS, keypad),
+    ):
+        first = open_driver(without_pin(softhsm_token), never)
+        second = open_driver(without_pin(softhsm_token), never)
+    assert given == [None]
+    first.create_key(CreateKey("pad", KeySpec.AES_256, WrapAlgorithm.A256KW))
+    assert second.get_key("pad").enabled
+
+
+def test_a_token_without_login_is_used_without_one(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    module = softhsm_token.module_path
+    with (
+        token_flags(module, remove=LOGIN_REQUIRED),
+        counted(module, "C_Login", LOGIN_ARGUMENTS) as logins,
+    ):
+        driver = open_driver(without_pin(softhsm_token))
+        key = driver.create_key(CreateKey("open", KeySpec.AES_256, WrapAlgorithm.A256KW))
+        wrapped = driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
+        assert driver.unwrap(key, WrapAlgorithm.A256KW, wrapped) == bytes(32)
+        assert not logins
+        with pytest.raises(InvalidStateError, match="without a PIN"):
+            open_driver(softhsm_token.uri)
+
+
+def test_a_pin_cannot_be_checked_where_other_code_is_logged_in(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    address = TokenAddress.from_uri(VaultUri.parse(softhsm_token.uri), None)
+    token = choose_token(load_module(softhsm_token.module_path), address)
+    other = token.open(user_pin=softhsm_token.pin)
+    try:
+        with pytest.raises(AuthenticationError) as caught:
+            open_driver(softhsm_token.uri)
+    finally:
+        other.close()
+    assert caught.value.native == "C_Login: CKR_USER_ALREADY_LOGGED_IN"
+    assert open_driver(softhsm_token.uri).vault == softhsm_token.label
+
+
+def test_opening_tries_again_while_another_process_writes(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    answers = iter([GENERAL_ERROR, GENERAL_ERROR])
+
+    def sometimes(original: Function) -> Function:
+        def open_session(*arguments: object) -> int:
+            return next(answers, OK) or original(*arguments)
+
+        return open_session
+
+    driver = open_driver(softhsm_token.uri)
+    arguments = [ctypes.c_ulong, ctypes.c_ulong, *[ctypes.c_void_p] * 3]
+    with replaced(softhsm_token.module_path, "C_OpenSession", arguments, sometimes):
+        assert len(driver.random_bytes(3)) == 3
+
+
+def test_a_token_that_fails_is_told_with_its_native_code(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    module = softhsm_token.module_path
+    with answering(module, "C_GetSlotList", DEVICE_ERROR), pytest.raises(UnavailableError) as one:
+        open_driver(softhsm_token.uri)
+    assert one.value.native == "C_GetSlotList: CKR_DEVICE_ERROR"
+    driver = open_driver(softhsm_token.uri)
+    with answering(module, "C_OpenSession", DEVICE_ERROR), pytest.raises(UnavailableError) as two:
+        driver.random_bytes(3)
+    assert two.value.native == "C_OpenSession: CKR_DEVICE_ERROR"
+
+
+def test_one_broken_token_does_not_hide_the_others(
+    softhsm: SoftHsm, softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    softhsm.remove(softhsm.new_token())
+    assert open_driver(softhsm_token.uri).vault == softhsm_token.label
+
+
+def test_the_backend_says_how_it_is_named() -> None:
+    assert backend.description
+    for form in backend.uri_forms:
+        assert VaultUri.parse(form).scheme == "pkcs11"
+    with pytest.raises(NotFoundError):
+        backend.open(VaultUri.parse(backend.uri_forms[0]), OpenOptions())

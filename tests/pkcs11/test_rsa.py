@@ -1,0 +1,197 @@
+"""Unwrapping with RSA keys on a SoftHSM token."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.driver import CreateKey, KeyVersion
+from keyhier.errors import UnavailableError, UnsupportedError, UnwrapError
+from tests.pkcs11.function_list import (
+    DEVICE_ERROR,
+    DEVICE_REMOVED,
+    answering,
+    counted,
+    without_mechanisms,
+)
+
+if TYPE_CHECKING:
+    from keyhier.testing.softhsm import SoftHsmToken
+    from keyhier_pkcs11.driver import Pkcs11Driver
+    from tests.pkcs11.conftest import OpenDriver
+
+OAEP = WrapAlgorithm.RSA_OAEP
+SHA1 = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+SECRET = bytes(range(32))
+RANDOM_ARGUMENTS = [ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong]
+ENCRYPTED_DATA_INVALID = 0x040
+
+
+def wrapped(key: KeyVersion, how: padding.AsymmetricPadding = SHA1) -> bytes:
+    assert key.public_key is not None
+    return key.public_key.encrypt(SECRET, how)
+
+
+def test_the_default_follows_what_the_token_can_open(rsa_version: KeyVersion) -> None:
+    # SoftHSM takes no other hash than SHA-1 in OAEP.
+    assert rsa_version.algorithms == (OAEP, WrapAlgorithm.RSA_AES_KWP, WrapAlgorithm.RSA1_5)
+
+
+def test_what_the_public_half_wrapped_opens(driver: Pkcs11Driver, rsa_version: KeyVersion) -> None:
+    assert driver.unwrap(rsa_version, OAEP, wrapped(rsa_version)) == SECRET
+    opened = driver.unwrap(
+        rsa_version, WrapAlgorithm.RSA1_5, wrapped(rsa_version, padding.PKCS1v15())
+    )
+    assert opened == SECRET
+
+
+@pytest.mark.parametrize("change", ["flip", "short", "long", "empty", "huge", "other hash"])
+def test_promise_3_what_the_key_rejects_is_one_error_without_a_cause(
+    driver: Pkcs11Driver, rsa_version: KeyVersion, change: str
+) -> None:
+    good = wrapped(rsa_version)
+    bad = {
+        "flip": good[:-1] + bytes([good[-1] ^ 1]),
+        "short": good[1:],
+        "long": good + b"\0",
+        "empty": b"",
+        "huge": b"\xff" * 256,
+        "other hash": wrapped(
+            rsa_version, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+        ),
+    }[change]
+    with pytest.raises(UnwrapError) as caught:
+        driver.unwrap(rsa_version, OAEP, bad)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert caught.value.native is None
+    assert driver.unwrap(rsa_version, OAEP, good) == SECRET
+
+
+@pytest.mark.parametrize("bad", [b"", b"\1" * 255, b"\1" * 256, b"\xff" * 256, b"\1" * 257])
+def test_bad_rsa1_5_padding_yields_random_bytes_and_asks_the_token_nothing_more(
+    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken, bad: bytes
+) -> None:
+    with counted(softhsm_token.module_path, "C_GenerateRandom", RANDOM_ARGUMENTS) as probes:
+        results = [
+            driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, bad).reveal() for _ in range(10)
+        ]
+    assert not probes
+    assert len(set(results)) == 10
+    assert all(1 <= len(result) <= 256 - 11 for result in results)
+
+
+def test_an_ambiguous_code_is_the_input_where_the_token_still_answers(
+    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+) -> None:
+    good = wrapped(rsa_version)
+    module = softhsm_token.module_path
+    with answering(module, "C_Decrypt", DEVICE_ERROR), pytest.raises(UnwrapError) as rejected:
+        driver.unwrap(rsa_version, OAEP, good)
+    assert rejected.value.__context__ is None
+    with (
+        answering(module, "C_Decrypt", DEVICE_ERROR),
+        answering(module, "C_GenerateRandom", DEVICE_ERROR) as probes,
+        pytest.raises(UnavailableError) as dead,
+    ):
+        driver.unwrap(rsa_version, OAEP, good)
+    assert dead.value.native == "C_Decrypt: CKR_DEVICE_ERROR"
+    assert len(probes) == 1
+    assert driver.unwrap(rsa_version, OAEP, good) == SECRET
+
+
+def test_a_clear_code_needs_no_probe(
+    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+) -> None:
+    module = softhsm_token.module_path
+    with counted(module, "C_GenerateRandom", RANDOM_ARGUMENTS) as probes:
+        with (
+            answering(module, "C_Decrypt", ENCRYPTED_DATA_INVALID),
+            pytest.raises(UnwrapError),
+        ):
+            driver.unwrap(rsa_version, OAEP, wrapped(rsa_version))
+        for algorithm in (OAEP, WrapAlgorithm.RSA1_5):
+            with (
+                answering(module, "C_Decrypt", DEVICE_REMOVED),
+                pytest.raises(UnavailableError) as caught,
+            ):
+                driver.unwrap(rsa_version, algorithm, wrapped(rsa_version))
+            assert caught.value.native == "C_Decrypt: CKR_DEVICE_REMOVED"
+    assert not probes
+
+
+def test_a_token_without_an_rng_is_alive_all_the_same(
+    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+) -> None:
+    with answering(softhsm_token.module_path, "C_GenerateRandom", 0x121):
+        with pytest.raises(UnwrapError):
+            driver.unwrap(rsa_version, OAEP, bytes(256))
+        with pytest.raises(UnsupportedError):
+            driver.random_bytes(3)
+
+
+def test_the_session_of_a_failed_call_is_not_used_again(
+    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+) -> None:
+    good = wrapped(rsa_version)
+    driver.unwrap(rsa_version, OAEP, good)
+    (session,) = driver._shared._idle
+    # A replaced C_Decrypt leaves the operation active, as some modules do.
+    with (
+        answering(softhsm_token.module_path, "C_Decrypt", ENCRYPTED_DATA_INVALID),
+        pytest.raises(UnwrapError),
+    ):
+        driver.unwrap(rsa_version, OAEP, good)
+    assert session not in driver._shared._idle
+    assert driver.unwrap(rsa_version, OAEP, good) == SECRET
+
+
+def test_a_token_without_oaep_or_without_rsa1_5_says_so(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    module = softhsm_token.module_path
+    with without_mechanisms(module, 0x0009):
+        driver = open_driver(softhsm_token.uri)
+        assert driver.create_key(CreateKey("a", KeySpec.RSA_2048)).algorithms == (
+            WrapAlgorithm.RSA1_5,
+        )
+        assert WrapAlgorithm.RSA_AES_KWP not in driver.algorithms
+        driver._shared.abilities.__init__(driver._shared)  # type: ignore[misc]  # Forget the trial.
+    with without_mechanisms(module, 0x0001):
+        assert driver.get_key("a").algorithms == (OAEP, WrapAlgorithm.RSA_AES_KWP)
+
+
+def test_a_trial_that_meets_a_dead_token_is_not_kept(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    driver = open_driver(softhsm_token.uri)
+    module = softhsm_token.module_path
+    with (
+        answering(module, "C_GenerateKeyPair", DEVICE_ERROR),
+        pytest.raises(UnavailableError) as one,
+    ):
+        _ = driver.algorithms
+    assert one.value.native == "C_GenerateKeyPair: CKR_DEVICE_ERROR"
+    with (
+        answering(module, "C_Decrypt", DEVICE_ERROR),
+        answering(module, "C_GenerateRandom", DEVICE_ERROR),
+        pytest.raises(UnavailableError),
+    ):
+        _ = driver.algorithms
+    with answering(module, "C_GetMechanismList", DEVICE_ERROR):
+        fresh = type(driver._shared.abilities)(driver._shared)
+        with pytest.raises(UnavailableError):
+            _ = fresh.listed
+    assert OAEP in driver.algorithms
+
+
+def test_larger_keys_work_alike(driver: Pkcs11Driver) -> None:
+    key = driver.create_key(CreateKey("large", KeySpec.RSA_3072))
+    assert driver.unwrap(key, OAEP, wrapped(key)) == SECRET
+    assert key.public_key is not None
+    assert isinstance(key.public_key, rsa.RSAPublicKey)
+    assert key.public_key.key_size == 3072
