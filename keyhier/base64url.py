@@ -11,7 +11,9 @@ from typing import Final
 
 from keyhier.errors import InvalidInputError
 
-__all__ = ["decode", "encode", "join"]
+__all__ = ["decode", "encode", "join", "split"]
+
+_PADDING: Final = (b"", b"===", b"==", b"=")
 
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _FROM_URL: Final = bytes.maketrans(b"-_+/", b"+/\0\0")
@@ -19,11 +21,16 @@ _FROM_URL: Final = bytes.maketrans(b"-_+/", b"+/\0\0")
 
 def encode(data: bytes) -> str:
     """Write ``data``."""
-    return _encode(data).decode("ascii")
+    return join(data)
 
 
-def _encode(data: bytes) -> bytes:
-    return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_URL)
+def decode(text: str) -> bytes:
+    """Read ``text``, of which only the one spelling that :func:`encode` writes is accepted.
+
+    Raises:
+        InvalidInputError: it is spelt otherwise.
+    """
+    return split(text, 1)[0]
 
 
 def join(*parts: bytes) -> str:
@@ -32,18 +39,20 @@ def join(*parts: bytes) -> str:
     return b".".join(encoded).translate(_TO_URL).decode("ascii")
 
 
-def decode(text: str, what: str) -> bytes:
-    """Read ``text``, of which only the one spelling that :func:`encode` writes is accepted.
+def split(text: str, count: int) -> list[bytes]:
+    """Read what :func:`join` wrote; no other spelling of the same bytes is accepted.
 
     Raises:
-        InvalidInputError: it is spelt otherwise; the message calls it ``what``.
+        InvalidInputError: it is spelt otherwise, or has not ``count`` parts.
     """
     try:
-        given = text.encode("ascii")
-        data = binascii.a2b_base64(given.translate(_FROM_URL) + b"=" * (-len(given) % 4))
+        given = text.encode("ascii").translate(_FROM_URL).split(b".")
+        parts = [binascii.a2b_base64(part + _PADDING[len(part) % 4]) for part in given]
     except ValueError:
-        given, data = b"-", b""
+        parts = []
     # Decoding skips foreign characters and ignores left-over bits: what it read is written again.
-    if _encode(data) != given:
-        raise InvalidInputError(f"the {what} of the wrapped key is not unpadded base64url")
-    return data
+    if len(parts) != count or join(*parts) != text:
+        raise InvalidInputError(
+            "a part of the wrapped key that should be unpadded base64url is not"
+        )
+    return parts

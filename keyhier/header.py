@@ -39,7 +39,7 @@ from keyhier.algorithms import (
 from keyhier.errors import CapacityError, InvalidInputError
 from keyhier.identifiers import KeyId
 
-__all__ = ["MAX_HEADER_CHARACTERS", "Header", "check_context", "finish_header", "start_header"]
+__all__ = ["MAX_HEADER_CHARACTERS", "Header", "finish_header", "start_header"]
 
 MAX_HEADER_CHARACTERS: Final = 1023
 """Other JOSE libraries refuse an encoded header of 1,024 bytes and more."""
@@ -49,19 +49,6 @@ MAX_CONTEXT_ENTRIES: Final = 16
 _MEMBERS: Final = frozenset(("alg", "enc", "kid", "cty", "kth", "ctx", "iv", "tag", "typ"))
 _CONTENT_TYPE: Final = re.compile(r"[!-~]{1,127}")
 _NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-def check_context(context: Mapping[str, str] | None) -> Mapping[str, str]:
-    """Return the context to expect, copied; none and an empty one are the same.
-
-    Raises:
-        InvalidInputError: it is not strings to strings, has more than 16 entries, or holds
-            text that UTF-8 cannot carry (a lone surrogate).
-    """
-    if context is None:
-        return _NO_CONTEXT
-    _context_as_json(context)
-    return MappingProxyType(dict(context))
 
 
 def _context_as_json(context: Mapping[str, str]) -> str:
@@ -147,6 +134,18 @@ class Header:
     key_iv: bytes = b""
     key_tag: bytes = b""
 
+    def is_bound_to(self, context: Mapping[str, str] | None) -> bool:
+        """Say whether the context is exactly this one; none and an empty one are the same.
+
+        Raises:
+            InvalidInputError: it is none that anything could be bound to.
+        """
+        if self.context == ({} if context is None else context):
+            return True
+        if context is not None:
+            _context_as_json(context)
+        return False
+
     @classmethod
     def decode(cls, segment: str) -> Header:
         """Read and check the first segment of a JWE.
@@ -156,7 +155,7 @@ class Header:
         """
         if len(segment) > MAX_HEADER_CHARACTERS:
             raise InvalidInputError("the header of the wrapped key is too long")
-        members = _members(base64url.decode(segment, "header"))
+        members = _members(base64url.decode(segment))
         if not _MEMBERS.issuperset(members):
             foreign = ", ".join(repr(name)[:40] for name in sorted(members.keys() - _MEMBERS))
             raise InvalidInputError(f"members of the header that are not accepted: {foreign:.200}")
@@ -169,13 +168,9 @@ class Header:
             _check_content_type(content_type)
         _text(members, "typ", "")
         thumbprint = _thumbprint(members, algorithm)
-        context = members.get("ctx", {})
-        if not isinstance(context, dict):
-            raise InvalidInputError("the header's ctx is not an object")
+        context = _context(members)
         key_iv, key_tag = _key_wrap_parameters(members, algorithm)
-        return cls(
-            algorithm, kid, content_type, thumbprint, check_context(context), key_iv, key_tag
-        )
+        return cls(algorithm, kid, content_type, thumbprint, context, key_iv, key_tag)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -221,6 +216,16 @@ def _algorithm(members: dict[str, Any]) -> WrapAlgorithm:
     return WrapAlgorithm(name)
 
 
+def _context(members: dict[str, Any]) -> Mapping[str, str]:
+    context = members.get("ctx", {})
+    if not isinstance(context, dict) or len(context) > MAX_CONTEXT_ENTRIES:
+        raise InvalidInputError(f"the header's ctx is no object of at most {MAX_CONTEXT_ENTRIES}")
+    for value in context.values():
+        if not isinstance(value, str):
+            raise InvalidInputError("the header's ctx does not map strings to strings")
+    return MappingProxyType(context)
+
+
 def _check_content_type(content_type: str) -> None:
     if not isinstance(content_type, str) or not _CONTENT_TYPE.fullmatch(content_type):
         raise InvalidInputError("a content type has 1 to 127 printable characters of ASCII")
@@ -230,7 +235,7 @@ def _thumbprint(members: dict[str, Any], algorithm: WrapAlgorithm) -> str | None
     if "kth" not in members:
         return None
     thumbprint = _text(members, "kth")
-    if algorithm.key_type is not KeyType.RSA or len(base64url.decode(thumbprint, "kth")) != 32:
+    if algorithm.key_type is not KeyType.RSA or len(base64url.decode(thumbprint)) != 32:
         raise InvalidInputError("the header's kth is not the SHA-256 thumbprint of an RSA key")
     return thumbprint
 
@@ -240,7 +245,7 @@ def _key_wrap_parameters(members: dict[str, Any], algorithm: WrapAlgorithm) -> t
         if "iv" in members or "tag" in members:
             raise InvalidInputError(f"the header members iv and tag do not go with {algorithm}")
         return b"", b""
-    iv, tag = (base64url.decode(_text(members, name), name) for name in ("iv", "tag"))
+    iv, tag = (base64url.decode(_text(members, name)) for name in ("iv", "tag"))
     if len(iv) != GCM_IV_BYTES or len(tag) != GCM_TAG_BYTES:
         raise InvalidInputError("the header's iv has 12 bytes and its tag 16")
     return iv, tag

@@ -32,7 +32,7 @@ from keyhier.errors import (
     UnsupportedError,
     UnwrapError,
 )
-from keyhier.header import check_context, finish_header, start_header
+from keyhier.header import finish_header, start_header
 from keyhier.identifiers import KeyId
 from keyhier.opened import OpenedVault
 from keyhier.secret import SecretBytes, Wrappable
@@ -225,21 +225,19 @@ class Key:
             InvalidStateError: the key is disabled or deleted, or the vault closed.
         """
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
-        expected = check_context(context)
+        bound = envelope.header.is_bound_to(context)
         with self._opened.operation("unwrap", envelope.kid, envelope.algorithm):
-            if envelope.kid != self.id:
+            if not bound or envelope.kid != self.id:
                 raise UnwrapError
-            return self.open_envelope(envelope, expected, moved=False)
+            return self.open_envelope(envelope, moved=False)
 
-    def open_envelope(
-        self, envelope: WrappedKey, expected: Mapping[str, str], *, moved: bool
-    ) -> SecretBytes:
-        """Open an envelope with this key, which was chosen already; for a Vault only.
+    def open_envelope(self, envelope: WrappedKey, *, moved: bool) -> SecretBytes:
+        """Open an envelope whose key and context were compared already; for a Vault only.
 
         ``moved`` says that an alias chose the key: then an RSA key must prove itself by the
         thumbprint in the header, since anybody can wrap to a public key.
         """
-        if envelope.context != expected or not self._is_named_by(envelope, moved=moved):
+        if not self._is_named_by(envelope, moved=moved):
             raise UnwrapError
         algorithm = envelope.algorithm
         if algorithm not in self.algorithms:
@@ -370,6 +368,7 @@ class Key:
             )
 
     def _require_usable(self) -> None:
+        self._opened.require_open()
         if self._deleted:
             raise InvalidStateError(f"{self.id} was deleted")
         if not self._version.enabled:

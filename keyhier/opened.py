@@ -37,9 +37,17 @@ class OpenedVault(Generic[KeyObject]):
         Raises:
             InvalidStateError: the vault was closed.
         """
+        self.require_open()
+        return self._driver
+
+    def require_open(self) -> None:
+        """Raise if the vault was closed.
+
+        Raises:
+            InvalidStateError: it was.
+        """
         if self._closed:
             raise InvalidStateError("the vault is closed")
-        return self._driver
 
     def close(self) -> None:
         """Close the driver; doing so twice is harmless."""

@@ -30,12 +30,12 @@ from keyhier.driver import (
     SupportsSoftDelete,
 )
 from keyhier.errors import (
+    AmbiguousError,
     InvalidInputError,
     NotFoundError,
     UnsupportedError,
     UnwrapError,
 )
-from keyhier.header import check_context
 from keyhier.identifiers import KeyId, check_key_name
 from keyhier.key import Key, Secret
 from keyhier.material import read_material
@@ -94,8 +94,9 @@ def open_vault(
 
     Raises:
         InvalidInputError: the URI or an alias is malformed, or the URI has an unknown attribute.
+        AmbiguousError: more than one token answers to the URI, or one id has two aliases.
         UnsupportedError: no backend serves the scheme, or what it needs is not installed.
-        NotFoundError, AmbiguousError: no such module, token or file; more than one token.
+        NotFoundError: no such module, token or file.
         AuthenticationError: the PIN is wrong, or there is none.
         UnavailableError: the vault cannot be reached.
     """
@@ -106,11 +107,15 @@ def open_vault(
 
 
 def _read_aliases(aliases: Mapping[str, str] | None) -> dict[KeyId, KeyId]:
-    moved = {}
+    moved: dict[KeyId, KeyId] = {}
     for old, new in (aliases or {}).items():
         old_id, new_id = KeyId.parse(old), KeyId.parse(new)
         if not old_id.version or not new_id.version:
             raise InvalidInputError("an alias goes from one exact key version to another")
+        if moved.get(old_id, new_id) != new_id:
+            raise AmbiguousError(
+                f"{old_id} has two aliases", candidates=[str(moved[old_id]), str(new_id)]
+            )
         moved[old_id] = new_id
     return moved
 
@@ -334,21 +339,21 @@ class Vault:
             UnsupportedError: this vault lacks the mechanism that the envelope names.
         """
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
-        expected = check_context(context)
+        bound = envelope.header.is_bound_to(context)
         with self._opened.operation("unwrap", envelope.kid, envelope.algorithm):
-            secret = self._open(envelope, expected)
+            secret = self._open(envelope) if bound else None
             if secret is None:
                 raise UnwrapError
             return secret
 
-    def _open(self, envelope: WrappedKey, expected: Mapping[str, str]) -> SecretBytes | None:
+    def _open(self, envelope: WrappedKey) -> SecretBytes | None:
         """Open the envelope, or return None where its kid is no key of this vault."""
         target = self._aliases.get(envelope.kid, envelope.kid)
         try:
             key = self._opened.known(target) or self._by_id(target, None)
             if key.id != target:
                 return None
-            return key.open_envelope(envelope, expected, moved=target != envelope.kid)
+            return key.open_envelope(envelope, moved=target != envelope.kid)
         except NotFoundError:
             return None
 

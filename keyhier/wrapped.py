@@ -114,21 +114,20 @@ class WrappedKey:
     def parse(cls, text: str) -> WrappedKey:
         """Read a compact JWE.
 
-        Only one spelling of each envelope is accepted; white space around it is not.
+        Only one spelling of each envelope is accepted, and no white space around it.
 
         Raises:
             InvalidInputError: it is malformed by its public bytes alone; nothing was opened.
         """
         if not isinstance(text, str) or len(text) > _MAX_TEXT:
             raise InvalidInputError(f"a wrapped key is text of at most {_MAX_TEXT} characters")
-        segments = text.split(".")
-        if len(segments) != 5:
+        if text.count(".") != 4:
             raise InvalidInputError(
                 "a wrapped key is a compact JWE: five segments, four full stops"
             )
-        parts = zip(segments[1:], ("encrypted key", "IV", "ciphertext", "tag"), strict=True)
-        encrypted_key, iv, ciphertext, tag = [base64url.decode(part, name) for part, name in parts]
-        wrapped = cls(segments[0], encrypted_key, iv, ciphertext, tag)
+        protected, _, rest = text.partition(".")
+        encrypted_key, iv, ciphertext, tag = base64url.split(rest, 4)
+        wrapped = cls(protected, encrypted_key, iv, ciphertext, tag)
         _check_encrypted_key(wrapped.header.algorithm, len(encrypted_key))
         if len(iv) != GCM_IV_BYTES or len(tag) != GCM_TAG_BYTES:
             raise InvalidInputError("the IV of a wrapped key has 12 bytes and its tag 16")
