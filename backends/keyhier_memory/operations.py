@@ -69,7 +69,7 @@ def wrap(material: Material, algorithm: WrapAlgorithm, plaintext: SecretBytes, a
     if algorithm in _GCM:
         return seal_gcm(material.secret, plaintext, aad)
     if algorithm is WrapAlgorithm.A256KWP:
-        return keywrap.aes_key_wrap_with_padding(material.secret.view(), plaintext.view())
+        return _wrap_with_padding(material.secret, plaintext)
     raise UnsupportedError(f"{algorithm} wraps are made with the public half, outside of the vault")
 
 
@@ -100,6 +100,15 @@ def _check_purpose(material: Material, algorithm: WrapAlgorithm) -> None:
         )
 
 
+def _wrap_with_padding(key: SecretBytes, plaintext: SecretBytes) -> bytes:
+    # Before cryptography 50 it took a bytearray and no memoryview.
+    copy = bytearray(plaintext.view())
+    try:
+        return keywrap.aes_key_wrap_with_padding(key.view(), copy)
+    finally:
+        copy[:] = bytes(len(copy))
+
+
 def _unwrap_aes(key: SecretBytes, algorithm: WrapAlgorithm, wrapped: bytes) -> SecretBytes | None:
     opener: Callable[..., bytes] = (
         keywrap.aes_key_unwrap_with_padding
@@ -108,7 +117,8 @@ def _unwrap_aes(key: SecretBytes, algorithm: WrapAlgorithm, wrapped: bytes) -> S
     )
     try:
         return SecretBytes(opener(key.view(), wrapped))
-    except keywrap.InvalidUnwrap:
+    except (keywrap.InvalidUnwrap, ValueError):
+        # Before cryptography 50 some lengths were a ValueError.
         return None
 
 
