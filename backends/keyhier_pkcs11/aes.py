@@ -52,7 +52,7 @@ def unwrap(key: BoundKey, mechanism: Mechanism, wrapped: bytes, *, private: bool
     finally:
         held.destroy()
     # Tokens are known that ignore a template (promise 5); the object is destroyed all the same.
-    if read[Attribute.TOKEN]:
+    if read.get(Attribute.TOKEN, False):
         raise IntegrityError("the token kept a key that it was told to unwrap for the session only")
     if Attribute.VALUE not in read:
         raise UnsupportedError(
