@@ -445,7 +445,7 @@ class Key:
         driver = self._opened.capable(SupportsLifecycle, "delete keys")
         with self._opened.operation("delete", self.id):
             driver.delete_key(self._version)
-            for key in self._opened.forget(self.name):
+            for key in self._opened.seen(self.name):
                 key._deleted = True  # noqa: SLF001  # It is this class's own.
 
     @classmethod
@@ -455,6 +455,8 @@ class Key:
 
     def _update(self, version: KeyVersion) -> None:
         self._version = version
+        # What the vault describes is there, also if it was deleted and has been recovered.
+        self._deleted = False
 
 
 def _check_aad(algorithm: WrapAlgorithm, aad: bytes) -> None:

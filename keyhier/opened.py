@@ -109,8 +109,7 @@ class OpenedVault(Generic[KeyObject]):
                 update(key, version)
             return key
 
-    def forget(self, name: str) -> list[KeyObject]:
-        """Take out and return the objects of every version of a key."""
+    def seen(self, name: str) -> list[KeyObject]:
+        """Return the objects of every version of a key that was seen before."""
         with self._lock:
-            gone = [key_id for key_id in self._keys if key_id.name == name]
-            return [self._keys.pop(key_id) for key_id in gone]
+            return [key for key_id, key in self._keys.items() if key_id.name == name]

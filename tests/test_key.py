@@ -1,0 +1,665 @@
+"""Key: what one key version wraps and opens, for every algorithm, on a memory vault."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from hypothesis import given
+from hypothesis import strategies as st
+
+import keyhier
+from keyhier import AuditEvent, BitLockerKey, Key, LinuxPassphrase, SecretBytes, Vault, WrappedKey
+from keyhier.errors import (
+    CapacityError,
+    InvalidInputError,
+    InvalidStateError,
+    NotFoundError,
+    UnsupportedError,
+    UnwrapError,
+)
+from tests import jwe
+from tests.keys import ENVELOPE_KEYS, RAW_KEYS, key_for, material, private_key
+
+SECRET = b"what opens the disk, 156 bytes or so" * 4
+CONTEXT = {"vm": "web-01", "volume": "C: café"}
+
+every_envelope = pytest.mark.parametrize("algorithm", ENVELOPE_KEYS)
+every_raw = pytest.mark.parametrize("algorithm", RAW_KEYS)
+
+
+def _raw_secret(algorithm: str) -> bytes:
+    return bytes(range(32)) if algorithm.endswith("KW") else b"32 bytes and one more for a limit"
+
+
+def _opened(secret: SecretBytes) -> bytes:
+    with secret:
+        return secret.reveal()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[dict[str, Key]]:
+    """A key for each envelope algorithm, in a vault that no test changes."""
+    with keyhier.open("memory:") as vault:
+        yield {
+            algorithm: key_for(vault, algorithm, f"kek-{number}")
+            for number, algorithm in enumerate(ENVELOPE_KEYS)
+        }
+
+
+# ------------------------------------------------------------------ envelopes
+
+
+@every_envelope
+def test_promise_1_an_envelope_is_a_compact_jwe_that_names_its_key_version(
+    algorithm: str, shared: dict[str, Key]
+) -> None:
+    key = shared[algorithm]
+    text = str(key.wrap(SECRET, algorithm=algorithm, context=CONTEXT))
+    header = jwe.header_of(text)
+    assert header["alg"] == algorithm
+    assert header["enc"] == "A256GCM"
+    assert header["kid"] == str(key.id)
+    assert key.version
+    assert header["kid"].endswith(f"/{key.version}")
+    assert header["cty"] == "octet-stream"
+    assert header["ctx"] == CONTEXT
+    assert set(header) == {"alg", "enc", "kid", "cty", "ctx"} | (
+        {"kth"} if algorithm.startswith("RSA") else set()
+    ) | ({"iv", "tag"} if algorithm == "A256GCMKW" else set())
+    _, encrypted_key, iv, ciphertext, tag = map(jwe.decode, text.split("."))
+    assert len(encrypted_key) == {"RSA": 256, "A25": 40, "A12": 40, "A19": 40}[
+        algorithm[:3]
+    ] - 8 * (algorithm == "A256GCMKW")
+    assert (len(iv), len(ciphertext), len(tag)) == (12, len(SECRET), 16)
+
+
+@every_envelope
+@given(
+    secret=st.binary(min_size=1, max_size=300),
+    context=st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+        max_size=4,
+    ),
+)
+def test_promise_1_what_was_wrapped_opens_again(
+    algorithm: str, shared: dict[str, Key], secret: bytes, context: dict[str, str]
+) -> None:
+    key = shared[algorithm]
+    wrapped = key.wrap(secret, algorithm=algorithm, context=context)
+    assert _opened(key.unwrap(wrapped, context=context)) == secret
+    assert _opened(key.unwrap(str(wrapped), context=context)) == secret
+    assert wrapped.context == context
+    assert WrappedKey.parse(str(wrapped)) == wrapped
+
+
+@every_envelope
+def test_two_wraps_of_one_secret_have_nothing_in_common(
+    algorithm: str, shared: dict[str, Key]
+) -> None:
+    one, other = (shared[algorithm].wrap(SECRET, algorithm=algorithm) for _ in range(2))
+    assert one.encrypted_key != other.encrypted_key
+    assert one.iv != other.iv
+    assert one.ciphertext != other.ciphertext
+
+
+@pytest.mark.parametrize("size", [1, 7, 48 * 1024])
+def test_promise_1_a_secret_may_have_48_kib(size: int, shared: dict[str, Key]) -> None:
+    key = shared["A256KW"]
+    assert _opened(key.unwrap(str(key.wrap(bytes(size))))) == bytes(size)
+
+
+def test_a_longer_secret_and_an_empty_one_are_refused(shared: dict[str, Key]) -> None:
+    with pytest.raises(CapacityError, match="at most 49152 bytes"):
+        shared["A256KW"].wrap(bytes(48 * 1024 + 1))
+    for empty in (b"", bytearray(), SecretBytes(b"")):
+        with pytest.raises(InvalidInputError, match="nothing to wrap"):
+            shared["A256KW"].wrap(empty)
+
+
+@pytest.mark.parametrize(
+    ("secret", "content_type"),
+    [
+        (SECRET, "octet-stream"),
+        (bytearray(SECRET), "octet-stream"),
+        (SecretBytes(SECRET), "octet-stream"),
+        (BitLockerKey.generate(), "vnd.keyhier.bitlocker"),
+        (LinuxPassphrase.generate(), "vnd.keyhier.luks"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_envelope_says_what_the_secret_is(
+    secret: keyhier.key.Secret, content_type: str, shared: dict[str, Key]
+) -> None:
+    key = shared["A256KW"]
+    wrapped = key.wrap(secret)
+    assert wrapped.content_type == content_type
+    expected = (
+        secret.to_secret() if not isinstance(secret, bytes | bytearray | SecretBytes) else secret
+    )
+    assert key.unwrap(wrapped) == expected
+    assert key.wrap(secret, content_type="vnd.acme.key").content_type == "vnd.acme.key"
+
+
+@pytest.mark.parametrize("content_type", ["", "a b", "é", "a" * 128, "a\n", "\ud800", 7])
+def test_a_content_type_that_could_not_be_read_back_is_refused(
+    content_type: str, shared: dict[str, Key]
+) -> None:
+    for key in shared.values():
+        with pytest.raises(InvalidInputError, match="content type"):
+            key.wrap(SECRET, content_type=content_type)
+
+
+@pytest.mark.parametrize("secret", ["text", None, 7, memoryview(SECRET), [1, 2], object()])
+def test_what_is_no_secret_is_refused(secret: bytes, shared: dict[str, Key]) -> None:
+    with pytest.raises(InvalidInputError, match="a secret is bytes or a volume key"):
+        shared["A256KW"].wrap(secret)
+    with pytest.raises(InvalidInputError, match="a secret is bytes or a volume key"):
+        shared["A256KW"].wrap_raw(secret)
+
+
+def test_a_wiped_secret_is_refused(shared: dict[str, Key]) -> None:
+    secret = SecretBytes(SECRET)
+    secret.wipe()
+    for key in shared.values():
+        with pytest.raises(InvalidStateError, match="wiped"):
+            key.wrap(secret)
+
+
+class _Recorded:
+    """A secret with a form of its own that remembers the copies it gave out."""
+
+    content_type = "vnd.acme.key"
+
+    def __init__(self, data: bytes = SECRET) -> None:
+        self._data = data
+        self.copies: list[SecretBytes] = []
+
+    def to_secret(self) -> SecretBytes:
+        self.copies.append(SecretBytes(self._data))
+        return self.copies[-1]
+
+
+@every_envelope
+def test_promise_6_the_copy_that_was_wrapped_is_wiped(
+    algorithm: str, shared: dict[str, Key]
+) -> None:
+    secret, empty = _Recorded(), _Recorded(b"")
+    shared[algorithm].wrap(secret, algorithm=algorithm)
+    with pytest.raises(InvalidInputError):
+        shared[algorithm].wrap(empty, algorithm=algorithm)
+    for copy in secret.copies + empty.copies:
+        assert copy.wiped
+
+
+def test_promise_6_the_callers_own_secret_is_left_alone(shared: dict[str, Key]) -> None:
+    with SecretBytes(SECRET) as secret:
+        shared["A256KW"].wrap(secret)
+        shared["RSA-OAEP"].wrap(secret)
+        with pytest.raises(CapacityError):
+            shared["RSA-OAEP"].wrap_raw(SecretBytes(bytes(300)))
+        assert secret == SECRET
+
+
+def test_promise_6_the_copy_that_was_wrapped_raw_is_wiped(memory_vault: Vault) -> None:
+    secret, long = _Recorded(), _Recorded(bytes(70_000))
+    key = key_for(memory_vault, "A256KWP")
+    key.wrap_raw(secret)
+    with pytest.raises(CapacityError):
+        key.wrap_raw(long)
+    assert all(copy.wiped for copy in secret.copies + long.copies)
+
+
+# ------------------------------------------------------------------ context
+
+
+@every_envelope
+@pytest.mark.parametrize(
+    ("bound", "given_one"),
+    [
+        (CONTEXT, None),
+        (CONTEXT, {}),
+        (CONTEXT, {"vm": "web-01"}),
+        (CONTEXT, CONTEXT | {"more": ""}),
+        (CONTEXT, {"vm": "web-02", "volume": "C: café"}),
+        (CONTEXT, {"vm": "web-01", "Volume": "C: café"}),
+        (CONTEXT, {"vm": "web-01", "volume": "C: cafe\u0301"}),
+        (CONTEXT, {"vm": "web-01", "volume": "C: café "}),
+        (None, CONTEXT),
+        ({}, {"": ""}),
+        ({"a": "b"}, {"b": "a"}),
+    ],
+)
+def test_promise_2_another_context_does_not_open(
+    algorithm: str,
+    bound: dict[str, str] | None,
+    given_one: dict[str, str] | None,
+    shared: dict[str, Key],
+) -> None:
+    wrapped = shared[algorithm].wrap(SECRET, algorithm=algorithm, context=bound)
+    _refused(shared[algorithm], str(wrapped), given_one)
+
+
+@pytest.mark.parametrize(("bound", "given_one"), [(None, {}), ({}, None), ({}, {}), (None, None)])
+def test_promise_2_an_empty_context_is_none(
+    bound: dict[str, str] | None, given_one: dict[str, str] | None, shared: dict[str, Key]
+) -> None:
+    wrapped = shared["A256KW"].wrap(SECRET, context=bound)
+    assert "ctx" not in jwe.header_of(str(wrapped))
+    assert shared["A256KW"].unwrap(wrapped, context=given_one) == SECRET
+
+
+def test_promise_2_the_order_of_the_entries_does_not_matter(shared: dict[str, Key]) -> None:
+    wrapped = shared["A256KW"].wrap(SECRET, context=CONTEXT)
+    turned = dict(reversed(CONTEXT.items()))
+    assert shared["A256KW"].unwrap(wrapped, context=turned) == SECRET
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {str(n): "" for n in range(17)},
+        {"a": 1},
+        {1: "a"},
+        {"a": None},
+        {"a": "\ud800"},
+        {"\udfff": "a"},
+        [("a", "b")],
+        ["a"],
+        [],
+        "text",
+        "",
+        0,
+        b"",
+    ],
+)
+def test_promise_2_what_is_no_context_is_refused(
+    context: dict[str, str], shared: dict[str, Key]
+) -> None:
+    key = shared["A256KW"]
+    with pytest.raises(InvalidInputError, match="a context"):
+        key.wrap(SECRET, context=context)
+    wrapped = key.wrap(SECRET)
+    with pytest.raises(InvalidInputError, match="a context"):
+        key.unwrap(wrapped, context=context)
+
+
+@every_envelope
+def test_promise_2_the_header_stays_under_1024_bytes(
+    algorithm: str, shared: dict[str, Key]
+) -> None:
+    key = shared[algorithm]
+    longest = 0
+    for length in range(1000):
+        try:
+            text = str(key.wrap(SECRET, algorithm=algorithm, context={"a": "x" * length}))
+        except CapacityError:
+            break
+        longest = len(text.partition(".")[0])
+        WrappedKey.parse(text)
+    assert 1020 < longest < 1024
+
+
+def test_promise_2_a_context_is_copied_when_it_is_bound(shared: dict[str, Key]) -> None:
+    context = dict(CONTEXT)
+    wrapped = shared["A256KW"].wrap(SECRET, context=context)
+    context["vm"] = "web-02"
+    assert wrapped.context == CONTEXT
+
+
+# ------------------------------------------------------------------ one opaque failure
+
+
+def _refused(key: Key, text: str, context: dict[str, str] | None = None) -> None:
+    """Assert that a well-formed envelope does not open, and that nothing is said about why."""
+    with pytest.raises(UnwrapError) as caught:
+        key.unwrap(text, context=context)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert str(caught.value) == str(UnwrapError())
+    assert caught.value.args == UnwrapError().args
+
+
+@every_envelope
+def test_promise_3_a_change_of_any_character_does_not_open(
+    algorithm: str, shared: dict[str, Key]
+) -> None:
+    key = shared[algorithm]
+    text = str(key.wrap(b"0123456789", algorithm=algorithm, context={"vm": "web-01"}))
+    opaque = malformed = 0
+    for place, character in enumerate(text):
+        changed = text[:place] + ("A" if character != "A" else "B") + text[place + 1 :]
+        try:
+            WrappedKey.parse(changed)
+        except InvalidInputError:
+            malformed += 1
+            with pytest.raises(InvalidInputError):
+                key.unwrap(changed, context={"vm": "web-01"})
+            continue
+        opaque += 1
+        _refused(key, changed, {"vm": "web-01"})
+    assert opaque > 40
+    assert malformed > 5
+
+
+@every_envelope
+@given(data=st.data())
+def test_promise_3_segments_of_two_envelopes_do_not_mix(
+    algorithm: str, shared: dict[str, Key], data: st.DataObject
+) -> None:
+    key = shared[algorithm]
+    pair = [str(key.wrap(SECRET, algorithm=algorithm)).split(".") for _ in range(2)]
+    chosen = data.draw(st.lists(st.integers(0, 1), min_size=5, max_size=5))
+    if algorithm != "A256GCMKW":
+        chosen[0] = 0  # The headers are the same.
+    mixed = ".".join(pair[which][number] for number, which in enumerate(chosen))
+    parts = chosen[1:] if algorithm != "A256GCMKW" else chosen
+    if len(set(parts)) == 1:
+        assert key.unwrap(mixed) == SECRET
+    else:
+        _refused(key, mixed)
+
+
+@every_envelope
+def test_promise_3_another_key_under_the_same_id_does_not_open(algorithm: str) -> None:
+    with keyhier.open("memory:") as one, keyhier.open("memory:") as other:
+        first, second = key_for(one, algorithm), key_for(other, algorithm, number=2)
+        text = str(first.wrap(SECRET, algorithm=algorithm))
+        members = jwe.header_of(text) | {"kid": str(second.id)}
+        members.pop("kth", None)
+        _refused(second, ".".join([jwe.encode(json.dumps(members).encode()), *text.split(".")[1:]]))
+        _refused(second, text)
+
+
+def test_promise_3_a_content_key_of_another_length_does_not_open(memory_vault: Vault) -> None:
+    key = memory_vault.import_key("kek", material("RSA-2048"))
+    public = private_key(1).public_key()
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+    members = {"alg": "RSA-OAEP", "enc": "A256GCM", "kid": str(key.id)}
+    for content_key, opens in ((bytes(32), True), (bytes(16), False), (bytes(24), False)):
+        encrypted = public.encrypt(content_key, oaep)
+        text = jwe.seal(members, SECRET, content_key=content_key, encrypted_key=encrypted)
+        if opens:
+            assert key.unwrap(text) == SECRET
+        else:
+            _refused(key, text)
+    _refused(
+        key,
+        jwe.seal(members, content_key=bytes(32), encrypted_key=public.encrypt(b"", oaep)),
+    )
+
+
+def test_promise_3_every_opaque_failure_makes_the_same_audit_event() -> None:
+    events: list[AuditEvent] = []
+    with keyhier.open("memory:", audit=events.append) as vault:
+        key = vault.import_key("kek", jwe.KEK)
+        good = {"alg": "A256KW", "enc": "A256GCM", "kid": str(key.id)}
+        text = jwe.seal(good, SECRET)
+        other_tag = text[:-2] + ("AA" if text[-2:] != "AA" else "QQ")
+        failures: list[tuple[str, dict[str, str] | None]] = [
+            (text, CONTEXT),
+            (jwe.seal(good | {"ctx": CONTEXT}), None),
+            (jwe.seal(good, encrypted_key=bytes(40)), None),
+            (jwe.seal(good, kek=bytes(32)), None),
+            (other_tag, None),
+        ]
+        events.clear()
+        for failing, context in failures:
+            for unwrap in (key.unwrap, vault.unwrap):
+                with pytest.raises(UnwrapError):
+                    unwrap(failing, context=context)
+    assert len(events) == 2 * len(failures)
+    assert set(events) == {AuditEvent("unwrap", str(key.id), "A256KW", "UnwrapError")}
+
+
+# ------------------------------------------------------------------ one purpose
+
+
+def test_promise_5_the_algorithm_of_an_envelope_is_the_one_the_key_is_for(
+    memory_vault: Vault,
+) -> None:
+    # Rightly wrapped with the key, only not with the algorithm that the version is for.
+    key = memory_vault.import_key("kek", jwe.KEK, algorithm="A256GCMKW")
+    _refused(key, jwe.seal({"alg": "A256KW", "enc": "A256GCM", "kid": str(key.id)}))
+    rsa_key = memory_vault.import_key("rsa", material("RSA-2048"))
+    _refused(rsa_key, jwe.seal({"alg": "A256KW", "enc": "A256GCM", "kid": str(rsa_key.id)}))
+    members = {"alg": "RSA-OAEP", "enc": "A256GCM", "kid": str(key.id)}
+    _refused(key, jwe.seal(members, encrypted_key=bytes(256)))
+
+
+@every_raw
+def test_promise_5_a_key_refuses_the_algorithms_it_is_not_for(
+    algorithm: str, memory_vault: Vault
+) -> None:
+    key = key_for(memory_vault, algorithm)
+    for other in set(keyhier.WrapAlgorithm) - set(key.algorithms):
+        for use in (key.wrap, key.wrap_raw, key.unwrap_raw):
+            with pytest.raises(UnsupportedError, match="cannot be used with"):
+                use(bytes(32), algorithm=other)
+    if key.spec.startswith("AES"):
+        assert key.algorithms == (algorithm,)
+
+
+@every_raw
+def test_an_unknown_algorithm_is_refused(algorithm: str, memory_vault: Vault) -> None:
+    key = key_for(memory_vault, algorithm)
+    for use in (key.wrap, key.wrap_raw, key.unwrap_raw):
+        with pytest.raises(InvalidInputError, match="unknown wrap algorithm"):
+            use(bytes(32), algorithm="A512KW")
+
+
+@pytest.mark.parametrize("algorithm", sorted(RAW_KEYS.keys() - ENVELOPE_KEYS.keys()))
+def test_promise_5_what_is_only_raw_makes_no_envelope(algorithm: str, memory_vault: Vault) -> None:
+    key = key_for(memory_vault, algorithm)
+    with pytest.raises(UnsupportedError, match=f"{algorithm} exists only raw"):
+        key.wrap(SECRET, algorithm=algorithm)
+
+
+def test_promise_5_rsa1_5_is_never_a_default_and_gives_garbage_for_a_wrong_key(
+    memory_vault: Vault,
+) -> None:
+    key = key_for(memory_vault, "RSA1_5")
+    assert key.default_algorithm == "RSA-OAEP-256"
+    assert key.default_reason is None
+    wrapped = key.wrap_raw(SECRET, "RSA1_5")
+    assert _opened(key.unwrap_raw(wrapped, "RSA1_5")) == SECRET
+    changed = wrapped[:-1] + bytes([wrapped[-1] ^ 1])
+    assert _opened(key.unwrap_raw(changed, "RSA1_5")) != SECRET
+    with pytest.raises(UnwrapError):
+        key.unwrap_raw(wrapped)
+
+
+# ------------------------------------------------------------------ raw wraps
+
+
+@every_raw
+def test_what_was_wrapped_raw_opens_again(algorithm: str, memory_vault: Vault) -> None:
+    key = key_for(memory_vault, algorithm)
+    secret = _raw_secret(algorithm)
+    for kind in (bytes, bytearray, SecretBytes):
+        wrapped = key.wrap_raw(kind(secret), algorithm)
+        assert isinstance(wrapped, bytes)
+        assert secret not in wrapped
+        assert _opened(key.unwrap_raw(wrapped, algorithm)) == secret
+
+
+@every_raw
+def test_promise_3_every_change_of_a_raw_wrap_is_one_opaque_failure(
+    algorithm: str, memory_vault: Vault
+) -> None:
+    if algorithm == "RSA1_5":
+        return  # It has a test of its own: garbage, by design.
+    key = key_for(memory_vault, algorithm)
+    wrapped = key.wrap_raw(_raw_secret(algorithm), algorithm)
+    for place in range(0, len(wrapped), 7):
+        changed = bytearray(wrapped)
+        changed[place] ^= 0x40
+        _raw_refused(key, bytes(changed), algorithm)
+    for length in (len(wrapped) - 8, len(wrapped) + 8, len(wrapped) - 1, 0):
+        try:
+            key.unwrap_raw(wrapped[:length].ljust(length, b"\0"), algorithm)
+        except InvalidInputError as error:
+            assert "no output of" in str(error)  # noqa: PT017  # Either is right, by the length.
+        except UnwrapError as error:
+            assert error.__context__ is None  # noqa: PT017
+
+
+def _raw_refused(key: Key, wrapped: bytes, algorithm: str, aad: bytes = b"") -> None:
+    with pytest.raises(UnwrapError) as caught:
+        key.unwrap_raw(wrapped, algorithm, aad=aad)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert str(caught.value) == str(UnwrapError())
+
+
+def test_additional_data_is_bound_by_a256gcm_alone(memory_vault: Vault) -> None:
+    key = key_for(memory_vault, "A256GCM")
+    wrapped = key.wrap_raw(SECRET, aad=b"vm web-01")
+    assert len(wrapped) == 12 + len(SECRET) + 16
+    assert _opened(key.unwrap_raw(wrapped, aad=b"vm web-01")) == SECRET
+    for aad in (b"", b"vm web-02"):
+        _raw_refused(key, wrapped, "A256GCM", aad)
+    for number, algorithm in enumerate(sorted(RAW_KEYS.keys() - {"A256GCM"})):
+        other = key_for(memory_vault, algorithm, f"other-{number}")
+        for use in (other.wrap_raw, other.unwrap_raw):
+            with pytest.raises(InvalidInputError, match="takes no additional data"):
+                use(bytes(32), algorithm, aad=b"x")
+
+
+def test_a_secret_that_is_too_long_to_wrap_raw_is_refused(memory_vault: Vault) -> None:
+    key = key_for(memory_vault, "RSA-OAEP")
+    with pytest.raises(CapacityError, match="215 bytes do not fit: RSA-OAEP under RSA-2048"):
+        key.wrap_raw(bytes(215), "RSA-OAEP")
+
+
+# ------------------------------------------------------------------ the key itself
+
+
+def test_an_rsa_key_shows_its_public_half_and_its_thumbprint(memory_vault: Vault) -> None:
+    key = memory_vault.import_key("kek", material("RSA-2048"))
+    public = private_key(1).public_key()
+    assert key.public_key is not None
+    assert key.public_key.public_numbers() == public.public_numbers()
+    numbers = public.public_numbers()
+    # RFC 7638, section 3: the required members in lexicographic order, without white space.
+    text = json.dumps(
+        {"e": "AQAB", "kty": "RSA", "n": jwe.encode(numbers.n.to_bytes(256, "big"))},
+        separators=(",", ":"),
+    )
+    digest = hashlib.sha256(text.encode()).digest()
+    assert key.thumbprint == base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    assert key.wrap(SECRET).thumbprint == key.thumbprint
+
+
+def test_an_aes_key_has_neither_public_half_nor_thumbprint(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("kek", "AES-256")
+    assert key.public_key is None
+    assert key.thumbprint is None
+    assert key.default_reason is None
+
+
+def test_a_key_says_what_it_is_and_shows_nothing_secret(memory_vault: Vault) -> None:
+    key = memory_vault.import_key("kek", jwe.KEK)
+    assert (key.name, key.spec, key.enabled) == ("kek", "AES-256", True)
+    assert key.id == keyhier.KeyId("memory", "", "kek", key.version)
+    assert key.created is not None
+    assert key.created.utcoffset() is not None
+    assert repr(key) == f"<Key {key.id}>"
+
+
+def test_a_version_opens_only_what_it_wrapped(memory_vault: Vault) -> None:
+    first = memory_vault.create_key("kek", "AES-256")
+    second = first.rotate()
+    assert first.versions() == [first, second]
+    assert memory_vault.key("kek") is second
+    wrapped = first.wrap(SECRET)
+    assert first.unwrap(wrapped) == SECRET
+    _refused(second, str(wrapped))
+    assert memory_vault.unwrap(wrapped) == SECRET
+
+
+@every_raw
+def test_a_disabled_version_neither_wraps_nor_unwraps(algorithm: str, memory_vault: Vault) -> None:
+    key = key_for(memory_vault, algorithm)
+    raw = key.wrap_raw(_raw_secret(algorithm), algorithm)
+    envelope = key.wrap(SECRET, algorithm=algorithm) if algorithm in ENVELOPE_KEYS else None
+    key.disable()
+    assert not key.enabled
+    with pytest.raises(InvalidStateError, match="disabled"):
+        key.wrap_raw(_raw_secret(algorithm), algorithm)
+    with pytest.raises(InvalidStateError, match="disabled"):
+        key.unwrap_raw(raw, algorithm)
+    if envelope is not None:
+        with pytest.raises(InvalidStateError, match="disabled"):
+            key.wrap(SECRET, algorithm=algorithm)
+        for unwrap in (key.unwrap, memory_vault.unwrap):
+            with pytest.raises(InvalidStateError, match="disabled"):
+                unwrap(envelope)
+    key.enable()
+    assert memory_vault.key("kek").enabled
+    assert _opened(key.unwrap_raw(raw, algorithm)) == _raw_secret(algorithm)
+
+
+def test_everybody_who_holds_a_version_sees_that_it_was_disabled(memory_vault: Vault) -> None:
+    one = memory_vault.create_key("kek", "RSA-2048")
+    memory_vault.key("kek").disable()
+    assert not one.enabled
+    with pytest.raises(InvalidStateError, match="disabled"):
+        one.wrap(SECRET)
+
+
+def test_a_key_is_deleted_only_when_its_name_is_given_again(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("kek", "RSA-2048")
+    for confirm in ("", "KEK", "kek ", str(key.id)):
+        with pytest.raises(InvalidInputError, match="give its name again"):
+            key.delete(confirm=confirm)
+    assert key.enabled
+    wrapped = key.wrap(SECRET)
+    second = key.rotate()
+    key.delete(confirm="kek")
+    for gone in (key, second):
+        assert not gone.enabled
+        for use in (gone.wrap, gone.wrap_raw):
+            with pytest.raises(InvalidStateError, match="deleted"):
+                use(SECRET)
+    with pytest.raises(InvalidStateError, match="soft-deleted"):
+        key.unwrap(wrapped)
+    with pytest.raises(NotFoundError):
+        key.delete(confirm="kek")
+
+
+def test_a_recovered_key_works_again_for_everybody_who_holds_it(memory_vault: Vault) -> None:
+    first = memory_vault.create_key("kek", "RSA-2048")
+    second = first.rotate()
+    wrapped = first.wrap(SECRET)
+    first.delete(confirm="kek")
+    assert memory_vault.recover_key("kek") is second
+    assert second.enabled
+    assert second.unwrap(second.wrap(SECRET)) == SECRET
+    assert memory_vault.unwrap(wrapped) == SECRET
+    first.refresh()
+    assert first.enabled
+    assert first.unwrap(first.wrap(SECRET)) == SECRET
+
+
+def test_a_purged_key_opens_nothing_any_more(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("kek", "AES-256")
+    wrapped = key.wrap(SECRET)
+    key.delete(confirm="kek")
+    memory_vault.purge_key("kek", confirm="kek")
+    with pytest.raises(UnwrapError):
+        memory_vault.unwrap(wrapped)
+    with pytest.raises(NotFoundError):
+        key.refresh()
+
+
+def test_refresh_asks_the_vault_again(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("kek", "AES-256")
+    key.refresh()
+    assert key.enabled
