@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import count
 from typing import Final
@@ -320,12 +321,18 @@ class Key:
         _check_aad(chosen, aad)
         with self._opened.operation("unwrap_raw", self.id, chosen):
             check_wrapped_length(chosen, self.spec, len(wrapped))
-            driver = self._opened.driver
             if chosen is not WrapAlgorithm.RSA_AES_KWP:
-                return driver.unwrap(self._version, chosen, bytes(wrapped), aad)
+                return self._unwrap(chosen, bytes(wrapped), aad)
             head, body = bytes(wrapped[: self.spec.size]), bytes(wrapped[self.spec.size :])
-            with driver.unwrap(self._version, WrapAlgorithm.RSA_OAEP, head) as transport:
+            with self._unwrap(WrapAlgorithm.RSA_OAEP, head) as transport:
                 return rsa_wrap.open_transport(transport, body)
+
+    def _unwrap(self, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b"") -> SecretBytes:
+        driver = self._opened.driver
+        with suppress(UnwrapError):
+            return driver.unwrap(self._version, algorithm, wrapped, aad)
+        # A new one, which tells nothing even where the driver's has a cause or a context.
+        raise UnwrapError
 
     def _choose(self, algorithm: WrapAlgorithm | str | None) -> WrapAlgorithm:
         if algorithm is None:

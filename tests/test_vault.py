@@ -1,0 +1,636 @@
+"""Vault: finding keys, opening envelopes by their kid, aliases, capabilities, batches."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import keyhier
+from keyhier import AuditEvent, KeyId, SecretBytes, Vault, WrapAlgorithm, WrappedKey
+from keyhier.errors import (
+    AlreadyExistsError,
+    AmbiguousError,
+    AuthenticationError,
+    IntegrityError,
+    InvalidInputError,
+    InvalidStateError,
+    KeyhierError,
+    NotFoundError,
+    UnsupportedError,
+    UnwrapError,
+)
+from tests import jwe
+from tests.keys import ENVELOPE_KEYS, key_for, material
+from tests.odd_vault import OddDriver
+
+SECRET = b"what opens the disk"
+VERSION = "0" * 32
+
+every_envelope = pytest.mark.parametrize("algorithm", ENVELOPE_KEYS)
+
+
+def _opaque(action: Callable[[], object]) -> None:
+    with pytest.raises(UnwrapError) as caught:
+        action()
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    assert str(caught.value) == str(UnwrapError())
+
+
+# ------------------------------------------------------------------ keys
+
+
+def test_a_key_is_found_by_name_by_version_and_by_id(memory_vault: Vault) -> None:
+    first = memory_vault.create_key("kek", "AES-256")
+    second = first.rotate()
+    assert memory_vault.key("kek") is second
+    assert memory_vault.key("kek", first.version) is first
+    assert memory_vault.key(first.id) is first
+    assert memory_vault.key(str(first.id)) is first
+    assert memory_vault.key(first.id.versionless) is second
+    assert memory_vault.key("memory:kek", first.version) is first
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["kek", "memory:kek", f"memory:kek/{VERSION}", "https://contoso.vault.azure.net/keys/kek", ""],
+)
+def test_what_is_not_there_is_not_found(name: str, memory_vault: Vault) -> None:
+    with pytest.raises(NotFoundError):
+        memory_vault.key(name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://contoso.vault.azure.net/keys/kek/{VERSION}",
+        "pkcs11:token=t;object=kek;id=a",
+        f"record:prod/kek/{VERSION}",
+    ],
+)
+def test_another_vaults_id_is_not_found(text: str, memory_vault: Vault) -> None:
+    memory_vault.create_key("kek", "AES-256")
+    with pytest.raises(NotFoundError, match="is not a key of this vault"):
+        memory_vault.key(KeyId.parse(text))
+
+
+def test_promise_9_a_version_is_not_given_twice(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("kek", "AES-256")
+    with pytest.raises(InvalidInputError, match="names a version already"):
+        memory_vault.key(key.id, key.version)
+
+
+def test_an_id_with_query_attributes_is_no_name(memory_vault: Vault) -> None:
+    with pytest.raises(InvalidInputError, match="no query attributes"):
+        memory_vault.key("memory:kek?file=/etc/passwd")
+
+
+def test_the_keys_are_listed_with_their_latest_versions(memory_vault: Vault) -> None:
+    latest = [memory_vault.create_key(name, "AES-128").rotate() for name in ("b", "a", "c")]
+    assert list(memory_vault.keys()) == sorted(latest, key=lambda key: key.name)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "ä", "a" * 128, "a\n", "memory:a", None])
+def test_a_bad_name_is_refused_and_changes_nothing(name: str, memory_vault: Vault) -> None:
+    with pytest.raises(InvalidInputError, match="is no key name"):
+        memory_vault.create_key(name, "AES-256")
+    with pytest.raises(InvalidInputError, match="is no key name"):
+        memory_vault.import_key(name, jwe.KEK)
+    assert not list(memory_vault.keys())
+
+
+@pytest.mark.parametrize("spec", ["RSA-1024", "AES", "", None])
+def test_an_unknown_spec_is_refused(spec: str, memory_vault: Vault) -> None:
+    with pytest.raises(InvalidInputError, match="unknown key spec"):
+        memory_vault.create_key("kek", spec)
+
+
+def test_promise_5_an_rsa_key_is_not_made_for_one_algorithm(memory_vault: Vault) -> None:
+    with pytest.raises(InvalidInputError, match="not made for one algorithm"):
+        memory_vault.create_key("kek", "RSA-2048", algorithm="RSA-OAEP")
+
+
+@pytest.mark.parametrize(
+    ("spec", "algorithm"),
+    [("AES-128", "A256KW"), ("AES-256", "A128KW"), ("AES-256", "RSA-OAEP"), ("AES-192", "A256GCM")],
+)
+def test_promise_5_an_aes_key_is_made_for_an_algorithm_that_fits(
+    spec: str, algorithm: str, memory_vault: Vault
+) -> None:
+    with pytest.raises(InvalidInputError, match=f"{algorithm} does not fit {spec}; what fits is A"):
+        memory_vault.create_key("kek", spec, algorithm=algorithm)
+    with pytest.raises(InvalidInputError, match="does not fit"):
+        memory_vault.import_key("kek", material(spec), algorithm=algorithm)
+
+
+@pytest.mark.parametrize(
+    ("spec", "default"),
+    [
+        ("AES-128", "A128KW"),
+        ("AES-192", "A192KW"),
+        ("AES-256", "A256KW"),
+        ("RSA-2048", "RSA-OAEP-256"),
+    ],
+)
+def test_each_spec_has_one_safe_default(spec: str, default: str, memory_vault: Vault) -> None:
+    assert memory_vault.create_key("kek", spec).default_algorithm == default
+
+
+def test_a_name_that_is_taken_is_refused(memory_vault: Vault) -> None:
+    memory_vault.create_key("kek", "AES-256")
+    with pytest.raises(AlreadyExistsError):
+        memory_vault.create_key("kek", "AES-256")
+    with pytest.raises(AlreadyExistsError):
+        memory_vault.import_key("kek", jwe.KEK)
+
+
+def test_a_deleted_key_is_recovered_or_purged_by_name(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("kek", "AES-256")
+    wrapped = key.wrap(SECRET)
+    key.delete(confirm="kek")
+    assert memory_vault.deleted() == ["kek"]
+    assert not list(memory_vault.keys())
+    with pytest.raises(InvalidStateError, match="soft-deleted"):
+        memory_vault.key("kek")
+    memory_vault.recover_key("kek")
+    assert memory_vault.unwrap(wrapped) == SECRET
+    key.delete(confirm="kek")
+    with pytest.raises(InvalidInputError, match="give its name again"):
+        memory_vault.purge_key("kek", confirm="KEK")
+    assert memory_vault.deleted() == ["kek"]
+    memory_vault.purge_key("kek", confirm="kek")
+    assert memory_vault.deleted() == []
+    with pytest.raises(NotFoundError):
+        memory_vault.recover_key("kek")
+
+
+def test_a_backup_brings_a_key_back_with_its_versions(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("kek", "AES-256")
+    wrapped = [key.wrap(SECRET), key.rotate().wrap(SECRET)]
+    backup = memory_vault.backup_key("kek")
+    key.delete(confirm="kek")
+    memory_vault.purge_key("kek", confirm="kek")
+    assert memory_vault.restore_key(backup).name == "kek"
+    for envelope in wrapped:
+        assert memory_vault.unwrap(envelope) == SECRET
+
+
+@pytest.mark.parametrize("length", [1, 32, 1024 * 1024])
+def test_a_vault_gives_random_bytes(length: int, memory_vault: Vault) -> None:
+    assert len(memory_vault.random_bytes(length)) == length
+    assert memory_vault.random_bytes(32) != memory_vault.random_bytes(32)
+
+
+@pytest.mark.parametrize("length", [0, -1, 1024 * 1024 + 1])
+def test_random_bytes_have_bounds(length: int, memory_vault: Vault) -> None:
+    with pytest.raises(InvalidInputError, match="1 to 1048576"):
+        memory_vault.random_bytes(length)
+
+
+def test_a_memory_vault_can_do_everything(memory_vault: Vault) -> None:
+    able = memory_vault.capabilities
+    assert able.scheme == "memory"
+    assert set(able.key_specs) == set(keyhier.KeySpec)
+    assert set(able.algorithms) == set(WrapAlgorithm)
+    assert all(
+        (able.imports, able.rotates, able.lifecycle, able.soft_delete, able.backup, able.random)
+    )
+
+
+# ------------------------------------------------------------------ opening by the kid
+
+
+@every_envelope
+def test_promise_1_a_vault_opens_an_envelope_by_the_version_it_names(
+    algorithm: str, memory_vault: Vault
+) -> None:
+    first = key_for(memory_vault, algorithm)
+    wrapped = first.wrap(SECRET, algorithm=algorithm, context={"vm": "web-01"})
+    second = first.rotate()
+    again = second.wrap(SECRET, algorithm=algorithm, context={"vm": "web-01"})
+    assert wrapped.kid != again.kid
+    for envelope in (wrapped, again, str(wrapped), str(again)):
+        with memory_vault.unwrap(envelope, context={"vm": "web-01"}) as secret:
+            assert secret == SECRET
+
+
+@every_envelope
+def test_promise_2_a_vault_compares_the_context(algorithm: str, memory_vault: Vault) -> None:
+    wrapped = key_for(memory_vault, algorithm).wrap(
+        SECRET, algorithm=algorithm, context={"vm": "web-01"}
+    )
+    for context in (None, {}, {"vm": "web-02"}):
+        _opaque(lambda context=context: memory_vault.unwrap(wrapped, context=context))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "kid",
+    [
+        "memory:kek/" + VERSION,
+        "memory:other/1",
+        f"https://contoso.vault.azure.net/keys/kek/{VERSION}",
+        "pkcs11:token=t;object=kek;id=%01",
+        "record:prod/kek/1",
+    ],
+)
+def test_promise_3_an_envelope_of_another_vault_is_an_opaque_failure(
+    kid: str, memory_vault: Vault
+) -> None:
+    memory_vault.import_key("kek", jwe.KEK)
+    _opaque(lambda: memory_vault.unwrap(jwe.seal({**jwe.HEADER, "kid": kid})))
+
+
+def test_an_envelope_made_by_hand_opens(memory_vault: Vault) -> None:
+    key = memory_vault.import_key("kek", jwe.KEK)
+    text = jwe.seal({**jwe.HEADER, "kid": str(key.id), "typ": "JOSE"}, SECRET)
+    assert memory_vault.unwrap(text) == SECRET
+
+
+def test_a_key_that_another_vault_object_deleted_opens_nothing(tmp_path: Path) -> None:
+    uri = f"memory:?file={tmp_path / 'vault'}"
+    with keyhier.open(uri, pin=lambda _: "p") as one, keyhier.open(uri, pin=lambda _: "p") as two:
+        key = one.create_key("kek", "AES-256")
+        wrapped = key.wrap(SECRET)
+        two.key("kek").delete(confirm="kek")
+        two.purge_key("kek", confirm="kek")
+        _opaque(lambda: one.unwrap(wrapped))
+
+
+# ------------------------------------------------------------------ aliases
+
+
+@every_envelope
+def test_a_key_that_moved_keeps_its_envelopes(algorithm: str) -> None:
+    with keyhier.open("memory:") as old:
+        wrapped = key_for(old, algorithm).wrap(SECRET, algorithm=algorithm)
+    with keyhier.open("memory:") as vault:
+        moved = key_for(vault, algorithm, "new-kek")
+        # An alias names the version, which is known only now: the vault's file would keep it.
+        aliases = {wrapped.kid: moved.id}
+        again = Vault(vault._opened.driver, uri="memory:", aliases=aliases)
+        assert again.unwrap(wrapped) == SECRET
+        _opaque(lambda: vault.unwrap(wrapped))
+
+
+def test_an_alias_is_given_when_opening(tmp_path: Path) -> None:
+    uri = f"memory:?file={tmp_path / 'vault'}"
+    with keyhier.open("memory:") as old, keyhier.open(uri, pin=lambda _: "p") as new:
+        wrapped = old.import_key("kek", material("RSA-2048")).wrap(SECRET)
+        moved = new.import_key("kek", material("RSA-2048"))
+    aliases = {str(wrapped.kid): str(moved.id)}
+    with keyhier.open(uri, pin=lambda _: "p", aliases=aliases) as vault:
+        assert vault.unwrap(str(wrapped)) == SECRET
+
+
+def test_an_rsa_key_proves_by_its_thumbprint_that_it_is_the_one_that_moved() -> None:
+    with keyhier.open("memory:") as vault:
+        key = vault.import_key("kek", material("RSA-2048"))
+        old = KeyId.parse("memory:old/1")
+        again = Vault(vault._opened.driver, uri="memory:", aliases={old: key.id})
+        text = str(key.wrap(SECRET))
+        segments = text.split(".")
+        for change in ({}, {"kth": jwe.encode(bytes(32))}, {"kth": None}):
+            members = jwe.header_of(text) | {"kid": str(old)} | change
+            header = {name: value for name, value in members.items() if value is not None}
+            # The seal is over the header, so only its absence or falsehood is refused before it.
+            moved = ".".join([jwe.encode(json.dumps(header).encode()), *segments[1:]])
+            _opaque(lambda moved=moved: again.unwrap(moved))  # type: ignore[misc]
+
+
+def test_an_alias_to_another_rsa_key_opens_nothing() -> None:
+    with keyhier.open("memory:") as old, keyhier.open("memory:") as new:
+        wrapped = old.import_key("kek", material("RSA-2048")).wrap(SECRET)
+        other = new.import_key("kek", material("RSA-2048", 2))
+        vault = Vault(new._opened.driver, uri="memory:", aliases={wrapped.kid: other.id})
+        _opaque(lambda: vault.unwrap(wrapped))
+
+
+def test_an_alias_to_a_key_that_is_not_here_opens_nothing(memory_vault: Vault) -> None:
+    wrapped = memory_vault.create_key("kek", "AES-256").wrap(SECRET)
+    for target in ("memory:gone/1", "pkcs11:token=t;id=a"):
+        aliases = {wrapped.kid: KeyId.parse(target)}
+        vault = Vault(memory_vault._opened.driver, uri="memory:", aliases=aliases)
+        _opaque(lambda vault=vault: vault.unwrap(wrapped))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "aliases",
+    [
+        {"memory:a": "memory:b/1"},
+        {"memory:a/1": "memory:b"},
+        {"a": "memory:b/1"},
+        {"memory:a/1": "memory:b/1?file=/x"},
+    ],
+)
+def test_promise_4_an_alias_goes_from_one_exact_version_to_another(aliases: dict[str, str]) -> None:
+    with pytest.raises(InvalidInputError):
+        keyhier.open("memory:", aliases=aliases)
+
+
+def test_promise_9_two_aliases_for_one_id_are_refused_with_both() -> None:
+    old = f"https://contoso.vault.azure.net/keys/kek/{VERSION}"
+    with pytest.raises(AmbiguousError) as caught:
+        keyhier.open("memory:", aliases={old: "memory:a/1", old.upper(): "memory:b/1"})
+    assert caught.value.candidates == ("memory:a/1", "memory:b/1")
+    keyhier.open("memory:", aliases={old: "memory:a/1", old.upper(): "memory:a/1"}).close()
+
+
+# ------------------------------------------------------------------ an envelope is data
+
+WATCHED = """
+import json, os, sys
+import keyhier
+from tests import jwe
+
+envelopes = json.load(sys.stdin)
+events = []
+watching = False
+
+def watch(event, arguments):
+    if watching:
+        events.append(f"{event} {arguments!r:.200}")
+
+sys.addaudithook(watch)
+with keyhier.open("memory:") as vault:
+    key = vault.import_key("kek", jwe.KEK)
+    assert vault.unwrap(jwe.seal({**jwe.HEADER, "kid": str(key.id)})) == b"secret"
+    before, outcomes = set(sys.modules), []
+    for text in envelopes:
+        watching = True
+        try:
+            vault.unwrap(text)
+        except keyhier.KeyhierError as error:
+            outcome = type(error).__name__
+        watching = False
+        outcomes.append(outcome)
+# These say that Python looks at itself.
+allowed = ("object.__getattr__", "compile", "exec", "sys._getframe", "code.__new__")
+json.dump(
+    {
+        "outcomes": outcomes,
+        "modules": sorted(set(sys.modules) - before),
+        "events": [event for event in events if not event.startswith(allowed)],
+    },
+    sys.stdout,
+)
+"""
+
+
+def test_promise_4_no_module_file_or_host_is_opened_because_an_envelope_names_it(
+    tmp_path: Path,
+) -> None:
+    bait = tmp_path / "evil.so"
+    bait.write_bytes(b"\x7fELF")
+    kids = [
+        f"https://contoso.vault.azure.net/keys/kek/{VERSION}",
+        f"https://127.0.0.1:9/keys/kek/{VERSION}",
+        "pkcs11:token=t;object=kek;id=%01",
+        "record:prod/kek/1",
+        "memory:other/1",
+        # These are refused as they stand.
+        f"pkcs11:token=t;id=%01?module-path={bait}",
+        f"pkcs11:token=t;id=%01;module-path={bait}",
+        "pkcs11:token=t;id=%01?pin-source=file:/etc/passwd",
+        f"memory:kek/1?file={bait}",
+        f"file:{bait}",
+        "http://127.0.0.1:9/keys/kek",
+    ]
+    header = {**jwe.HEADER, "jku": "https://127.0.0.1:9/jwks", "x5u": f"file:{bait}"}
+    texts = [jwe.seal({**jwe.HEADER, "kid": kid}) for kid in kids] + [jwe.seal(header)]
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    report = json.loads(done.stdout)
+    assert report["outcomes"] == ["UnwrapError"] * 5 + ["InvalidInputError"] * 7
+    assert report["modules"] == []
+    assert report["events"] == []
+
+
+# ------------------------------------------------------------------ PINs never show
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_promise_7_a_passphrase_shows_nowhere(
+    right: bool,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    uri = f"memory:?file={tmp_path / 'vault'}&pin-source=env:KEYHIER_TEST_PIN"
+    monkeypatch.setenv("KEYHIER_TEST_PIN", "s3cr3t")
+    events: list[AuditEvent] = []
+    shown: list[object] = []
+    with keyhier.open(uri, audit=events.append) as vault:
+        vault.create_key("kek", "AES-256").wrap(SECRET)
+        shown += [vault, vault.uri, vault.capabilities, list(vault.keys()), events]
+    if not right:
+        monkeypatch.setenv("KEYHIER_TEST_PIN", "wr0ng-s3cr3t")
+        with pytest.raises(AuthenticationError) as caught:
+            keyhier.open(uri)
+        shown += [caught.value, *traceback.format_exception(caught.value)]
+        shown.append(pickle.dumps(caught.value))
+    text = f"{shown} {caplog.text} {capfd.readouterr()} {(tmp_path / 'vault').read_bytes()!r}"
+    assert "s3cr3t" not in text
+    assert "KEYHIER_TEST_PIN" in text
+
+
+# ------------------------------------------------------------------ vaults that can do less
+
+
+def test_promise_3_a_drivers_own_words_about_a_failed_unwrap_are_not_passed_on() -> None:
+    with Vault(OddDriver(talkative=True), uri="memory:") as vault:
+        rsa_key = vault.create_key("rsa", "RSA-2048")
+        aes_key = vault.create_key("aes", "AES-256")
+        for key in (rsa_key, aes_key):
+            changed = bytearray(key.wrap_raw(bytes(32)))
+            changed[-1] ^= 1
+            _opaque(lambda key=key, changed=changed: key.unwrap_raw(bytes(changed)))  # type: ignore[misc]
+        transported = bytearray(rsa_key.wrap_raw(bytes(32), "RSA-AES-KWP"))
+        for place in (0, -1):
+            transported[place] ^= 1
+            _opaque(lambda: rsa_key.unwrap_raw(bytes(transported), "RSA-AES-KWP"))
+        text = jwe.seal({**jwe.HEADER, "kid": str(aes_key.id)})
+        _opaque(lambda: vault.unwrap(text))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        OddDriver(change_wrapped=lambda wrapped: wrapped[:-1] + bytes([wrapped[-1] ^ 1])),
+        OddDriver(change_opened=lambda secret: SecretBytes(bytes(len(secret)))),
+        OddDriver(change_opened=lambda secret: SecretBytes(secret.reveal() + b"\0")),
+    ],
+    ids=["wraps wrongly", "opens wrongly", "pads"],
+)
+def test_promise_8_what_a_vault_wraps_is_opened_before_it_is_handed_out(fault: OddDriver) -> None:
+    with Vault(fault, uri="memory:") as vault:
+        key = vault.create_key("kek", "AES-256")
+        for wrap in (key.wrap, key.wrap_raw):
+            with pytest.raises(IntegrityError, match="does not open again"):
+                wrap(bytes(range(1, 33)))
+
+
+def test_a_vault_says_what_it_cannot_do_before_it_starts() -> None:
+    with Vault(OddDriver(algorithms=[WrapAlgorithm.RSA_OAEP]), uri="memory:") as vault:
+        able = vault.capabilities
+        assert able.algorithms == ("RSA-OAEP",)
+        assert not any(
+            (able.imports, able.rotates, able.lifecycle, able.soft_delete, able.backup, able.random)
+        )
+        key = vault.create_key("kek", "RSA-2048")
+        refused: list[tuple[Callable[[], object], str]] = [
+            (
+                lambda: vault.create_key("big", "RSA-4096"),
+                "cannot make RSA-4096 keys; it can make A",
+            ),
+            (lambda: vault.create_key("aes", "AES-256"), "cannot do A256KW; it can do RSA-OAEP"),
+            (lambda: vault.import_key("aes", jwe.KEK), "cannot import keys"),
+            (key.rotate, "cannot rotate keys"),
+            (key.disable, "cannot disable and enable keys"),
+            (key.enable, "cannot disable and enable keys"),
+            (lambda: key.delete(confirm="kek"), "cannot delete keys"),
+            (vault.deleted, "cannot soft-delete keys"),
+            (lambda: vault.recover_key("kek"), "cannot recover keys"),
+            (lambda: vault.purge_key("kek", confirm="kek"), "cannot purge keys"),
+            (lambda: vault.backup_key("kek"), "cannot back keys up"),
+            (lambda: vault.restore_key(b""), "cannot restore keys"),
+            (lambda: vault.random_bytes(1), "cannot generate random bytes"),
+        ]
+        for action, reason in refused:
+            with pytest.raises(UnsupportedError, match=reason):
+                action()
+        assert list(vault.keys()) == [key]
+
+
+def test_the_default_follows_what_the_vault_can_unwrap_and_says_so() -> None:
+    with Vault(OddDriver(algorithms=[WrapAlgorithm.RSA_OAEP]), uri="memory:") as vault:
+        key = vault.create_key("kek", "RSA-2048")
+        assert key.default_algorithm == "RSA-OAEP"
+        assert key.default_reason == (
+            "this vault cannot unwrap with RSA-OAEP-256; the default is RSA-OAEP"
+        )
+        assert key.wrap(SECRET).algorithm == "RSA-OAEP"
+        with pytest.raises(UnsupportedError, match="it can with RSA-OAEP"):
+            key.wrap(SECRET, algorithm="RSA-OAEP-256")
+
+
+def test_an_envelope_whose_mechanism_the_vault_lacks_is_told_as_such() -> None:
+    driver = OddDriver(algorithms=[WrapAlgorithm.RSA_OAEP])
+    with Vault(driver, uri="memory:") as vault, Vault(driver.inner, uri="memory:") as able:
+        vault.create_key("kek", "RSA-2048")
+        wrapped = able.key("kek").wrap(SECRET, algorithm="RSA-OAEP-256")
+        with pytest.raises(UnsupportedError, match="cannot unwrap with RSA-OAEP-256; it can with"):
+            vault.unwrap(wrapped)
+
+
+@pytest.mark.parametrize("algorithms", [[WrapAlgorithm.RSA1_5], []])
+def test_promise_5_where_only_rsa1_5_is_left_there_is_no_default(
+    algorithms: list[WrapAlgorithm],
+) -> None:
+    with Vault(OddDriver(algorithms=algorithms), uri="memory:") as vault:
+        key = vault.create_key("kek", "RSA-2048")
+        for use in (key.wrap, key.wrap_raw):
+            with pytest.raises(UnsupportedError, match="no default"):
+                use(SECRET)
+
+
+# ------------------------------------------------------------------ closed
+
+
+def test_a_closed_vault_does_nothing() -> None:
+    vault = keyhier.open("memory:")
+    keys = [key_for(vault, algorithm, f"k-{n}") for n, algorithm in enumerate(ENVELOPE_KEYS)]
+    wrapped = [key.wrap(SECRET) for key in keys]
+    vault.close()
+    vault.close()
+    actions: list[Callable[[], object]] = [
+        lambda: vault.capabilities,
+        lambda: vault.create_key("kek", "AES-256"),
+        lambda: vault.import_key("kek", jwe.KEK),
+        lambda: vault.key("k-0"),
+        lambda: list(vault.keys()),
+        vault.deleted,
+        lambda: vault.random_bytes(1),
+        lambda: vault.backup_key("k-0"),
+    ]
+    for key, envelope in zip(keys, wrapped, strict=True):
+        actions += [
+            lambda key=key: key.wrap(SECRET),  # type: ignore[misc]
+            lambda key=key: key.wrap_raw(bytes(32)),  # type: ignore[misc]
+            lambda key=key, envelope=envelope: key.unwrap(envelope),  # type: ignore[misc]
+            lambda envelope=envelope: vault.unwrap(envelope),  # type: ignore[misc]
+            key.refresh,
+            key.versions,
+            key.rotate,
+            key.disable,
+            lambda key=key: key.delete(confirm=key.name),  # type: ignore[misc]
+        ]
+    for action in actions:
+        with pytest.raises(InvalidStateError, match="closed"):
+            action()
+
+
+def test_a_vault_is_closed_when_its_block_fails() -> None:
+    with pytest.raises(RuntimeError, match="on purpose"), keyhier.open("memory:") as vault:
+        raise RuntimeError("on purpose")
+    with pytest.raises(InvalidStateError, match="closed"):
+        vault.key("kek")
+
+
+def test_a_vault_shows_its_uri(memory_vault: Vault) -> None:
+    assert memory_vault.uri == "memory:"
+    assert repr(memory_vault) == "<Vault memory:>"
+
+
+# ------------------------------------------------------------------ batches
+
+
+def test_many_secrets_are_wrapped_and_opened_in_order(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("kek", "AES-256")
+    told: list[int] = []
+    items = [(str(n).encode(), {"n": str(n)}) for n in range(50)]
+    wrapped = list(memory_vault.wrap_many(key, items, workers=3, progress=told.append))
+    assert [outcome.index for outcome in wrapped] == list(range(50))
+    assert told == list(range(1, 51))
+    envelopes = ((outcome.result(), {"n": str(outcome.index)}) for outcome in wrapped)
+    for outcome in memory_vault.unwrap_many(envelopes, workers=3):
+        with outcome.result() as secret:
+            assert secret == str(outcome.index).encode()
+
+
+def test_promise_8_one_bad_item_does_not_stop_the_others(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("kek", "AES-256")
+    good = key.wrap(SECRET)
+    items: list[tuple[WrappedKey | str, dict[str, str] | None]] = [
+        (good, None),
+        (good, {"a": "b"}),
+        ("no envelope", None),
+        (str(good), None),
+    ]
+    outcomes = list(memory_vault.unwrap_many(items, workers=2))
+    assert [type(outcome.error) for outcome in outcomes] == [
+        type(None),
+        UnwrapError,
+        InvalidInputError,
+        type(None),
+    ]
+    with pytest.raises(UnwrapError):
+        outcomes[1].result()
+    wrapped = list(memory_vault.wrap_many(key, [(b"", None), (SECRET, None)]))
+    assert isinstance(wrapped[0].error, KeyhierError)
+    assert memory_vault.unwrap(wrapped[1].result()) == SECRET
