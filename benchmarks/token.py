@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import cast
 
-import pkcs11
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pkcs11 import MGF, Mechanism, ObjectClass
+from pkcs11.types import DecryptMixin
 
 import keyhier
 from benchmarks.memory import BEK, CONTEXT, seal
 from benchmarks.pairs import Pair
 from keyhier.testing.softhsm import SoftHsm, SoftHsmToken
+from keyhier_pkcs11.module import load_module
 
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
 OAEP_PARAMETERS = (Mechanism.SHA_1, MGF.SHA1, None)
@@ -22,21 +24,21 @@ OAEP_PARAMETERS = (Mechanism.SHA_1, MGF.SHA1, None)
 
 def pairs() -> Iterator[Pair]:
     """Yield the comparisons."""
-    with SoftHsm() as hsm:
-        token = hsm.new_token()
-        with keyhier.open(token.uri) as vault:
-            yield from _rsa(vault, token)
+    hsm = SoftHsm.current()
+    token = hsm.new_token()
+    with keyhier.open(token.uri) as vault:
+        yield from _rsa(vault, token)
+    hsm.remove(token)
 
 
 def _rsa(vault: keyhier.Vault, token: SoftHsmToken) -> Iterator[Pair]:
     kek = vault.create_key("rsa-2048", "RSA-2048")
     public = kek.public_key
-    library = pkcs11.lib(str(token.module_path))
-    slot = library.get_token(token_label=token.label)
+    slot = load_module(token.module_path).get_token(token_label=token.label)
     # keyhier is logged in on this token, and a login is the process's, not the session's.
     with slot.open() as session:
         found = session.get_key(object_class=ObjectClass.PRIVATE_KEY, id=bytes.fromhex(kek.version))
-        if public is None or not isinstance(found, pkcs11.PrivateKey):
+        if public is None or not isinstance(found, DecryptMixin):
             raise SystemExit("the token's key is no RSA key pair")
         private = found
 
@@ -61,7 +63,7 @@ def _rsa(vault: keyhier.Vault, token: SoftHsmToken) -> Iterator[Pair]:
                 mechanism=Mechanism.RSA_PKCS_OAEP,
                 mechanism_param=OAEP_PARAMETERS,
             )
-            return AESGCM(opened).decrypt(iv, sealed, b"header")
+            return AESGCM(cast("bytes", opened)).decrypt(iv, sealed, b"header")
 
         yield Pair(
             "PKCS#11: unwrap a JWE, RSA-2048",
