@@ -17,7 +17,7 @@ from keyhier.errors import InvalidInputError
 from keyhier.key import Secret
 from keyhier.secret import SecretBytes
 from keyhier.volume import BitLockerKey, LinuxPassphrase
-from keyhier.wrapped import MAX_SECRET_BYTES, WrappedKey
+from keyhier.wrapped import WrappedKey
 
 __all__ = ["ContextOption", "ForceOption", "envelope_document", "unwrap", "wrap"]
 
@@ -60,7 +60,7 @@ def wrap(
     """Wrap a secret into an envelope: one line of text, which is public."""
     bound = parse_context(context)
     with (
-        files.read_secret(source, limit=MAX_SECRET_BYTES) as content,
+        files.read_secret(source) as content,
         _checked(content, kind or _kind_of(source)) as secret,
         session.open() as vault,
     ):
@@ -93,7 +93,7 @@ def unwrap(
     """Open an envelope and write the secret to a file of mode 0600."""
     session.leave_stdout_to_secret(out)
     expected = parse_context(context)
-    with files.read(source, limit=files.MAX_PUBLIC_BYTES) as content:
+    with files.read(source) as content:
         wrapped = files.as_envelope(content)
     into_folder = out != files.STANDARD and Path(out).is_dir()
     if into_folder and wrapped.content_type != BitLockerKey.content_type:

@@ -109,7 +109,8 @@ class Failure:
                 place = f"{module}, line {frame.tb_lineno}"
             frame = frame.tb_next
         message = f"unexpected {type(error).__name__} in {place}: this is a mistake in keyhier"
-        return cls("InternalError", message, message, UNEXPECTED, remedy="please report it")
+        remedy = "please report it"
+        return cls("InternalError", f"{message}; {remedy}", message, UNEXPECTED, remedy=remedy)
 
     def report(self, *, as_json: bool) -> int:
         """Write it to standard error and return the exit code."""

@@ -12,7 +12,6 @@ from keyhier.volume.secret_file import read_secret_file, read_secret_stream, wri
 from keyhier.wrapped import WrappedKey
 
 __all__ = [
-    "MAX_PUBLIC_BYTES",
     "STANDARD",
     "as_envelope",
     "read",
@@ -23,11 +22,13 @@ __all__ = [
 
 STANDARD: Final = "-"
 
-MAX_PUBLIC_BYTES: Final = 128 * 1024
-"""More than any envelope has."""
+# More than any envelope and any .BEK file has.
+_MAX_INPUT_BYTES: Final = 128 * 1024
+# More than an envelope seals, so that the wrap itself says when a secret is too long.
+_MAX_SECRET_BYTES: Final = 1024 * 1024
 
 
-def read(source: str, *, limit: int) -> SecretBytes:
+def read(source: str, *, limit: int = _MAX_INPUT_BYTES) -> SecretBytes:
     """Read a file or standard input.
 
     Raises:
@@ -39,7 +40,7 @@ def read(source: str, *, limit: int) -> SecretBytes:
     return read_secret_file(source, limit=limit)
 
 
-def read_secret(source: str, *, limit: int) -> SecretBytes:
+def read_secret(source: str) -> SecretBytes:
     """Read a secret from a file or standard input, but not from a terminal, which would show it.
 
     Raises:
@@ -51,7 +52,7 @@ def read_secret(source: str, *, limit: int) -> SecretBytes:
             "a secret is not typed at a terminal, which shows it",
             remedy="name a file, or send standard input from a pipe or a file",
         )
-    return read(source, limit=limit)
+    return read(source, limit=_MAX_SECRET_BYTES)
 
 
 def as_envelope(content: SecretBytes) -> WrappedKey:

@@ -30,7 +30,7 @@ def inspect(
     ],
 ) -> None:
     """Show what is in a wrapped key or a .BEK file. Needs no vault and shows no secret."""
-    with files.read(source, limit=files.MAX_PUBLIC_BYTES) as content:
+    with files.read(source) as content:
         # A .BEK file starts with its size as a 32-bit number, so its fourth byte is zero.
         if source.upper().endswith(".BEK") or 0 in content.view()[:4]:
             _show_bek(session, content)

@@ -91,7 +91,9 @@ def run() -> Run:
 def process() -> Process:
     """Run the command as a user does; returns what it wrote, as bytes, and its exit code."""
 
-    def start(*args: object, stdin: bytes = b"", **options: Any) -> subprocess.CompletedProcess[bytes]:
+    def start(
+        *args: object, stdin: bytes = b"", **options: Any
+    ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [COMMAND, *map(str, args)], input=stdin, capture_output=True, check=False, **options
         )

@@ -68,7 +68,10 @@ def test_a_path_that_was_given_is_read(tmp_path: Path, monkeypatch: pytest.Monke
     ("content", "message"),
     [
         ("vault = 'memory:'", "unknown key 'vault' at its top; known are default, profiles"),
-        ("[profiles.a]\nvault='memory:'\npin='1'", "unknown key 'pin' in profiles.a; known are vault"),
+        (
+            "[profiles.a]\nvault='memory:'\npin='1'",
+            "unknown key 'pin' in profiles.a; known are vault",
+        ),
         ("[profiles.a]", "profiles.a names no vault"),
         ("[profiles.a]\nvault = 1", "profiles.a names no vault"),
         ("profiles = 1", "profiles is not a table"),
@@ -139,9 +142,7 @@ def test_promise_9_a_vault_is_named_once(
     assert message in caught.value.message
 
 
-def test_the_command_uses_a_profile(
-    run: Run, configuration: Path, vault_file: VaultFile
-) -> None:
+def test_the_command_uses_a_profile(run: Run, configuration: Path, vault_file: VaultFile) -> None:
     written(configuration, f'default = "a"\n[profiles.a]\nvault = "{vault_file.uri}"\n')
     assert "kek" in run("key", "list").stdout
     assert "kek" in run("key", "list", "--profile", "a").stdout

@@ -74,9 +74,9 @@ def test_an_aes_key_has_no_public_half_to_show(run: Run, vault_file: VaultFile) 
 
 def test_a_rotated_key_has_two_versions(run: Run, vault_file: VaultFile) -> None:
     rotated = document(run("key", "rotate", "kek", "--vault", vault_file.uri, "--json"))
-    every = document(
-        run("key", "list", "--all-versions", "--vault", vault_file.uri, "--json")
-    )["keys"]
+    every = document(run("key", "list", "--all-versions", "--vault", vault_file.uri, "--json"))[
+        "keys"
+    ]
     assert len(every) == 2
     assert every[-1] == rotated
     older = every[0]["version"]
