@@ -1,0 +1,101 @@
+"""Streams: in order, with bounded memory, and one bad item spoils no other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyhier.batch import Outcome, stream
+from keyhier.errors import InvalidInputError, NotFoundError
+
+
+def _threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("keyhier")]
+
+
+@given(st.lists(st.integers(-5, 5), max_size=60), st.integers(1, 4))
+def test_outcomes_come_in_order_and_bad_items_are_named(items: list[int], workers: int) -> None:
+    def work(item: int) -> int:
+        if item < 0:
+            raise NotFoundError(f"no {item}")
+        return item * 2
+
+    told: list[int] = []
+    outcomes = list(stream(work, items, workers=workers, progress=told.append))
+    assert [outcome.index for outcome in outcomes] == list(range(len(items)))
+    assert told == list(range(1, len(items) + 1))
+    for item, outcome in zip(items, outcomes, strict=True):
+        if item < 0:
+            assert outcome.value is None
+            with pytest.raises(NotFoundError, match=f"no {item}"):
+                outcome.result()
+        else:
+            assert outcome == Outcome(outcome.index, item * 2)
+            assert outcome.result() == item * 2
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_input_is_read_only_a_little_ahead(workers: int) -> None:
+    read = 0
+
+    def source() -> Iterator[int]:
+        nonlocal read
+        for number in range(10_000):
+            read += 1
+            yield number
+
+    outcomes = stream(lambda item: item, source(), workers=workers)
+    assert read == 0
+    for done, _ in zip(range(1, 51), outcomes, strict=False):
+        assert read <= done + workers * 8
+    outcomes.close()  # type: ignore[attr-defined]  # It is a generator.
+    assert not _threads()
+
+
+def test_an_input_without_end_can_be_read_in_part() -> None:
+    def source() -> Iterator[int]:
+        while True:
+            yield 1
+
+    outcomes = stream(lambda item: item, source(), workers=2)
+    assert next(outcomes).result() == 1
+    outcomes.close()  # type: ignore[attr-defined]  # It is a generator.
+    assert not _threads()
+
+
+def test_items_are_worked_on_at_once() -> None:
+    barrier = threading.Barrier(3, timeout=30)
+    outcomes = stream(lambda _: barrier.wait(), range(3), workers=3)
+    assert sorted(outcome.result() for outcome in outcomes) == [0, 1, 2]
+
+
+def test_a_slow_item_keeps_the_order() -> None:
+    def work(item: int) -> int:
+        time.sleep(0.2 if item == 0 else 0)
+        return item
+
+    assert [outcome.value for outcome in stream(work, range(20), workers=4)] == list(range(20))
+
+
+def test_what_is_no_error_of_keyhier_ends_the_stream() -> None:
+    def work(item: int) -> float:
+        return 1 / item
+
+    with pytest.raises(ZeroDivisionError):
+        list(stream(work, [1, 0, 1], workers=1))
+    assert not _threads()
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_batch_has_a_worker(workers: int) -> None:
+    with pytest.raises(InvalidInputError, match="at least one worker"):
+        stream(str, [], workers=workers)
+
+
+def test_without_items_there_are_no_outcomes() -> None:
+    assert list(stream(str, [])) == []
