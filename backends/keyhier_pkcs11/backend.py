@@ -11,8 +11,9 @@ from keyhier.errors import UnsupportedError
 from keyhier_pkcs11.address import TokenAddress
 
 if TYPE_CHECKING:
-    from keyhier.driver import Driver, OpenOptions
+    from keyhier.driver import OpenOptions
     from keyhier.uri import VaultUri
+    from keyhier_pkcs11.driver import Pkcs11Driver
 
 __all__ = ["Pkcs11Backend"]
 
@@ -33,7 +34,7 @@ class Pkcs11Backend:
         """Say why the backend cannot be used here, or None if it can."""
         return None if find_spec("pkcs11") else _MISSING
 
-    def open(self, uri: VaultUri, options: OpenOptions) -> Driver:
+    def open(self, uri: VaultUri, options: OpenOptions) -> Pkcs11Driver:
         """Open the token that the URI names and log in.
 
         Raises:

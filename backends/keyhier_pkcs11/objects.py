@@ -12,6 +12,7 @@ from pkcs11.exceptions import PKCS11Error
 from keyhier.errors import AmbiguousError, NotFoundError
 from keyhier_pkcs11.binding import BoundKey, handle_of
 from keyhier_pkcs11.errors import STALE_HANDLE, translated
+from keyhier_pkcs11.search import search
 from keyhier_pkcs11.token import patiently
 from keyhier_pkcs11.versions import VersionId
 
@@ -113,17 +114,16 @@ class TokenObjects:
         if key_id is not None:
             wanted[Attribute.ID] = key_id
 
-        def search() -> list[KeyObject]:
+        def read_all() -> list[KeyObject]:
             found: list[KeyObject] = []
             with self._connection.objects_lock, self._connection.session() as session:
                 for object_class in classes:
-                    # A list, because a half-read search keeps the session busy.
-                    objects = list(session.get_objects({Attribute.CLASS: object_class, **wanted}))
+                    objects = search(session, {Attribute.CLASS: object_class, **wanted})
                     found.extend(_read(object_class, each) for each in objects)
             return found
 
         try:
-            return patiently(search)
+            return patiently(read_all)
         except PKCS11Error as error:
             raise translated(error, "C_FindObjects", "searching for keys") from error
 
@@ -192,7 +192,7 @@ class TokenObjects:
             Attribute.ID: key_id,
             Attribute.TOKEN: True,
         }
-        return list(session.get_objects(template))
+        return search(session, template)
 
 
 def _single(found: list[_T], identity: Identity) -> _T:

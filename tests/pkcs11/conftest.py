@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from keyhier.driver import ImportKey, KeyVersion, OpenOptions
 from keyhier.algorithms import KeySpec
+from keyhier.driver import ImportKey, KeyVersion, OpenOptions
 from keyhier.secret import SecretBytes
 from keyhier.uri import VaultUri
 from keyhier_pkcs11 import backend

@@ -19,6 +19,7 @@ DEVICE_REMOVED = 0x032
 
 # The places of functions in CK_FUNCTION_LIST (pkcs11f.h).
 _PLACES = {
+    "C_Initialize": 0,
     "C_GetSlotList": 4,
     "C_GetTokenInfo": 6,
     "C_GetMechanismList": 7,

@@ -48,6 +48,13 @@ AES_ALGORITHMS = [
     for algorithm in algorithms_for(spec)
 ]
 A256KW = CreateKey("kek", KeySpec.AES_256, WrapAlgorithm.A256KW)
+GENERATE_ARGUMENTS = [
+    ctypes.c_ulong,
+    ctypes.c_void_p,
+    ctypes.c_void_p,
+    ctypes.c_ulong,
+    ctypes.c_void_p,
+]
 USAGES = [
     Attribute.ENCRYPT,
     Attribute.DECRYPT,
@@ -314,13 +321,42 @@ def test_a_token_that_ignores_a_template_keeps_nothing(
 
         return generate
 
-    arguments = [*[ctypes.c_ulong] * 1, *[ctypes.c_void_p] * 2, ctypes.c_ulong, ctypes.c_void_p]
     with (
-        replaced(softhsm_token.module_path, "C_GenerateKey", arguments, careless),
+        replaced(softhsm_token.module_path, "C_GenerateKey", GENERATE_ARGUMENTS, careless),
         pytest.raises(IntegrityError, match="CKA_EXTRACTABLE"),
     ):
         driver.create_key(A256KW)
     assert driver._objects.find() == []
+
+
+def test_of_two_first_versions_the_earlier_one_stays(
+    driver: Pkcs11Driver, softhsm_token: SoftHsmToken
+) -> None:
+    def rival(original: Function) -> Function:
+        def generate(*arguments: int) -> int:
+            template, count = arguments[2:4]
+            (id_attribute,) = [
+                each
+                for each in (CkAttribute * count).from_address(template)
+                if each.type == Attribute.ID
+            ]
+            # Another process makes a key of that name, a little earlier.
+            first_byte = ctypes.c_ubyte.from_address(id_attribute.value)
+            first_byte.value -= 1
+            handle = ctypes.c_ulong()
+            assert original(*arguments[:4], ctypes.addressof(handle)) == OK
+            first_byte.value += 1
+            return original(*arguments)
+
+        return generate
+
+    with (
+        replaced(softhsm_token.module_path, "C_GenerateKey", GENERATE_ARGUMENTS, rival),
+        pytest.raises(AlreadyExistsError, match="at the same time"),
+    ):
+        driver.create_key(A256KW)
+    (version,) = driver.list_versions("kek")
+    assert version.id.version.startswith("00")
 
 
 def test_a_failed_generation_names_the_call_and_leaves_nothing(
@@ -333,6 +369,18 @@ def test_a_failed_generation_names_the_call_and_leaves_nothing(
         driver.create_key(A256KW)
     assert caught.value.native == "C_GenerateKey: CKR_DEVICE_ERROR"
     assert driver._objects.find() == []
+
+
+def test_a_failed_search_or_read_names_the_call(
+    driver: Pkcs11Driver, softhsm_token: SoftHsmToken
+) -> None:
+    driver.create_key(A256KW)
+    with (
+        answering(softhsm_token.module_path, "C_FindObjectsInit", DEVICE_ERROR),
+        pytest.raises(UnavailableError) as caught,
+    ):
+        driver.get_key("kek")
+    assert caught.value.native == "C_FindObjects: CKR_DEVICE_ERROR"
 
 
 def test_a_failed_deletion_names_the_call(

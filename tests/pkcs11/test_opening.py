@@ -30,14 +30,16 @@ from keyhier.errors import (
     AuthenticationError,
     InvalidInputError,
     InvalidStateError,
+    KeyhierError,
     NotFoundError,
     UnavailableError,
+    UnsupportedError,
 )
 from keyhier.secret import SecretBytes
 from keyhier.uri import VaultUri
 from keyhier_pkcs11 import backend
 from keyhier_pkcs11.address import TokenAddress
-from keyhier_pkcs11.module import load_module
+from keyhier_pkcs11.module import Module, load_module
 from keyhier_pkcs11.token import choose_token
 from tests.pkcs11.function_list import (
     DEVICE_ERROR,
@@ -78,6 +80,44 @@ def test_importing_the_backend_loads_no_pkcs11() -> None:
         "sys.exit(any(name.split('.')[0] == 'pkcs11' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_without_python_pkcs11_the_backend_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['pkcs11'] = None\n"
+        "import keyhier\n"
+        "from keyhier.driver import OpenOptions\n"
+        "from keyhier.uri import VaultUri\n"
+        "from keyhier_pkcs11 import backend\n"
+        "print(backend.unavailable())\n"
+        "try:\n"
+        "    uri = VaultUri.parse('pkcs11:token=a?module-path=/m.so')\n"
+        "    backend.open(uri, OpenOptions())\n"
+        "except keyhier.UnsupportedError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.count("keyhier[pkcs11]") == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "native"),
+    [
+        (0x00A, UnsupportedError, "C_Initialize: CKR_CANT_LOCK"),
+        (GENERAL_ERROR, UnavailableError, "C_Initialize: 0x5"),
+    ],
+)
+def test_a_module_that_does_not_initialise_is_told(
+    softhsm: SoftHsm, code: int, kind: type[KeyhierError], native: str
+) -> None:
+    with (
+        answering(softhsm.module_path, "C_Initialize", code),
+        pytest.raises(kind) as caught,
+    ):
+        Module(str(softhsm.module_path))
+    assert caught.value.native == native
 
 
 def test_the_driver_can_what_it_implements(driver: Pkcs11Driver) -> None:
