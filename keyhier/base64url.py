@@ -15,9 +15,6 @@ __all__ = ["decode", "encode", "join", "split"]
 
 _PADDING: Final = (b"", b"===", b"==", b"=")
 
-_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
-_FROM_URL: Final = bytes.maketrans(b"-_+/", b"+/\0\0")
-
 
 def encode(data: bytes) -> str:
     """Write ``data``."""
@@ -36,7 +33,7 @@ def decode(text: str) -> bytes:
 def join(*parts: bytes) -> str:
     """Write each part, with full stops between them."""
     encoded = [binascii.b2a_base64(part, newline=False).rstrip(b"=") for part in parts]
-    return b".".join(encoded).translate(_TO_URL).decode("ascii")
+    return b".".join(encoded).replace(b"+", b"-").replace(b"/", b"_").decode("ascii")
 
 
 def split(text: str, count: int) -> list[bytes]:
@@ -46,7 +43,7 @@ def split(text: str, count: int) -> list[bytes]:
         InvalidInputError: it is spelt otherwise, or has not ``count`` parts.
     """
     try:
-        given = text.encode("ascii").translate(_FROM_URL).split(b".")
+        given = text.encode("ascii").replace(b"-", b"+").replace(b"_", b"/").split(b".")
         parts = [binascii.a2b_base64(part + _PADDING[len(part) % 4]) for part in given]
     except ValueError:
         parts = []
