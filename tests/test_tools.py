@@ -22,7 +22,10 @@ TOOLS: Final = Path(__file__).resolve().parents[1] / "tools"
         ("See :meth:`~keyhier.key.Key.wrap`.", "See `wrap`."),
         ("A tree.\n\n::\n\n    root\n", "A tree.\n\n\n\n    root\n"),
         ("As here::\n\n    code\n", "As here:\n\n    code\n"),
-        ("=====  ====\n``a``  first\nb      two\n=====  ====", "\n    a  first\n    b      two\n"),
+        (
+            "=====  ====\n``a``  :data:`~m.A`\nb      two\n=====  ====",
+            "\n    a  A\n    b      two\n",
+        ),
     ],
 )
 def test_docstrings_are_shown_as_markdown(written: str, shown: str) -> None:

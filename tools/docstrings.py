@@ -16,17 +16,18 @@ def to_markdown(text: str) -> str:
     """Turn roles into code, and literal blocks and simple tables into indented code."""
     text = _TABLE.sub(_code_block, text)
     text = _LITERAL_BLOCK.sub(lambda found: f"{found[1]}:" if found[1] else "", text)
-    return _ROLE.sub(_name, text)
+    return _ROLE.sub(lambda role: f"`{_name(role)}`", text)
 
 
 def _code_block(found: re.Match[str]) -> str:
-    lines = [line.replace("``", "") for line in found[0].splitlines()[1:-1]]
+    text = _ROLE.sub(_name, found[0]).replace("``", "")
+    lines = text.splitlines()[1:-1]
     return "\n" + "\n".join(f"    {line}".rstrip() for line in lines) + "\n"
 
 
 def _name(found: re.Match[str]) -> str:
     short, name = found.groups()
-    return f"`{name.rpartition('.')[2] if short else name}`"
+    return str(name.rpartition(".")[2] if short else name)
 
 
 class Docstrings(griffe.Extension):
