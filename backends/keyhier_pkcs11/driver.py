@@ -24,7 +24,14 @@ from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
 from keyhier_pkcs11.errors import REJECTED, STALE_HANDLE, ambiguous, not_permitted, translated
-from keyhier_pkcs11.keys import Purpose, latest_of_each, purpose_of, select, versions_of
+from keyhier_pkcs11.keys import (
+    Purpose,
+    check_public_half,
+    latest_of_each,
+    purpose_of,
+    select,
+    versions_of,
+)
 from keyhier_pkcs11.making import KeyMaker
 from keyhier_pkcs11.module import load_module
 from keyhier_pkcs11.objects import Identity, KeyObject, TokenObjects
@@ -92,9 +99,11 @@ class Pkcs11Driver:
     def list_keys(self) -> Iterator[KeyVersion]:
         """Yield the latest version of every key; objects that are no KEKs are left out."""
         found = self._open_objects.find()
+        # Read once for all: a search takes time in proportion to all that is on the token.
+        publics = self._objects.find(classes=[ObjectClass.PUBLIC_KEY])
         for key in latest_of_each(found):
             try:
-                yield self._describe(key)
+                yield self._describe(key, publics)
             except (IntegrityError, InvalidStateError, UnsupportedError):
                 # One object that cannot be used does not hide the others.
                 continue
@@ -228,7 +237,12 @@ class Pkcs11Driver:
         found = self._objects.find(key_id=key_id, classes=[object_class])
         return select(found, "", key_id.hex())
 
-    def _describe(self, key: KeyObject) -> KeyVersion:
+    def _describe(self, key: KeyObject, publics: Sequence[KeyObject] | None = None) -> KeyVersion:
+        """Return what a key object is as a key version.
+
+        Args:
+            publics: the public keys of the token, where they were read before.
+        """
         purpose = purpose_of(key)
         if key.label is None:
             raise UnsupportedError(f"the label of the {key} is not UTF-8")
@@ -239,7 +253,9 @@ class Pkcs11Driver:
             algorithms: tuple[WrapAlgorithm, ...] = (purpose.algorithm,)
         else:
             public_key = rsa.public_key_of(key.modulus, key.exponent)
-            self._check_public_half(key)
+            if publics is None:
+                publics = self._objects.find(key_id=key.id, classes=[ObjectClass.PUBLIC_KEY])
+            check_public_half(key, publics)
             trial = (key.handle, public_key) if enabled else None
             algorithms = self._connection.abilities.rsa_algorithms(trial)
         return KeyVersion(
@@ -251,15 +267,6 @@ class Pkcs11Driver:
             created=version.created if version else None,
             handle=key.identity,
         )
-
-    def _check_public_half(self, key: KeyObject) -> None:
-        # A wrap under a planted public key would open for whoever planted it, and not here.
-        for public in self._objects.find(key_id=key.id, classes=[ObjectClass.PUBLIC_KEY]):
-            if (public.modulus, public.exponent) != (key.modulus, key.exponent):
-                raise IntegrityError(
-                    f"the token has a {public} that is not the public half of the private key",
-                    remedy="find out who put it there, and delete it",
-                )
 
     def _wrapping_mechanism(self, algorithm: WrapAlgorithm, length: int) -> Mechanism:
         abilities = self._connection.abilities

@@ -22,7 +22,7 @@ from keyhier_pkcs11.templates import RSA_USAGES, usages_of
 if TYPE_CHECKING:
     from keyhier_pkcs11.objects import KeyObject
 
-__all__ = ["Purpose", "latest_of_each", "purpose_of", "select", "versions_of"]
+__all__ = ["Purpose", "check_public_half", "latest_of_each", "purpose_of", "select", "versions_of"]
 
 _KEY_WRAP: Final = {
     16: WrapAlgorithm.A128KW,
@@ -161,3 +161,20 @@ def latest_of_each(found: Sequence[KeyObject]) -> list[KeyObject]:
         except AmbiguousError:
             listed.extend(sorted(by_label[label], key=lambda key: key.id))
     return listed
+
+
+def check_public_half(key: KeyObject, publics: Sequence[KeyObject]) -> None:
+    """Compare a private key with the public keys of its CKA_ID (promise 5).
+
+    A wrap under a planted public key would open for whoever planted it, and not here.
+
+    Raises:
+        IntegrityError: one of them is not its public half.
+    """
+    for public in publics:
+        same = (public.modulus, public.exponent) == (key.modulus, key.exponent)
+        if public.id == key.id and not same:
+            raise IntegrityError(
+                f"the token has a {public} that is not the public half of the private key",
+                remedy="find out who put it there, and delete it",
+            )

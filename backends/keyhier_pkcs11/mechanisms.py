@@ -126,14 +126,18 @@ class Abilities:
     @property
     def algorithms(self) -> frozenset[WrapAlgorithm]:
         """The algorithms that the token can unwrap with; a trial may need an RSA key pair."""
-        found = {each for each in WrapAlgorithm if self._aes_works(each)}
+        found = {each for each in WrapAlgorithm if self.supports(each)}
         if {Mechanism.RSA_PKCS_OAEP, Mechanism.RSA_PKCS} & self.listed:
             found.update(self.rsa_algorithms(None))
         return frozenset(found)
 
     def supports(self, algorithm: WrapAlgorithm) -> bool:
         """Whether an AES key for ``algorithm`` would be of use here."""
-        return self._aes_works(algorithm)
+        if algorithm in _KEY_WRAP:
+            return Mechanism.AES_KEY_WRAP in self.listed
+        if algorithm in _GCM:
+            return Mechanism.AES_GCM in self.listed
+        return algorithm is WrapAlgorithm.A256KWP and self.padded_key_wrap() is not None
 
     def rsa_algorithms(self, key: tuple[int, RSAPublicKey] | None) -> tuple[WrapAlgorithm, ...]:
         """Return what the token unwraps with RSA keys, the safe default first.
@@ -158,7 +162,7 @@ class Abilities:
     def _makes(self, spec: KeySpec) -> bool:
         if spec.key_type is KeyType.AES:
             return Mechanism.AES_KEY_GEN in self.listed and any(
-                self._aes_works(algorithm) for algorithm in algorithms_for(spec)
+                self.supports(algorithm) for algorithm in algorithms_for(spec)
             )
         generate = Mechanism.RSA_PKCS_KEY_PAIR_GEN
         if generate not in self.listed or not self.listed & {
@@ -168,13 +172,6 @@ class Abilities:
             return False
         info = self._connection.token.slot.get_mechanism_info(generate)
         return (info.min_key_length or 0) <= spec.bits <= (info.max_key_length or spec.bits)
-
-    def _aes_works(self, algorithm: WrapAlgorithm) -> bool:
-        if algorithm in _KEY_WRAP:
-            return Mechanism.AES_KEY_WRAP in self.listed
-        if algorithm in _GCM:
-            return Mechanism.AES_GCM in self.listed
-        return algorithm is WrapAlgorithm.A256KWP and self.padded_key_wrap() is not None
 
     def _try_rsa(self, key: tuple[int, RSAPublicKey] | None) -> tuple[WrapAlgorithm, ...]:
         found: list[WrapAlgorithm] = []

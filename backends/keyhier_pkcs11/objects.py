@@ -110,6 +110,9 @@ class TokenObjects:
         """Return the keys on the token with this label and CKA_ID, either left out or not."""
         wanted: Template = {Attribute.TOKEN: True}
         if label is not None:
+            # Text with a lone surrogate is no UTF-8, and so no label of anything.
+            if not label.isascii() and label != label.encode("utf-8", "replace").decode():
+                return []
             wanted[Attribute.LABEL] = label
         if key_id is not None:
             wanted[Attribute.ID] = key_id

@@ -18,7 +18,7 @@ from pkcs11.constants import Attribute
 from pkcs11.mechanisms import MGF, Mechanism
 
 from keyhier.algorithms import KeySpec, WrapAlgorithm
-from keyhier.errors import InvalidInputError
+from keyhier.errors import IntegrityError, InvalidInputError
 from keyhier.secret import SecretBytes
 
 if TYPE_CHECKING:
@@ -73,9 +73,12 @@ def public_key_of(modulus: int, exponent: int) -> RSAPublicKey:
     """Return the public half with these numbers.
 
     Raises:
-        ValueError: they are no RSA public key.
+        IntegrityError: they are no RSA public key.
     """
-    return RSAPublicNumbers(exponent, modulus).public_key()
+    try:
+        return RSAPublicNumbers(exponent, modulus).public_key()
+    except ValueError as error:
+        raise IntegrityError(f"the token shows numbers that are no RSA key: {error}") from None
 
 
 def private_key_parts(material: SecretBytes) -> Template:

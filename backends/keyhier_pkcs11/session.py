@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from pkcs11.attributes import AttributeMapper, handle_ulong
 from pkcs11.constants import Attribute, TokenFlag
-from pkcs11.exceptions import PKCS11Error, RandomNoRNG, UserAlreadyLoggedIn
+from pkcs11.exceptions import PinIncorrect, PKCS11Error, RandomNoRNG, UserAlreadyLoggedIn
 from pkcs11.types import PROTECTED_AUTH
 
 from keyhier.errors import AuthenticationError, InvalidStateError
@@ -193,6 +193,12 @@ class Connection:
             raise AuthenticationError(
                 f"other code of this process is logged in to {what}, so no PIN can be checked",
                 native=native("C_Login", error),
+            ) from error
+        except PinIncorrect as error:
+            raise AuthenticationError(
+                f"{what} does not accept the PIN",
+                native=native("C_Login", error),
+                remedy="check it before the next try: an HSM locks after a few",
             ) from error
         except PKCS11Error as error:
             raise translated(error, "C_Login", f"logging in to {what}") from error

@@ -302,3 +302,28 @@ def test_the_right_public_key_may_lie_beside_its_private_key(
     assert rsa_version.public_key is not None
     put_public(driver, bytes.fromhex(rsa_version.id.version), rsa_version.public_key)
     assert driver.get_key("imported") == rsa_version
+
+
+def test_numbers_that_are_no_rsa_key_are_an_integrity_error(
+    driver: Pkcs11Driver, rsa_key: rsa.RSAPrivateKey
+) -> None:
+    numbers = rsa_key.private_numbers()
+    put(
+        driver,
+        **{"class": ObjectClass.PRIVATE_KEY},
+        key_type=KeyType.RSA,
+        label="odd",
+        id=b"\1",
+        decrypt=True,
+        modulus=numbers.public_numbers.n.to_bytes(256),
+        public_exponent=b"\2",
+        private_exponent=numbers.d.to_bytes(256),
+        prime_1=numbers.p.to_bytes(128),
+        prime_2=numbers.q.to_bytes(128),
+        exponent_1=numbers.dmp1.to_bytes(128),
+        exponent_2=numbers.dmq1.to_bytes(128),
+        coefficient=numbers.iqmp.to_bytes(128),
+    )
+    with pytest.raises(IntegrityError, match="no RSA key"):
+        driver.get_key("odd")
+    assert list(driver.list_keys()) == []

@@ -183,6 +183,13 @@ def test_what_is_not_there_is_not_found(driver: Pkcs11Driver, version: str) -> N
         driver.rotate_key("KEK")
 
 
+@pytest.mark.parametrize("name", ["", " ", "kek\0", "kek ", "\ud800", "schlüssel", "x" * 10_000])
+def test_a_label_is_compared_exactly(driver: Pkcs11Driver, name: str) -> None:
+    driver.create_key(A256KW)
+    with pytest.raises(NotFoundError):
+        driver.get_key(name)
+
+
 @pytest.mark.parametrize(("spec", "algorithm"), AES_ALGORITHMS)
 def test_a_disabled_aes_version_neither_wraps_nor_unwraps(
     driver: Pkcs11Driver, spec: KeySpec, algorithm: WrapAlgorithm
