@@ -75,6 +75,21 @@ def test_where_no_volume_can_be_formatted_the_proof_is_skipped(
     )
 
 
+def test_a_demonstration_that_fails_ends_as_an_error(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A program that claims to format, and then does not open.
+    program = tmp_path / "cryptsetup"
+    program.write_text('#!/bin/sh\ntest "$1" = luksFormat\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    result = run("demo")
+    assert result.exit_code == 14
+    assert "FAILED" in result.stdout
+    assert "Everything came back" not in result.stdout
+    assert "the demonstration failed" in result.stderr
+
+
 def test_the_backends_are_listed_with_their_uris(run: Run) -> None:
     found = {
         each["scheme"]: each for each in json.loads(run("backends", "--json").stdout)["backends"]
