@@ -245,13 +245,14 @@ class Vault:
         """Return a key by its name or id: the named version, or the latest.
 
         Raises:
-            InvalidInputError: the id is malformed, or a version is given twice.
+            InvalidInputError: the id or the text is malformed, or a version is given twice.
             NotFoundError: there is no such key or version, or the id is another vault's.
             AmbiguousError: several keys answer to the name.
             InvalidStateError: the key is soft-deleted.
         """
         if isinstance(name, KeyId) or name.startswith(f"{self._opened.driver.scheme}:"):
             return self._by_id(name if isinstance(name, KeyId) else KeyId.parse(name), version)
+        _check_text(name, version or "")
         return self._adopt(self._opened.driver.get_key(name, version))
 
     def _adopt(self, version: KeyVersion) -> Key:
@@ -283,6 +284,7 @@ class Vault:
             NotFoundError: no soft-deleted key has that name.
             UnsupportedError: the vault has no soft delete.
         """
+        _check_text(name)
         driver = self._opened.capable(SupportsSoftDelete, "recover keys")
         with self._opened.operation("recover_key", name):
             return self._adopt(driver.recover_key(name))
@@ -296,6 +298,7 @@ class Vault:
         """
         if confirm != name:
             raise InvalidInputError(f"to destroy {name!r} for ever, give its name again")
+        _check_text(name)
         driver = self._opened.capable(SupportsSoftDelete, "purge keys")
         with self._opened.operation("purge_key", name):
             driver.purge_key(name)
@@ -307,6 +310,7 @@ class Vault:
             NotFoundError: there is no such key.
             UnsupportedError: the vault cannot back keys up.
         """
+        _check_text(name)
         driver = self._opened.capable(SupportsBackup, "back keys up")
         with self._opened.operation("backup_key", name):
             return driver.backup_key(name)
@@ -398,6 +402,13 @@ class Vault:
         if not 0 < length <= MAX_RANDOM_BYTES:
             raise InvalidInputError(f"a vault gives 1 to {MAX_RANDOM_BYTES} random bytes at a time")
         return self._opened.capable(SupportsRandom, "generate random bytes").random_bytes(length)
+
+
+def _check_text(*texts: str) -> None:
+    """Refuse what no vault can be asked for; a key that keyhier did not make has any other name."""
+    for text in texts:
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise InvalidInputError("a key's name and version hold no NUL and no lone surrogate")
 
 
 def _fitting(spec: KeySpec, algorithm: WrapAlgorithm | str | None) -> WrapAlgorithm | None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
 from keyhier.errors import InvalidInputError
-from keyhier.testing.contract import Contract
+from keyhier.testing.contract import Harness
 from keyhier.testing.deviations import Deviation, read_deviations
 
 __all__ = ["ContractClass"]
 
 
 class ContractClass(pytest.Class):
-    """A subclass of :class:`~keyhier.testing.contract.Contract` as pytest's tree holds it."""
+    """A subclass of :class:`~keyhier.testing.contract.Harness` as pytest's tree holds it."""
 
     @classmethod
     def instead_of(cls, found: pytest.Class) -> pytest.Class:
-        """Return a collector for ``found`` if that is a contract, else ``found`` itself."""
-        if not issubclass(found.obj, Contract):
+        """Return a contract's own collector in place of ``found``, which else stays."""
+        if not issubclass(found.obj, Harness):
             return found
         made: pytest.Class = cls.from_parent(found.parent, name=found.name, obj=found.obj)
         return made
@@ -47,16 +46,16 @@ class ContractClass(pytest.Class):
     def _given(self) -> Sequence[Deviation]:
         """Return the command line's deviations, which belong to the command line's vault."""
         declared = inspect.getattr_static(self.obj, "vault_uri")
-        if declared is not inspect.getattr_static(Contract, "vault_uri"):
+        if declared is not inspect.getattr_static(Harness, "vault_uri"):
             return ()
         if self.config.getoption("--keyhier-vault") is None:
             raise self.CollectError(
                 "the contract needs a vault: give --keyhier-vault URI, "
                 "or override the fixture vault_uri"
             )
-        path = self.config.getoption("--keyhier-deviations")
+        source = self.config.getoption("--keyhier-deviations")
         try:
-            return read_deviations(Path(path)) if path else ()
+            return read_deviations(source) if source else ()
         except InvalidInputError as error:
             raise self.CollectError(str(error)) from None
 

@@ -18,6 +18,7 @@ from keyhier.errors import InvalidInputError
 
 __all__ = ["Deviation", "read_deviations"]
 
+_SHIPPED: Final = Path(__file__).with_name("known_deviations")
 _ASSERTION: Final = "AssertionError"
 _RAISED: Final[dict[str, tuple[type[BaseException], ...]]] = {
     **{name: (getattr(errors, name),) for name in errors.__all__},
@@ -63,12 +64,16 @@ class Deviation:
         )
 
 
-def read_deviations(path: Path) -> tuple[Deviation, ...]:
+def read_deviations(source: Path | str) -> tuple[Deviation, ...]:
     """Read a TOML file of ``[[deviation]]`` tables with ``test``, ``raises`` and ``reason``.
+
+    Args:
+        source: the file's path, or the name of a list that keyhier ships: ``softhsm``.
 
     Raises:
         InvalidInputError: it cannot be read, is no TOML, or holds anything else.
     """
+    path = _SHIPPED / f"{source}.toml" if str(source) in _names_shipped() else Path(source)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -77,6 +82,10 @@ def read_deviations(path: Path) -> tuple[Deviation, ...]:
     if content or not isinstance(tables, list):
         raise InvalidInputError(f"{path} holds something besides [[deviation]] tables")
     return tuple(_read(table, path) for table in tables)
+
+
+def _names_shipped() -> set[str]:
+    return {path.stem for path in _SHIPPED.glob("*.toml")}
 
 
 def _read(table: object, path: Path) -> Deviation:

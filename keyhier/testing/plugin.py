@@ -34,7 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--keyhier-deviations",
         metavar="FILE",
-        help="a TOML file of [[deviation]] tables (test, raises, reason) for that vault",
+        help="what that vault is known to fail: a TOML file of [[deviation]] tables (test, raises, "
+        "reason), or the name of a list that keyhier ships: softhsm",
     )
 
 

@@ -22,17 +22,13 @@ The keys that the tests make have unique names, and are deleted (and purged) at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import ClassVar
-
-import pytest
-
 from keyhier.testing.contract.backups import Backups
 from keyhier.testing.contract.binding import Binding
 from keyhier.testing.contract.capacities import Capacities
 from keyhier.testing.contract.concurrency import Concurrency
 from keyhier.testing.contract.disabling import Disabling
 from keyhier.testing.contract.envelopes import Envelopes
+from keyhier.testing.contract.harness import Harness
 from keyhier.testing.contract.imports import Imports
 from keyhier.testing.contract.lifecycle import Lifecycle
 from keyhier.testing.contract.local_wraps import LocalWraps
@@ -46,7 +42,7 @@ from keyhier.testing.contract.under_test import VaultUnderTest
 from keyhier.testing.contract.versions import Versions
 from keyhier.testing.deviations import Deviation
 
-__all__ = ["Contract", "Deviation", "VaultUnderTest"]
+__all__ = ["Contract", "Deviation", "Harness", "VaultUnderTest"]
 
 
 class Contract(
@@ -66,25 +62,6 @@ class Contract(
     Randomness,
     Concurrency,
     Opening,
+    Harness,
 ):
-    """Every test of the contract; subclass it and say which vault.
-
-    Attributes:
-        deviations: which of the tests this vault is known to fail, how and why.
-    """
-
-    deviations: ClassVar[Sequence[Deviation]] = ()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def vault_uri(cls, pytestconfig: pytest.Config) -> str:
-        """The URI of the vault to test, by default the command line's; override it."""
-        uri: str = pytestconfig.getoption("--keyhier-vault")
-        return uri
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def under_test(cls, vault_uri: str) -> Iterator[VaultUnderTest]:
-        """The open vault, shared by all the tests."""
-        with VaultUnderTest.open(vault_uri) as opened:
-            yield opened
+    """Every test of the contract; subclass it and say which vault by overriding ``vault_uri``."""

@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from keyhier.algorithms import WrapAlgorithm
+from keyhier.algorithms import KeyType, WrapAlgorithm
 from keyhier.secret import SecretBytes
 from keyhier.testing.contract.forgery import compose, refusal
-from keyhier.testing.contract.requirements import ENVELOPE, each_algorithm, needs
+from keyhier.testing.contract.requirements import ENVELOPE, each_algorithm, each_family, needs
 from keyhier.testing.contract.under_test import VaultUnderTest
 from keyhier.wrapped import MAX_SECRET_BYTES, WrappedKey
 
@@ -97,11 +97,11 @@ class Envelopes:
         with under_test.vault.unwrap(str(made), context=CONTEXT) as opened:
             assert opened == b"secret"
 
-    @each_algorithm(ENVELOPE)
+    @each_family()
     def test_without_an_algorithm_the_default_is_used(
-        self, under_test: VaultUnderTest, algorithm: WrapAlgorithm
+        self, under_test: VaultUnderTest, family: KeyType
     ) -> None:
-        key = under_test.key(algorithm)
+        key = under_test.key(under_test.algorithm_of(family))
         assert key.default_algorithm is key.algorithms[0]
         wrapped = key.wrap(b"secret")
         assert wrapped.algorithm == key.default_algorithm

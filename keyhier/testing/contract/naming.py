@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import pytest
 
 from keyhier.algorithms import KeySpec
-from keyhier.errors import InvalidInputError, KeyhierError, NotFoundError
+from keyhier.errors import InvalidInputError, KeyhierError, NotFoundError, UnsupportedError
 from keyhier.identifiers import KeyId
 from keyhier.testing.contract.requirements import needs
 from keyhier.testing.contract.under_test import VaultUnderTest, latest_keys
@@ -57,8 +58,32 @@ class Naming:
         self, under_test: VaultUnderTest, name: str
     ) -> None:
         # Keys that keyhier did not make may have any name, so a look-up refuses none out of hand.
+        vault = under_test.vault
+        known = under_test.key(under_test.any_algorithm())
         with pytest.raises((NotFoundError, InvalidInputError)):
-            under_test.vault.key(name)
+            vault.key(name)
+        with pytest.raises((NotFoundError, InvalidInputError)):
+            vault.key(known.name, name)
+
+    @pytest.mark.parametrize("name", NASTY.values(), ids=NASTY)
+    @pytest.mark.parametrize("capability", ["soft_delete", "backup"])
+    def test_nothing_is_recovered_purged_or_backed_up_by_a_nasty_name(
+        self, under_test: VaultUnderTest, capability: str, name: str
+    ) -> None:
+        vault = under_test.vault
+        expected: tuple[type[KeyhierError], ...] = (NotFoundError, InvalidInputError)
+        if not getattr(under_test.capabilities, capability):
+            expected = (UnsupportedError, InvalidInputError)
+        uses: dict[str, list[Callable[[], object]]] = {
+            "soft_delete": [
+                lambda: vault.recover_key(name),
+                lambda: vault.purge_key(name, confirm=name),
+            ],
+            "backup": [lambda: vault.backup_key(name)],
+        }
+        for use in uses[capability]:
+            with pytest.raises(expected):
+                use()
 
     def test_a_key_that_is_not_there_is_not_found(self, under_test: VaultUnderTest) -> None:
         with pytest.raises(NotFoundError):
