@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,64 +10,10 @@ import pytest
 
 from keyhier.volume import BitLockerKey
 from keyhier.volume.bitlocker import ADE_DESCRIPTION
+from tests.integration.programs import Opens, every_program, opens_with_cryptsetup
 
 REAL = "4381F759-C4F8-4DE0-BB61-FC33A831BDA5"
 VOLUME = UUID("5a95db04-6ebc-4ba9-99a3-15a87a3d07b2")
-
-
-@pytest.fixture(scope="session")
-def image(material: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A volume of 100 MiB made by Windows, a sparse file; nothing writes to it."""
-    folder = tmp_path_factory.mktemp("bitlk")
-    packed = material / "bitlk" / "startup-key.tar.xz"
-    subprocess.run(["tar", "xJSf", packed, "-C", folder], check=True)
-    (unpacked,) = folder.glob("*.img")
-    return unpacked
-
-
-@pytest.fixture
-def real(material: Path) -> BitLockerKey:
-    """The key that Windows made for the image."""
-    return BitLockerKey.read(material / "bitlk" / f"{REAL}.BEK")
-
-
-def opens_with_cryptsetup(file: Path, image: Path) -> bool:
-    command = ["cryptsetup", "open", "--type", "bitlk", "--test-passphrase", "--key-file"]
-    return subprocess.run([*command, file, image], capture_output=True, check=False).returncode == 0
-
-
-def opens_with_bdeinfo(file: Path, image: Path) -> bool:
-    done = subprocess.run(["bdeinfo", "-s", file, image], capture_output=True, check=False)
-    return done.returncode == 0 and b"Unable to unlock" not in done.stdout + done.stderr
-
-
-def opens_with_pybde(file: Path, image: Path) -> bool:
-    # It may be missing, and then only its own tests are skipped.
-    volume = import_module("pybde").volume()
-    volume.read_startup_key(str(file))
-    try:
-        volume.open(str(image))
-    except OSError:
-        # So it answers where the volume knows no key of that identifier.
-        return False
-    try:
-        # What is decrypted starts with the boot sector of NTFS.
-        return not volume.is_locked() and bytes(volume.read_buffer(11)[3:7]) == b"NTFS"
-    finally:
-        volume.close()
-
-
-Opens = Callable[[Path, Path], bool]
-every_program = pytest.mark.parametrize(
-    "opens",
-    [
-        pytest.param(
-            opens_with_cryptsetup, id="cryptsetup", marks=pytest.mark.requires_tool("cryptsetup")
-        ),
-        pytest.param(opens_with_bdeinfo, id="bdeinfo", marks=pytest.mark.requires_tool("bdeinfo")),
-        pytest.param(opens_with_pybde, id="pybde", marks=pytest.mark.requires_module("pybde")),
-    ],
-)
 
 
 def test_the_real_file_survives_byte_for_byte(
