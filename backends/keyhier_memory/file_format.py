@@ -46,8 +46,8 @@ _KEY_BYTES: Final = 32
 class Cost:
     """What a guess at the passphrase costs: scrypt's parameters (RFC 7914, section 2).
 
-    The default needs 32 MiB three times over, which is what OWASP's password storage cheat sheet
-    asks for at least.
+    A new file gets the default: 32 MiB three times over, which is what OWASP's password storage
+    cheat sheet asks for at least. A file that is there keeps what it was made with.
 
     Attributes:
         log2_n: the logarithm of N, 14 to 17.
@@ -86,8 +86,8 @@ def seal_content(content: Content, passphrase: SecretBytes, cost: Cost) -> bytes
         return header + seal_gcm(key, plaintext, header)
 
 
-def open_content(data: bytes, passphrase: SecretBytes, path: Path) -> Content:
-    """Return what the bytes of the file at ``path`` hold.
+def open_content(data: bytes, passphrase: SecretBytes, path: Path) -> tuple[Content, Cost]:
+    """Return what the bytes of the file at ``path`` hold, and what opening them costs.
 
     Raises:
         IntegrityError: this is no vault's file, it is cut short, or its header asks for a
@@ -106,9 +106,8 @@ def open_content(data: bytes, passphrase: SecretBytes, path: Path) -> Content:
     with opened:
         view = opened.view()
         keys = decode_keys(view[BACKUP_KEY_BYTES:])
-        return Content(
-            SecretBytes(view[:BACKUP_KEY_BYTES]), {stored.name: stored for stored in keys}
-        )
+        backup_key = SecretBytes(view[:BACKUP_KEY_BYTES])
+    return Content(backup_key, {stored.name: stored for stored in keys}), header.cost
 
 
 @attrs.frozen

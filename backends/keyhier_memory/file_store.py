@@ -26,6 +26,7 @@ class _Loaded:
 
     signature: Signature
     content: Content
+    cost: Cost
 
 
 class FileStore:
@@ -35,19 +36,16 @@ class FileStore:
     fresh key from it.
     """
 
-    def __init__(
-        self, file: VaultFile, passphrase: SecretBytes, loaded: _Loaded, cost: Cost
-    ) -> None:
+    def __init__(self, file: VaultFile, passphrase: SecretBytes, loaded: _Loaded) -> None:
         self._file = file
         self._passphrase = passphrase
-        self._cost = cost
         # Taken to load or to change; a read that finds the file unchanged takes no lock.
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = loaded
 
     @classmethod
     def open(cls, file: VaultFile, source: PinSource, cost: Cost = _COST) -> Self:
-        """Open the vault in ``file``, or make it.
+        """Open the vault in ``file``, or make it, so that a guess at its passphrase has ``cost``.
 
         Raises:
             AuthenticationError: there is no passphrase, it is wrong, or the file was altered.
@@ -57,7 +55,7 @@ class FileStore:
         """
         passphrase = _passphrase(file, source)
         try:
-            return cls(file, passphrase, _load_or_make(file, passphrase, cost), cost)
+            return cls(file, passphrase, _load_or_make(file, passphrase, cost))
         except BaseException:
             passphrase.wipe()
             raise
@@ -70,24 +68,24 @@ class FileStore:
         if self._file.signature() == loaded.signature:
             return loaded.content
         with self._lock:
-            return self._reload()[0]
+            return self._reload()[0].content
 
-    def _reload(self) -> tuple[Content, bytes]:
+    def _reload(self) -> tuple[_Loaded, bytes]:
         if self._loaded is None:
             raise closed()
         signature, data = self._file.read()
         if signature != self._loaded.signature:
-            content = open_content(data, self._passphrase, self._file.path)
-            self._loaded = _Loaded(signature, content)
-        return self._loaded.content, data
+            content, cost = open_content(data, self._passphrase, self._file.path)
+            self._loaded = _Loaded(signature, content, cost)
+        return self._loaded, data
 
     def change(self, change: Change) -> Content:
         """See :meth:`keyhier_memory.store.Store.change`."""
         with self._lock, self._file.locked():
-            content, before = self._reload()
-            changed = change(content)
-            data = seal_content(changed, self._passphrase, self._cost)
-            self._loaded = _Loaded(self._file.replace(data, before), changed)
+            loaded, before = self._reload()
+            changed = change(loaded.content)
+            data = seal_content(changed, self._passphrase, loaded.cost)
+            self._loaded = _Loaded(self._file.replace(data, before), changed, loaded.cost)
         return changed
 
     def close(self) -> None:
@@ -117,6 +115,6 @@ def _load_or_make(file: VaultFile, passphrase: SecretBytes, cost: Cost) -> _Load
             if file.missing():
                 content = Content()
                 signature = file.replace(seal_content(content, passphrase, cost), None)
-                return _Loaded(signature, content)
+                return _Loaded(signature, content, cost)
     signature, data = file.read()
-    return _Loaded(signature, open_content(data, passphrase, file.path))
+    return _Loaded(signature, *open_content(data, passphrase, file.path))

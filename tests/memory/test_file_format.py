@@ -25,7 +25,9 @@ BODY = 34
 
 
 def read(data: bytes) -> Content:
-    return open_content(data, PASSPHRASE, PATH)
+    content, cost = open_content(data, PASSPHRASE, PATH)
+    assert cost == Cost(*data[15:18])
+    return content
 
 
 def altered(at: int, value: int) -> bytes:

@@ -15,9 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from keyhier.algorithms import KeySpec
+from keyhier.driver import CreateKey, OpenOptions
 from keyhier.errors import AuthenticationError
+from keyhier.pin import PinSource
+from keyhier.uri import VaultUri
+from keyhier_memory import backend
 from keyhier_memory.driver import MemoryDriver
-from tests.memory.vaults import PASSPHRASE, create_aes, open_file, opened, seal
+from keyhier_memory.file_format import Cost
+from keyhier_memory.file_store import FileStore
+from keyhier_memory.vault_file import VaultFile
+from tests.memory.vaults import CHEAP, PASSPHRASE, create_aes, open_file, opened, seal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,6 +71,19 @@ def test_a_vault_comes_back_with_everything_when_it_is_opened_again(vault_path: 
     again.delete_key(first)
     again.purge_key("kek")
     assert again.restore_key(backup) == versions[-1]
+
+
+def test_a_new_file_gets_the_default_cost_and_a_file_that_is_there_keeps_its_own(
+    vault_path: Path,
+) -> None:
+    for cost in (Cost(), CHEAP):
+        path = vault_path.with_name(f"vault-{cost.p}")
+        source = PinSource(callback=lambda _: PASSPHRASE)
+        MemoryDriver(FileStore.open(VaultFile(path), source, cost)).close()
+        uri = VaultUri.parse(f"memory:?file={path}")
+        opened_by_uri = backend.open(uri, OpenOptions(pin=lambda _: PASSPHRASE))
+        opened_by_uri.create_key(CreateKey("kek", KeySpec.AES_256))
+        assert Cost(*path.read_bytes()[15:18]) == cost
 
 
 def test_all_who_make_the_same_new_file_at_once_share_it(vault_path: Path) -> None:
