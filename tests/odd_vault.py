@@ -9,6 +9,7 @@ import attrs
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import CreateKey, Driver, KeyVersion, OpenOptions
 from keyhier.errors import UnwrapError
+from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier.uri import VaultUri
 from keyhier_memory import backend
@@ -23,6 +24,8 @@ class OddDriver:
         change_wrapped: applied to what was wrapped.
         change_opened: applied to what was unwrapped.
         talkative: whether an UnwrapError comes with the reason, as drivers must not.
+        rename: applied to every id that it tells.
+        find_any_version: whether it answers with the latest version to every one that is asked.
     """
 
     scheme = "memory"
@@ -42,13 +45,15 @@ class OddDriver:
         self.change_wrapped = change_wrapped
         self.change_opened = change_opened
         self.talkative = talkative
+        self.rename: Callable[[KeyId], KeyId] = lambda key_id: key_id
+        self.find_any_version = False
 
     def _told(self, key: KeyVersion) -> KeyVersion:
         able = tuple(algorithm for algorithm in key.algorithms if algorithm in self.algorithms)
-        return attrs.evolve(key, algorithms=able)
+        return attrs.evolve(key, id=self.rename(key.id), algorithms=able)
 
     def get_key(self, name: str, version: str | None = None) -> KeyVersion:
-        return self._told(self.inner.get_key(name, version))
+        return self._told(self.inner.get_key(name, None if self.find_any_version else version))
 
     def list_keys(self) -> Iterable[KeyVersion]:
         return map(self._told, self.inner.list_keys())

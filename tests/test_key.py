@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -663,3 +664,15 @@ def test_refresh_asks_the_vault_again(memory_vault: Vault) -> None:
     key = memory_vault.create_key("kek", "AES-256")
     key.refresh()
     assert key.enabled
+
+
+def test_a_key_seals_with_gcm_at_most_2_to_the_32_times(memory_vault: Vault) -> None:
+    # NIST SP 800-38D, section 8.3; nobody can wait for it, so the count starts near the end.
+    for algorithm, name in (("A256GCM", "raw"), ("A256GCMKW", "kek")):
+        key = key_for(memory_vault, algorithm, name)
+        key._seals = itertools.count(2**32)
+        key.wrap_raw(SECRET)
+        with pytest.raises(CapacityError, match="has sealed 2\\^32 times") as caught:
+            key.wrap_raw(SECRET)
+        assert caught.value.remedy == "rotate the key"
+        assert key.rotate().wrap_raw(SECRET)

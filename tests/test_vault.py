@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
 import keyhier
@@ -634,3 +635,37 @@ def test_promise_8_one_bad_item_does_not_stop_the_others(memory_vault: Vault) ->
     wrapped = list(memory_vault.wrap_many(key, [(b"", None), (SECRET, None)]))
     assert isinstance(wrapped[0].error, KeyhierError)
     assert memory_vault.unwrap(wrapped[1].result()) == SECRET
+
+
+# ------------------------------------------------------------------ ids that do not fit
+
+
+@pytest.mark.parametrize(
+    "key_id",
+    [
+        KeyId("pkcs11", "disks", "é" * 200, "01"),
+        KeyId("pkcs11", "disks", "kek", ""),
+        KeyId("memory", "", "no key name", "1"),
+    ],
+    ids=["too long", "without a version", "not an id"],
+)
+def test_promise_8_nothing_is_wrapped_under_an_id_that_could_not_be_read_back(
+    key_id: KeyId,
+) -> None:
+    driver = OddDriver()
+    with Vault(driver, uri="memory:") as vault:
+        vault.create_key("kek", "RSA-2048")
+        driver.rename = lambda _: key_id
+        with pytest.raises(InvalidInputError):
+            vault.key("kek").wrap(SECRET)
+
+
+def test_promise_4_a_kid_that_leads_to_another_version_opens_nothing() -> None:
+    driver = OddDriver()
+    with Vault(driver, uri="memory:") as vault:
+        key = vault.create_key("kek", "AES-256")
+        asked = attrs.evolve(key.id, version="1")
+        driver.find_any_version = True
+        assert vault.key(asked) is key
+        kid = str(asked)
+        _opaque(lambda: vault.unwrap(jwe.seal({**jwe.HEADER, "kid": kid})))
