@@ -172,7 +172,8 @@ class Driver(Protocol):
 
         Raises:
             AlreadyExistsError: the name is taken, also by a soft-deleted key.
-            UnsupportedError: the vault cannot make such a key; the message lists what it can.
+            UnsupportedError: the vault cannot make such a key, or lacks its algorithm; the message
+                lists what it can.
         """
         ...
 

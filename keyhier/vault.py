@@ -205,7 +205,6 @@ class Vault:
             if wanted not in driver.key_specs:
                 able = ", ".join(sorted(driver.key_specs)) or "none"
                 raise UnsupportedError(f"this vault cannot make {wanted} keys; it can make {able}")
-            self._require_algorithm(chosen)
             request = CreateKey(name, wanted, chosen, extractable)
             return self._adopt(driver.create_key(request))
 
@@ -233,13 +232,7 @@ class Vault:
         with prepared:
             chosen = _fitting(spec, algorithm)
             with self._opened.operation("import_key", name, chosen):
-                self._require_algorithm(chosen)
                 return self._adopt(driver.import_key(ImportKey(name, spec, prepared, chosen)))
-
-    def _require_algorithm(self, algorithm: WrapAlgorithm | None) -> None:
-        if algorithm is not None and algorithm not in self._opened.driver.algorithms:
-            able = ", ".join(sorted(self._opened.driver.algorithms)) or "none"
-            raise UnsupportedError(f"this vault cannot do {algorithm}; it can do {able}")
 
     def key(self, name: str | KeyId, version: str | None = None) -> Key:
         """Return a key by its name or id: the named version, or the latest.
