@@ -32,7 +32,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 packages: ## Install the Debian packages that the tests use, where that is allowed
 	@tools/debian-packages softhsm2:softhsm2-util opensc:pkcs11-tool cryptsetup-bin:cryptsetup \
-	  libbde-utils:bdeinfo openssl:openssl
+	  libbde-utils:bdeinfo openssl:openssl p11-kit:/usr/libexec/p11-kit/p11-kit-server \
+	  p11-kit-modules:/usr/lib/$$(uname -m)-linux-gnu/pkcs11/p11-kit-client.so
 
 demo: env ## Show the main job: keys made, wrapped, unwrapped and used
 	@keyhier demo
