@@ -8,7 +8,7 @@ from typing import Final
 
 from keyhier.errors import InvalidInputError
 from keyhier.secret import SecretBytes
-from keyhier.volume.secret_file import read_secret_file, read_secret_stream, write_secret_file
+from keyhier.secret_file import read_secret_file, read_secret_stream, write_secret_file
 from keyhier.wrapped import WrappedKey
 
 __all__ = [

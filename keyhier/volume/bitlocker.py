@@ -11,9 +11,9 @@ import attrs
 
 from keyhier.errors import InvalidInputError
 from keyhier.secret import SecretBytes
+from keyhier.secret_file import read_secret_file, write_secret_file
 from keyhier.volume import bek
 from keyhier.volume.entropy import draw
-from keyhier.volume.secret_file import read_secret_file, write_secret_file
 from keyhier.volume.volume_key import VolumeKey, copied
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class BitLockerKey(VolumeKey):
         Raises:
             AlreadyExistsError: the folder has such a file and ``overwrite`` is false.
             NotFoundError, AccessDeniedError, InvalidInputError, UnavailableError: as
-                :func:`~keyhier.volume.secret_file.write_secret_file`.
+                :func:`~keyhier.secret_file.write_secret_file`.
         """
         path = Path(folder) / self.filename
         write_secret_file(path, self._content, overwrite=overwrite)

@@ -9,8 +9,8 @@ import attrs
 
 from keyhier.errors import InvalidInputError
 from keyhier.secret import SecretBytes
+from keyhier.secret_file import read_secret_file, write_secret_file
 from keyhier.volume.entropy import draw
-from keyhier.volume.secret_file import read_secret_file, write_secret_file
 from keyhier.volume.volume_key import VolumeKey, copied
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class LinuxPassphrase(VolumeKey):
         Raises:
             AlreadyExistsError: there is something at ``path`` and ``overwrite`` is false.
             NotFoundError, AccessDeniedError, InvalidInputError, UnavailableError: as
-                :func:`~keyhier.volume.secret_file.write_secret_file`.
+                :func:`~keyhier.secret_file.write_secret_file`.
         """
         write_secret_file(path, self._content, overwrite=overwrite)
 

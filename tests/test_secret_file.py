@@ -25,7 +25,7 @@ from keyhier.errors import (
     UnavailableError,
 )
 from keyhier.secret import SecretBytes
-from keyhier.volume.secret_file import read_secret_file, write_secret_file
+from keyhier.secret_file import read_secret_file, write_secret_file
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_mode_is_0600_whatever_the_umask(tmp_path: Path, umask: int) -> None
     # The umask is the process's: another thread's files must not see it.
     program = (
         "import os, sys; from keyhier.secret import SecretBytes; "
-        "from keyhier.volume.secret_file import write_secret_file; "
+        "from keyhier.secret_file import write_secret_file; "
         "os.umask(int(sys.argv[2])); write_secret_file(sys.argv[1], SecretBytes(b'x'))"
     )
     path = tmp_path / "key"
@@ -215,7 +215,7 @@ def test_a_disk_that_fills_up_leaves_what_was_there(tmp_path: Path, *, overwrite
 import resource, sys
 from keyhier.errors import UnavailableError
 from keyhier.secret import SecretBytes
-from keyhier.volume.secret_file import write_secret_file
+from keyhier.secret_file import write_secret_file
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
 try:
     write_secret_file(sys.argv[1], SecretBytes(bytes(1000)), overwrite=sys.argv[2] == "True")
