@@ -27,8 +27,8 @@ _RAISED: Final[dict[str, tuple[type[BaseException], ...]]] = {
 }
 
 
-def _known_error(_: object, __: object, name: str) -> None:
-    if name not in _RAISED:
+def _known_error(_: object, __: object, name: object) -> None:
+    if not isinstance(name, str) or name not in _RAISED:
         raise InvalidInputError(
             f"a deviation raises one of keyhier's errors or {_ASSERTION}, not {name!r}"
         )

@@ -69,11 +69,11 @@ class _TokenInfo(ctypes.Structure):
 def find_softhsm_module() -> Path | None:
     """Return SoftHSM's PKCS#11 module, or None where it is not installed.
 
-    The environment variable ``SOFTHSM2_MODULE`` comes before the places where distributions
-    put it.
+    Where the environment variable ``SOFTHSM2_MODULE`` is set, it is the only place looked at.
     """
-    for place in (os.environ.get("SOFTHSM2_MODULE"), *_SEARCHED):
-        if place and Path(place).is_file():
+    chosen = os.environ.get("SOFTHSM2_MODULE")
+    for place in (chosen,) if chosen else _SEARCHED:
+        if Path(place).is_file():
             return Path(place)
     return None
 

@@ -41,6 +41,15 @@ class RawWraps:
             assert opened == secret
 
     @each_algorithm(RAW)
+    def test_zeros_at_either_end_of_a_secret_survive(
+        self, under_test: VaultUnderTest, algorithm: WrapAlgorithm
+    ) -> None:
+        key = under_test.key(algorithm)
+        for secret in (bytes(16) + bytes(range(16)), bytes(range(16)) + bytes(16), bytes(32)):
+            with key.unwrap_raw(key.wrap_raw(secret, algorithm), algorithm) as opened:
+                assert opened == secret
+
+    @each_algorithm(RAW)
     def test_two_raw_wraps_differ_unless_the_algorithm_has_no_randomness(
         self, under_test: VaultUnderTest, algorithm: WrapAlgorithm
     ) -> None:
