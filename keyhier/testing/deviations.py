@@ -27,7 +27,7 @@ _RAISED: Final[dict[str, tuple[type[BaseException], ...]]] = {
 }
 
 
-def _known_error(_: object, __: object, name: object) -> None:
+def _known_error(_: object, __: object, name: str) -> None:
     if not isinstance(name, str) or name not in _RAISED:
         raise InvalidInputError(
             f"a deviation raises one of keyhier's errors or {_ASSERTION}, not {name!r}"
