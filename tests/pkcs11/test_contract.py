@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import keyhier
 from keyhier.testing.contract import Contract
 from keyhier.testing.deviations import read_deviations
 
@@ -22,4 +23,6 @@ class TestSoftHsmContract(Contract):
     def vault_uri(cls, softhsm: SoftHsm) -> Iterator[str]:
         token = softhsm.new_token()
         yield token.uri
+        with keyhier.open(token.uri) as vault:
+            assert list(vault.keys()) == [], "the contract left keys behind"
         softhsm.remove(token)

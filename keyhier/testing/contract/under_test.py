@@ -43,7 +43,7 @@ class VaultUnderTest:
         self.capabilities = self.vault.capabilities
         self._prefix = f"contract-{secrets.token_hex(5)}"
         self._numbers = count(1)
-        self._names: set[str] = set()
+        self._names: list[str] = []
         self._shared: dict[tuple[KeySpec, WrapAlgorithm | None, bool], Key] = {}
 
     @classmethod
@@ -82,7 +82,7 @@ class VaultUnderTest:
         ``length`` is how many characters it has at least.
         """
         name = f"{self._prefix}-{next(self._numbers)}".ljust(length, "x")
-        self._names.add(name)
+        self._names.append(name)
         return name
 
     # ------------------------------------------------------------------ what the vault can do
@@ -152,7 +152,6 @@ class VaultUnderTest:
         self.vault.key(name).delete(confirm=name)
         if self.capabilities.soft_delete:
             self.vault.purge_key(name, confirm=name)
-        self._names.discard(name)
 
     # ------------------------------------------------------------------ the end
 
