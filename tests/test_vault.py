@@ -89,6 +89,22 @@ def test_promise_9_a_version_is_not_given_twice(memory_vault: Vault) -> None:
         memory_vault.key(key.id, key.version)
 
 
+@pytest.mark.parametrize("text", ["\0", "kek\0", "\ud800", "kek\udfff"])
+def test_what_no_vault_can_be_asked_for_is_no_name_and_no_version(
+    text: str, memory_vault: Vault
+) -> None:
+    refused: list[Callable[[], object]] = [
+        lambda: memory_vault.key(text),
+        lambda: memory_vault.key("kek", text),
+        lambda: memory_vault.recover_key(text),
+        lambda: memory_vault.purge_key(text, confirm=text),
+        lambda: memory_vault.backup_key(text),
+    ]
+    for action in refused:
+        with pytest.raises(InvalidInputError, match="no NUL and no lone surrogate"):
+            action()
+
+
 def test_an_id_with_query_attributes_is_no_name(memory_vault: Vault) -> None:
     with pytest.raises(InvalidInputError, match="no query attributes"):
         memory_vault.key("memory:kek?file=/etc/passwd")
