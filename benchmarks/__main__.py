@@ -51,7 +51,7 @@ def table(results: list[Result]) -> Table:
             f"{result.ours:,.0f}",
             f"{result.raw:,.0f}",
             f"{result.ratio:.2f}" + ("" if result.met in (None, True) else " (missed)"),
-            f"{result.low:.2f} to {result.high:.2f}",
+            f"{result.low:.2f} {result.middle:.2f} {result.high:.2f}",
             asked,
         )
     return shown

@@ -26,11 +26,6 @@ def _run(code: str) -> None:
 
 def pairs() -> Iterator[Pair]:
     """Yield the comparisons; whole processes, so the interpreter's own start is on both sides."""
-    for name, code in (("import keyhier", OURS), ("import every public name", EVERYTHING)):
-        yield Pair(
-            name,
-            lambda code=code: _run(code),  # type: ignore[misc]  # Bound now, not when it is called.
-            lambda: _run(NEEDED),
-            "attrs and cryptography's modules",
-            1 / 1.5,
-        )
+    beside = "attrs and cryptography's modules"
+    yield Pair("import keyhier", lambda: _run(OURS), lambda: _run(NEEDED), beside, 1 / 1.5)
+    yield Pair("every public name of it", lambda: _run(EVERYTHING), lambda: _run(NEEDED), beside)

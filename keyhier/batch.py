@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 import attrs
 
 from keyhier.errors import InvalidInputError, KeyhierError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["Outcome", "Progress", "stream"]
 
@@ -76,6 +78,9 @@ def _stream(
     workers: int,
     progress: Progress | None,
 ) -> Iterator[Outcome[Value]]:
+    # Imported late, because it brings in logging, which nothing else here needs.
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
     def attempt(index: int, item: Item) -> Outcome[Value]:
         try:
             return Outcome(index, function(item))

@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from json.encoder import encode_basestring as quote
 from types import MappingProxyType
 from typing import Any, Final
@@ -48,6 +49,10 @@ MAX_CONTEXT_ENTRIES: Final = 16
 
 _MEMBERS: Final = frozenset(("alg", "enc", "kid", "cty", "kth", "ctx", "iv", "tag", "typ"))
 _CONTENT_TYPE: Final = re.compile(r"[!-~]{1,127}")
+# 32 bytes in unpadded base64url; the last character carries four bits of them and two of zero.
+_THUMBPRINT: Final = re.compile(r"[0-9A-Za-z_-]{42}[AEIMQUYcgkosw048]")
+_CONTENT_TYPE_RULE: Final = "a content type has 1 to 127 printable characters of ASCII"
+_ALGORITHMS: Final = {str(algorithm): algorithm for algorithm in ENVELOPE_ALGORITHMS}
 _NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -94,7 +99,9 @@ def finish_header(
         InvalidInputError: the content type could not be read back, or the context is not strings
             to strings, has more than 16 entries, or holds what UTF-8 cannot carry.
     """
-    _check_content_type(content_type)
+    if not isinstance(content_type, str):
+        raise InvalidInputError(_CONTENT_TYPE_RULE)
+    kind = _content_type_as_json(content_type)
     bound = "" if context is None else _context_as_json(context)
     if bound:
         bound = f',"ctx":{bound}'
@@ -102,7 +109,7 @@ def finish_header(
     if key_iv:
         iv, tag = base64url.encode(key_iv), base64url.encode(key_tag)
         wrapped = f',"iv":"{iv}","tag":"{tag}"'
-    encoded = base64url.encode(f'{start},"cty":{quote(content_type)}{bound}{wrapped}}}'.encode())
+    encoded = base64url.encode(f'{start},"cty":{kind}{bound}{wrapped}}}'.encode())
     if len(encoded) > MAX_HEADER_CHARACTERS:
         raise CapacityError(
             f"the envelope's header would have {len(encoded)} characters of at most "
@@ -165,7 +172,7 @@ class Header:
             raise InvalidInputError("the header's kid names no exact version")
         content_type = _text(members, "cty", "")
         if "cty" in members:
-            _check_content_type(content_type)
+            _content_type_as_json(content_type)
         _text(members, "typ", "")
         thumbprint = _thumbprint(members, algorithm)
         context = _context(members)
@@ -180,14 +187,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_read_json: Final = json.JSONDecoder(object_pairs_hook=_unique).decode
+_read_json: Final = json.JSONDecoder(object_pairs_hook=_unique).raw_decode
+_WHITE_SPACE: Final = " \t\n\r"  # RFC 8259, section 2.
 
 
 def _members(data: bytes) -> dict[str, Any]:
     try:
-        text = data.decode()
-        members = _read_json(text)
-        if "\\u" in text:
+        text = data.decode().strip(_WHITE_SPACE)
+        members, end = _read_json(text)
+        if end != len(text):
+            members = None
+        elif "\\u" in text:
             # Only an escape can bring in a lone surrogate, which UTF-8 cannot write.
             json.dumps(members, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -206,14 +216,15 @@ def _text(members: dict[str, Any], name: str, default: str | None = None) -> str
 
 def _algorithm(members: dict[str, Any]) -> WrapAlgorithm:
     name = _text(members, "alg")
-    if name not in ENVELOPE_ALGORITHMS:
+    algorithm = _ALGORITHMS.get(name)
+    if algorithm is None:
         raise InvalidInputError(
             f"the header's alg {name!r:.40} is not accepted; accepted are "
-            + ", ".join(sorted(ENVELOPE_ALGORITHMS))
+            + ", ".join(sorted(_ALGORITHMS))
         )
     if _text(members, "enc") != CONTENT_ENCRYPTION:
         raise InvalidInputError(f"the header's enc is not {CONTENT_ENCRYPTION}")
-    return WrapAlgorithm(name)
+    return algorithm
 
 
 def _context(members: dict[str, Any]) -> Mapping[str, str]:
@@ -226,16 +237,18 @@ def _context(members: dict[str, Any]) -> Mapping[str, str]:
     return MappingProxyType(context)
 
 
-def _check_content_type(content_type: str) -> None:
-    if not isinstance(content_type, str) or not _CONTENT_TYPE.fullmatch(content_type):
-        raise InvalidInputError("a content type has 1 to 127 printable characters of ASCII")
+@lru_cache(maxsize=64)  # Few content types stand in many envelopes.
+def _content_type_as_json(content_type: str) -> str:
+    if not _CONTENT_TYPE.fullmatch(content_type):
+        raise InvalidInputError(_CONTENT_TYPE_RULE)
+    return quote(content_type)
 
 
 def _thumbprint(members: dict[str, Any], algorithm: WrapAlgorithm) -> str | None:
     if "kth" not in members:
         return None
     thumbprint = _text(members, "kth")
-    if algorithm.key_type is not KeyType.RSA or len(base64url.decode(thumbprint)) != 32:
+    if algorithm.key_type is not KeyType.RSA or not _THUMBPRINT.fullmatch(thumbprint):
         raise InvalidInputError("the header's kth is not the SHA-256 thumbprint of an RSA key")
     return thumbprint
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
-from itertools import count
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -15,29 +13,22 @@ from keyhier import rsa_wrap
 from keyhier.algorithms import (
     CONTENT_KEY_BYTES,
     ENVELOPE_ALGORITHMS,
-    GCM_WRAP_LIMIT,
+    GCM_IV_BYTES,
+    GCM_TAG_BYTES,
     KeySpec,
     KeyType,
     WrapAlgorithm,
-    algorithms_for,
     check_capacity,
-    check_wrapped_length,
     split_gcm,
 )
 from keyhier.driver import KeyVersion, SupportsLifecycle, SupportsRotation
-from keyhier.errors import (
-    CapacityError,
-    IntegrityError,
-    InvalidInputError,
-    InvalidStateError,
-    UnsupportedError,
-    UnwrapError,
-)
+from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError, UnwrapError
 from keyhier.header import finish_header, start_header
 from keyhier.identifiers import KeyId
+from keyhier.kek_operations import KekOperations
 from keyhier.opened import OpenedVault
 from keyhier.secret import SecretBytes, Wrappable
-from keyhier.wrapped import WrappedKey
+from keyhier.wrapped import WrappedKey, check_secret_length
 
 __all__ = ["Key", "Secret"]
 
@@ -45,7 +36,7 @@ Secret = SecretBytes | bytes | bytearray | Wrappable
 """What can be wrapped. Of these only a SecretBytes and a bytearray can be wiped by their owner."""
 
 _RAW_BYTES: Final = "octet-stream"
-_COUNTED: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
+_PLAIN_BYTES: Final = (bytes, bytearray)
 
 
 class Key:
@@ -57,12 +48,9 @@ class Key:
 
     def __init__(self, opened: OpenedVault[Key], version: KeyVersion) -> None:
         self._opened = opened
-        self._version = version
+        self._kek = KekOperations(opened, version)
         self._deleted = False
-        self._seals = count(1)
         self._headers: dict[WrapAlgorithm, str] = {}
-        public_key = version.public_key
-        self._thumbprint = None if public_key is None else rsa_wrap.thumbprint(public_key)
 
     def __repr__(self) -> str:
         return f"<Key {self.id}>"
@@ -70,47 +58,47 @@ class Key:
     @property
     def id(self) -> KeyId:
         """The identity, with the exact version."""
-        return self._version.id
+        return self._kek.version.id
 
     @property
     def name(self) -> str:
         """The name, which all versions share."""
-        return self._version.id.name
+        return self._kek.version.id.name
 
     @property
     def version(self) -> str:
         """The version, as the vault writes it."""
-        return self._version.id.version
+        return self._kek.version.id.version
 
     @property
     def spec(self) -> KeySpec:
         """The family and size."""
-        return self._version.spec
+        return self._kek.version.spec
 
     @property
     def enabled(self) -> bool:
         """Whether the vault used this version when it was last asked."""
-        return self._version.enabled and not self._deleted
+        return self._kek.version.enabled and not self._deleted
 
     @property
     def created(self) -> datetime | None:
         """When the version was made, in UTC, where the vault knows."""
-        return self._version.created
+        return self._kek.version.created
 
     @property
     def public_key(self) -> RSAPublicKey | None:
         """The public half of an RSA key, or None."""
-        return self._version.public_key
+        return self._kek.version.public_key
 
     @property
     def thumbprint(self) -> str | None:
         """The RFC 7638 thumbprint of an RSA key, or None."""
-        return self._thumbprint
+        return self._kek.thumbprint
 
     @property
     def algorithms(self) -> tuple[WrapAlgorithm, ...]:
         """What this version may be used with in this vault, the default first."""
-        return self._version.algorithms
+        return self._kek.version.algorithms
 
     @property
     def default_algorithm(self) -> WrapAlgorithm:
@@ -119,23 +107,12 @@ class Key:
         Raises:
             UnsupportedError: the vault can use the key with nothing that is safe by default.
         """
-        first = next(iter(self._version.algorithms), WrapAlgorithm.RSA1_5)
-        if first is WrapAlgorithm.RSA1_5:
-            raise UnsupportedError(
-                f"{self.id} can do {self._listed()} here, and no default is safe"
-            )
-        return first
+        return self._kek.default_algorithm
 
     @property
     def default_reason(self) -> str | None:
         """Why the default is not the usual one for this spec, or None where it is."""
-        usual = algorithms_for(self.spec)[0]
-        if self.spec.key_type is KeyType.AES or usual in self.algorithms:
-            return None
-        return f"this vault cannot unwrap with {usual}; the default is {self.default_algorithm}"
-
-    def _listed(self) -> str:
-        return ", ".join(self.algorithms) or "nothing"
+        return self._kek.default_reason
 
     # ------------------------------------------------------------------ envelopes
 
@@ -166,50 +143,59 @@ class Key:
             InvalidStateError: the key is disabled or deleted, or the vault closed.
             IntegrityError: what the vault wrapped does not open again.
         """
-        chosen = self._choose(algorithm)
-        if chosen not in ENVELOPE_ALGORITHMS:
+        chosen = self._kek.choose(algorithm)
+        start = self._headers.get(chosen) or self._start_header(chosen)
+        if not self._opened.audited:
+            return self._seal(secret, chosen, start, context, content_type)
+        with self._opened.operation("wrap", self.id, chosen):
+            return self._seal(secret, chosen, start, context, content_type)
+
+    def _start_header(self, algorithm: WrapAlgorithm) -> str:
+        if algorithm not in ENVELOPE_ALGORITHMS:
             raise UnsupportedError(
-                f"{chosen} exists only raw, not in an envelope", remedy="use wrap_raw"
+                f"{algorithm} exists only raw, not in an envelope", remedy="use wrap_raw"
             )
-        return self._opened.run(
-            "wrap", self.id, chosen, self._seal, secret, chosen, context, content_type
-        )
+        start = start_header(algorithm, self.id, self._kek.thumbprint)
+        self._headers[algorithm] = start
+        return start
 
     def _seal(
         self,
         secret: Secret,
         algorithm: WrapAlgorithm,
+        header_start: str,
         context: Mapping[str, str] | None,
         content_type: str | None,
     ) -> WrappedKey:
         plaintext: bytes | bytearray | memoryview
         if isinstance(secret, SecretBytes):
             plaintext = secret.view()
-        elif isinstance(secret, bytes | bytearray):
+        elif isinstance(secret, _PLAIN_BYTES):
             plaintext = secret
         else:
             with _lent(secret) as copy:
                 kind = secret.content_type if content_type is None else content_type
-                return self._seal(copy, algorithm, context, kind)
+                return self._seal(copy, algorithm, header_start, context, kind)
+        check_secret_length(len(plaintext))
         self._require_usable()
-        start = self._headers.get(algorithm)
-        if start is None:
-            start = start_header(algorithm, self.id, self._thumbprint)
-            self._headers[algorithm] = start
         kind = _RAW_BYTES if content_type is None else content_type
-        public_key = self._version.public_key
+        public_key = self._kek.version.public_key
         if public_key is not None:
+            protected = finish_header(header_start, kind, context)
             # The library takes bytes only, so a buffer to wipe would be one more copy.
             content_key = os.urandom(CONTENT_KEY_BYTES)
             encrypted = public_key.encrypt(content_key, rsa_wrap.PADDINGS[algorithm])
-            protected = finish_header(start, kind, context)
             return WrappedKey.seal(protected, encrypted, content_key, plaintext)
+        # Bad input is found before the vault is asked for anything.
+        iv = tag = b""
+        if algorithm is WrapAlgorithm.A256GCMKW:
+            iv, tag = bytes(GCM_IV_BYTES), bytes(GCM_TAG_BYTES)
+        protected = finish_header(header_start, kind, context, iv, tag)
         with SecretBytes.random(CONTENT_KEY_BYTES) as key:
-            encrypted = self._wrap(algorithm, key)
-            iv = tag = b""
+            encrypted = self._kek.wrap(algorithm, key)
             if algorithm is WrapAlgorithm.A256GCMKW:
                 iv, encrypted, tag = split_gcm(encrypted)
-            protected = finish_header(start, kind, context, iv, tag)
+                protected = finish_header(header_start, kind, context, iv, tag)
             return WrappedKey.seal(protected, encrypted, key.view(), plaintext)
 
     def unwrap(
@@ -244,32 +230,21 @@ class Key:
         if algorithm not in self.algorithms:
             if self.spec.key_type is KeyType.RSA and algorithm.key_type is KeyType.RSA:
                 raise UnsupportedError(
-                    f"this vault cannot unwrap with {algorithm}; it can with {self._listed()}"
+                    f"this vault cannot unwrap with {algorithm}; it can with {self._kek.listed()}"
                 )
             raise UnwrapError
         bundle = envelope.header.key_iv + envelope.encrypted_key + envelope.header.key_tag
-        with self._content_key(algorithm, bundle) as content_key:
+        with self._kek.content_key(algorithm, bundle) as content_key:
             return envelope.open(content_key)
 
     def _is_named_by(self, envelope: WrappedKey, *, moved: bool) -> bool:
-        if self._thumbprint is None:
+        if self._kek.thumbprint is None:
             return envelope.thumbprint is None
         if len(envelope.encrypted_key) != self.spec.size:
             return False
-        return envelope.thumbprint == self._thumbprint or (
+        return envelope.thumbprint == self._kek.thumbprint or (
             envelope.thumbprint is None and not moved
         )
-
-    def _content_key(self, algorithm: WrapAlgorithm, bundle: bytes) -> SecretBytes:
-        """Unwrap the content key, or return a random one, so that both ways end at the seal."""
-        try:
-            content_key = self._opened.driver.unwrap(self._version, algorithm, bundle)
-        except UnwrapError:
-            return SecretBytes.random(CONTENT_KEY_BYTES)
-        if len(content_key) != CONTENT_KEY_BYTES:
-            content_key.wipe()
-            return SecretBytes.random(CONTENT_KEY_BYTES)
-        return content_key
 
     # ------------------------------------------------------------------ raw wraps
 
@@ -290,11 +265,10 @@ class Key:
             CapacityError: the secret is too long for the key, or the key has sealed 2^32 times.
             InvalidInputError, UnsupportedError, InvalidStateError, IntegrityError: as :meth:`wrap`.
         """
-        chosen = self._choose(algorithm)
+        chosen = self._kek.choose(algorithm)
         _check_aad(chosen, aad)
-        return self._opened.run(
-            "wrap_raw", self.id, chosen, self._wrap_checked, secret, chosen, aad
-        )
+        with self._opened.operation("wrap_raw", self.id, chosen):
+            return self._wrap_checked(secret, chosen, aad)
 
     def _wrap_checked(self, secret: Secret, algorithm: WrapAlgorithm, aad: bytes) -> bytes:
         if not isinstance(secret, SecretBytes):
@@ -302,7 +276,7 @@ class Key:
                 return self._wrap_checked(copy, algorithm, aad)
         check_capacity(algorithm, self.spec, len(secret))
         self._require_usable()
-        return self._wrap(algorithm, secret, aad)
+        return self._kek.wrap(algorithm, secret, aad)
 
     def unwrap_raw(
         self, wrapped: bytes, algorithm: WrapAlgorithm | str | None = None, *, aad: bytes = b""
@@ -317,68 +291,16 @@ class Key:
             UnwrapError: they do not open; nothing is said about why.
             UnsupportedError, InvalidStateError: as :meth:`unwrap`.
         """
-        chosen = self._choose(algorithm)
+        chosen = self._kek.choose(algorithm)
         _check_aad(chosen, aad)
         with self._opened.operation("unwrap_raw", self.id, chosen):
-            check_wrapped_length(chosen, self.spec, len(wrapped))
-            if chosen is not WrapAlgorithm.RSA_AES_KWP:
-                return self._unwrap(chosen, bytes(wrapped), aad)
-            head, body = bytes(wrapped[: self.spec.size]), bytes(wrapped[self.spec.size :])
-            with self._unwrap(WrapAlgorithm.RSA_OAEP, head) as transport:
-                return rsa_wrap.open_transport(transport, body)
-
-    def _unwrap(self, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b"") -> SecretBytes:
-        driver = self._opened.driver
-        with suppress(UnwrapError):
-            return driver.unwrap(self._version, algorithm, wrapped, aad)
-        # A new one, which tells nothing even where the driver's has a cause or a context.
-        raise UnwrapError
-
-    def _choose(self, algorithm: WrapAlgorithm | str | None) -> WrapAlgorithm:
-        if algorithm is None:
-            return self.default_algorithm
-        chosen = WrapAlgorithm.parse(algorithm)
-        if chosen not in self.algorithms:
-            raise UnsupportedError(
-                f"{self.id} ({self.spec}) cannot be used with {chosen} here; "
-                f"it can with {self._listed()}"
-            )
-        return chosen
-
-    def _wrap(self, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b"") -> bytes:
-        driver = self._opened.driver
-        public_key = self._version.public_key
-        if public_key is not None:
-            return rsa_wrap.wrap(public_key, algorithm, plaintext)
-        if algorithm in _COUNTED and next(self._seals) > GCM_WRAP_LIMIT:
-            raise CapacityError(
-                f"{self.id} has sealed 2^32 times, the most that {algorithm} allows",
-                remedy="rotate the key",
-            )
-        wrapped = driver.wrap(self._version, algorithm, plaintext, aad)
-        self._verify(algorithm, wrapped, plaintext, aad)
-        return wrapped
-
-    def _verify(
-        self, algorithm: WrapAlgorithm, wrapped: bytes, plaintext: SecretBytes, aad: bytes
-    ) -> None:
-        """Open what the vault wrapped, since vaults are known that wrap what nothing opens."""
-        try:
-            with self._opened.driver.unwrap(self._version, algorithm, wrapped, aad) as opened:
-                same = opened == plaintext
-        except UnwrapError:
-            same = False
-        if not same:
-            raise IntegrityError(
-                f"what the vault wrapped with {algorithm} under {self.id} does not open again",
-                remedy="nothing was handed out; do not use this vault for that algorithm",
-            )
+            return self._kek.unwrap(chosen, bytes(wrapped), aad)
 
     def _require_usable(self) -> None:
         self._opened.require_open()
         if self._deleted:
             raise InvalidStateError(f"{self.id} was deleted")
-        if not self._version.enabled:
+        if not self._kek.version.enabled:
             raise InvalidStateError(f"{self.id} is disabled", remedy="enable it, or use another")
 
     # ------------------------------------------------------------------ versions and lifecycle
@@ -432,7 +354,7 @@ class Key:
     def _set_enabled(self, *, enabled: bool) -> None:
         driver = self._opened.capable(SupportsLifecycle, "disable and enable keys")
         with self._opened.operation("enable" if enabled else "disable", self.id):
-            self._update(driver.set_enabled(self._version, enabled=enabled))
+            self._update(driver.set_enabled(self._kek.version, enabled=enabled))
 
     def delete(self, *, confirm: str) -> None:
         """Delete the key with *all its versions*; where the vault has soft delete it can come back.
@@ -445,13 +367,14 @@ class Key:
             UnsupportedError: the vault cannot delete.
             NotFoundError: the key is gone.
         """
-        if confirm != self.name:
+        # A key without a name has none to give again, so an empty string confirms nothing.
+        if not confirm or confirm != self.name:
             raise InvalidInputError(
                 f"to delete {self.name!r} with all its versions, give its name again"
             )
         driver = self._opened.capable(SupportsLifecycle, "delete keys")
         with self._opened.operation("delete", self.id):
-            driver.delete_key(self._version)
+            driver.delete_key(self._kek.version)
             for key in self._opened.seen(self.name):
                 key._deleted = True  # noqa: SLF001  # It is this class's own.
 
@@ -461,7 +384,7 @@ class Key:
         return opened.adopt(version, lambda made: cls(opened, made), cls._update)
 
     def _update(self, version: KeyVersion) -> None:
-        self._version = version
+        self._kek.describe(version)
         # What the vault describes is there, also if it was deleted and has been recovered.
         self._deleted = False
 
@@ -473,7 +396,7 @@ def _check_aad(algorithm: WrapAlgorithm, aad: bytes) -> None:
 
 def _lent(secret: Secret) -> SecretBytes:
     """Return a copy of the secret, which is wiped where it is lent."""
-    if isinstance(secret, bytes | bytearray):
+    if isinstance(secret, _PLAIN_BYTES):
         return SecretBytes(secret)
     if isinstance(secret, Wrappable):
         return secret.to_secret()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, TypeVar
 
 from keyhier.algorithms import WrapAlgorithm
 from keyhier.audit import AuditedOperation, AuditHook
@@ -16,8 +16,6 @@ __all__ = ["OpenedVault"]
 
 Capability = TypeVar("Capability")
 KeyObject = TypeVar("KeyObject")
-Parameters = ParamSpec("Parameters")
-Answer = TypeVar("Answer")
 
 
 class OpenedVault(Generic[KeyObject]):
@@ -66,26 +64,16 @@ class OpenedVault(Generic[KeyObject]):
             raise UnsupportedError(f"this {driver.scheme}: vault cannot {what}")
         return driver
 
+    @property
+    def audited(self) -> bool:
+        """Whether anybody is told of what is done."""
+        return self._audit is not None
+
     def operation(
         self, name: str, key: object, algorithm: WrapAlgorithm | None = None
     ) -> AuditedOperation:
         """Return the context in which an operation is done and reported."""
         return AuditedOperation(self._audit, name, key, algorithm)
-
-    def run(
-        self,
-        name: str,
-        key: object,
-        algorithm: WrapAlgorithm,
-        function: Callable[Parameters, Answer],
-        *args: Parameters.args,
-        **kwargs: Parameters.kwargs,
-    ) -> Answer:
-        """Call ``function`` as an operation; next to free where nobody is told."""
-        if self._audit is None:
-            return function(*args, **kwargs)
-        with self.operation(name, key, algorithm):
-            return function(*args, **kwargs)
 
     def known(self, key_id: KeyId) -> KeyObject | None:
         """Return the object of a version that was seen before, or None."""

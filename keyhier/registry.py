@@ -6,13 +6,15 @@ same treatment. Entry points are read at the first use, not when keyhier is impo
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 
 from keyhier.driver import Backend
 from keyhier.errors import AmbiguousError, UnsupportedError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["ENTRY_POINT_GROUP", "RegisteredBackend", "backend_for", "registered_backends"]
 
@@ -48,6 +50,9 @@ def _load(entry: EntryPoint) -> RegisteredBackend:
 
 
 def _entries(scheme: str | None = None) -> list[EntryPoint]:
+    # Imported late, because it takes longer than all of keyhier's own modules that need it not.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
     found = entry_points(group=ENTRY_POINT_GROUP)
     # One distribution seen twice on the path is one backend, two that claim a scheme are two.
     unique = {(entry.name, entry.value): entry for entry in found}

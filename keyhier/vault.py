@@ -38,7 +38,6 @@ from keyhier.errors import (
 )
 from keyhier.identifiers import KeyId, check_key_name
 from keyhier.key import Key, Secret
-from keyhier.material import read_material
 from keyhier.opened import OpenedVault
 from keyhier.pin import PinCallback
 from keyhier.registry import backend_for
@@ -226,6 +225,9 @@ class Vault:
             InvalidInputError: the material is none of these, or of a size that is not accepted.
             AlreadyExistsError, UnsupportedError: as :meth:`create_key`.
         """
+        # Imported late, because the library's readers of keys are many and only imports need them.
+        from keyhier.material import read_material  # noqa: PLC0415
+
         check_key_name(name)
         driver = self._opened.capable(SupportsImport, "import keys")
         spec, prepared = read_material(material)

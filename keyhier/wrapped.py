@@ -31,7 +31,7 @@ from keyhier.header import MAX_HEADER_CHARACTERS, Header
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 
-__all__ = ["MAX_SECRET_BYTES", "WrappedKey"]
+__all__ = ["MAX_SECRET_BYTES", "WrappedKey", "check_secret_length"]
 
 MAX_SECRET_BYTES: Final = 48 * 1024
 """How much one envelope seals."""
@@ -40,6 +40,19 @@ _RSA_KEY_BYTES: Final = frozenset(spec.size for spec in KeySpec if spec.key_type
 _MAX_TEXT: Final = (
     MAX_HEADER_CHARACTERS + 4 + sum(-(-4 * size // 3) for size in (512, 12, MAX_SECRET_BYTES, 16))
 )
+
+
+def check_secret_length(length: int) -> None:
+    """Raise unless an envelope can hold a secret of ``length`` bytes.
+
+    Raises:
+        InvalidInputError: it is empty.
+        CapacityError: it has more than 48 KiB.
+    """
+    if not length:
+        raise InvalidInputError("there is nothing to wrap: the secret is empty")
+    if length > MAX_SECRET_BYTES:
+        raise CapacityError(f"a wrapped key holds at most {MAX_SECRET_BYTES} bytes")
 
 
 def _check_encrypted_key(algorithm: WrapAlgorithm, length: int) -> None:
@@ -147,14 +160,8 @@ class WrappedKey:
     ) -> WrappedKey:
         """Seal ``plaintext`` with AES-256-GCM under ``content_key`` (RFC 7516, section 5.1).
 
-        Raises:
-            InvalidInputError: the plaintext is empty.
-            CapacityError: it has more than 48 KiB.
+        Its length was checked with :func:`check_secret_length`.
         """
-        if not plaintext:
-            raise InvalidInputError("there is nothing to wrap: the secret is empty")
-        if len(plaintext) > MAX_SECRET_BYTES:
-            raise CapacityError(f"a wrapped key holds at most {MAX_SECRET_BYTES} bytes")
         iv = os.urandom(GCM_IV_BYTES)
         sealed = AESGCM(content_key).encrypt(iv, plaintext, protected.encode("ascii"))
         return cls(protected, encrypted_key, iv, sealed[:-GCM_TAG_BYTES], sealed[-GCM_TAG_BYTES:])
