@@ -59,7 +59,8 @@ def stream(
     Args:
         function: what to do with an item; a KeyhierError that it raises becomes the outcome,
             anything else ends the stream.
-        items: read lazily.
+        items: read lazily; what reading them raises is raised when the outcomes of all items
+            before it were given.
         workers: how many threads; by default one for each processor, at most 8.
         progress: called after each item.
 
@@ -70,6 +71,31 @@ def stream(
     if count < 1:
         raise InvalidInputError("a batch needs at least one worker")
     return _stream(function, items, count, progress)
+
+
+class _Source(Generic[Item]):
+    """The numbered items; where the input fails it ends, and what was read before is done first."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = enumerate(items)
+        self._failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, Item]]:
+        return self
+
+    def __next__(self) -> tuple[int, Item]:
+        try:
+            return next(self._items)
+        except StopIteration:
+            raise
+        except Exception as failure:  # noqa: BLE001  # It is raised again, a little later.
+            self._failure = failure
+            raise StopIteration from None
+
+    def raise_failure(self) -> None:
+        """Raise what the input raised, if it did."""
+        if self._failure is not None:
+            raise self._failure
 
 
 def _stream(
@@ -88,7 +114,7 @@ def _stream(
             return Outcome(index, error=error)
 
     waiting: deque[Future[Outcome[Value]]] = deque()
-    source = enumerate(items)
+    source = _Source(items)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="keyhier")
     try:
         for index, item in islice(source, workers * _AHEAD):
@@ -100,5 +126,6 @@ def _stream(
             if progress is not None:
                 progress(outcome.index + 1)
             yield outcome
+        source.raise_failure()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -57,49 +57,52 @@ class PinSource:
         """Whether the user named a source, as opposed to leaving it to a prompt."""
         return self.reference is not None or self.callback is not None
 
-    def read(self, what: str) -> SecretBytes:
+    def read(self, what: str, kind: str = "PIN") -> SecretBytes:
         """Return the PIN for ``what`` as UTF-8 bytes; the caller wipes it.
+
+        Args:
+            what: what it opens, such as ``token 'disks'``.
+            kind: what it is called in the prompt and in errors.
 
         Raises:
             AuthenticationError: there is no source and no terminal to ask at, or the source
                 is missing, unreadable, empty, too long or not UTF-8.
         """
+        wanted = f"{kind} for {what}"
         if self.callback is not None:
-            return _checked(self.callback(what), what)
+            return _checked(self.callback(what), wanted)
         reference = self.reference or "prompt:"
         if matched := _FILE.fullmatch(reference):
-            return _checked(_read_file(matched["path"], what), what)
+            return _checked(_read_file(matched["path"], wanted), wanted)
         if matched := _ENV.fullmatch(reference):
-            return _checked(os.environ.get(matched["name"], ""), what)
-        return _checked(_ask(what), what)
+            return _checked(os.environ.get(matched["name"], ""), wanted)
+        return _checked(_ask(wanted), wanted)
 
 
-def _read_file(path: str, what: str) -> bytes:
+def _read_file(path: str, wanted: str) -> bytes:
     try:
         with Path(path).open("rb") as file:
             data = file.read(MAX_PIN_BYTES + 3)
     except OSError as error:
-        raise AuthenticationError(
-            f"no PIN for {what}: {path} cannot be read: {error.strerror}"
-        ) from None
+        raise AuthenticationError(f"no {wanted}: {path} cannot be read: {error.strerror}") from None
     # Editors end a file with a line break, which is not part of the PIN.
     return data.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _ask(what: str) -> str:
+def _ask(wanted: str) -> str:
     # A service may have no standard input at all.
     if sys.stdin is None or not sys.stdin.isatty():
         raise AuthenticationError(
-            f"no PIN for {what}: none was referred to and there is no terminal to ask at",
+            f"no {wanted}: none was referred to and there is no terminal to ask at",
             remedy="add pin-source=file:/path or pin-source=env:NAME, or pass pin=callback",
         )
     try:
-        return getpass(f"PIN for {what}: ")
+        return getpass(f"{wanted}: ")
     except EOFError:
-        raise AuthenticationError(f"no PIN for {what}: the prompt was left") from None
+        raise AuthenticationError(f"no {wanted}: the prompt was left") from None
 
 
-def _checked(pin: str | bytes, what: str) -> SecretBytes:
+def _checked(pin: str | bytes, wanted: str) -> SecretBytes:
     # Lone surrogates, which stand for bytes that are not UTF-8, must not raise: what is raised
     # for them carries the PIN.
     encoded = pin.encode(errors="surrogatepass") if isinstance(pin, str) else pin
@@ -111,7 +114,7 @@ def _checked(pin: str | bytes, what: str) -> SecretBytes:
         problem = "not UTF-8"
     else:
         return SecretBytes(encoded)
-    raise AuthenticationError(f"no PIN for {what}: what its source gives is {problem}")
+    raise AuthenticationError(f"no {wanted}: what its source gives is {problem}")
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -102,7 +102,18 @@ def open_vault(
     parsed = VaultUri.parse(uri)
     moved = _read_aliases(aliases)
     driver = backend_for(parsed.scheme).open(parsed, OpenOptions(pin))
+    for new in moved.values():
+        if not _is_of(new, driver):
+            driver.close()
+            raise InvalidInputError(
+                f"an alias leads to {new}, which is not a key of this vault",
+                remedy="an alias goes from an id of old to a key of the vault that is opened",
+            )
     return Vault(driver, uri=str(parsed), aliases=moved, audit=audit)
+
+
+def _is_of(key_id: KeyId, driver: Driver) -> bool:
+    return (key_id.scheme, key_id.vault) == (driver.scheme, driver.vault)
 
 
 def _read_aliases(aliases: Mapping[str, str] | None) -> dict[KeyId, KeyId]:
@@ -256,8 +267,10 @@ class Vault:
     def _by_id(self, key_id: KeyId, version: str | None) -> Key:
         if version is not None and key_id.version:
             raise InvalidInputError("the id names a version already")
-        if (key_id.scheme, key_id.vault) != (self._opened.driver.scheme, self._opened.driver.vault):
+        if not _is_of(key_id, self._opened.driver):
             raise NotFoundError(f"{key_id} is not a key of this vault")
+        # An id that was made and not read can hold anything.
+        _check_text(key_id.name, key_id.version)
         return self._adopt(self._opened.driver.get_key(key_id.name, key_id.version or version))
 
     def keys(self) -> Iterator[Key]:

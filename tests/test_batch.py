@@ -91,6 +91,20 @@ def test_what_is_no_error_of_keyhier_ends_the_stream() -> None:
     assert not _threads()
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("good", [0, 3, 50])
+def test_an_input_that_fails_loses_nothing_that_was_done_before(workers: int, good: int) -> None:
+    def source() -> Iterator[int]:
+        yield from range(good)
+        raise OSError("the list of disks is gone")
+
+    done: list[int | None] = []
+    with pytest.raises(OSError, match="the list of disks is gone"):
+        done.extend(outcome.value for outcome in stream(int, source(), workers=workers))
+    assert done == list(range(good))
+    assert not _threads()
+
+
 @pytest.mark.parametrize("workers", [0, -1])
 def test_a_batch_has_a_worker(workers: int) -> None:
     with pytest.raises(InvalidInputError, match="at least one worker"):

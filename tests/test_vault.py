@@ -105,6 +105,13 @@ def test_what_no_vault_can_be_asked_for_is_no_name_and_no_version(
             action()
 
 
+@pytest.mark.parametrize("part", ["kek\0", "kek\ud800"])
+def test_an_id_that_was_made_and_not_read_is_checked_too(part: str, memory_vault: Vault) -> None:
+    for key_id in (KeyId("memory", "", part, "1"), KeyId("memory", "", "kek", part)):
+        with pytest.raises(InvalidInputError, match="no NUL and no lone surrogate"):
+            memory_vault.key(key_id)
+
+
 def test_an_id_with_query_attributes_is_no_name(memory_vault: Vault) -> None:
     with pytest.raises(InvalidInputError, match="no query attributes"):
         memory_vault.key("memory:kek?file=/etc/passwd")
@@ -345,6 +352,7 @@ def test_an_alias_to_a_key_that_is_not_here_opens_nothing(memory_vault: Vault) -
         {"memory:a/1": "memory:b"},
         {"a": "memory:b/1"},
         {"memory:a/1": "memory:b/1?file=/x"},
+        {"memory:a/1": "pkcs11:token=t;object=b;id=%01"},
     ],
 )
 def test_promise_4_an_alias_goes_from_one_exact_version_to_another(aliases: dict[str, str]) -> None:

@@ -98,10 +98,10 @@ class FileStore:
 def _passphrase(file: VaultFile, source: PinSource) -> SecretBytes:
     what = f"the vault file {file.path}"
     new = file.missing()
-    passphrase = source.read(what)
+    passphrase = source.read(what, "passphrase")
     if new and source.callback is None and source.reference in (None, "prompt:"):
         # Nobody could ever open a new file whose passphrase was mistyped.
-        with source.read(f"{what}, once more because it is new") as again:
+        with source.read(f"{what}, once more because it is new", "passphrase") as again:
             if passphrase != again:
                 passphrase.wipe()
                 raise AuthenticationError("the two passphrases differ; no file was made")

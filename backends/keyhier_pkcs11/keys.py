@@ -91,6 +91,11 @@ def _rsa_purpose(key: KeyObject) -> Purpose:
         raise UnsupportedError(
             f"the {key} is no RSA key of 2048, 3072 or 4096 bits whose modulus can be read"
         )
+    if key.always_authenticate:
+        raise UnsupportedError(
+            f"the {key} wants the PIN again at every use (CKA_ALWAYS_AUTHENTICATE)",
+            remedy="use a key that is not for signatures by a person",
+        )
     if not key.exponent:
         raise UnsupportedError(f"the {key} does not show its public exponent")
     return Purpose(spec, None, RSA_USAGES if key.version else (Attribute.DECRYPT,))

@@ -41,7 +41,11 @@ _USAGES: Final = {
     ObjectClass.PUBLIC_KEY: (),
 }
 _MATERIAL: Final = {
-    ObjectClass.PRIVATE_KEY: (Attribute.MODULUS, Attribute.PUBLIC_EXPONENT),
+    ObjectClass.PRIVATE_KEY: (
+        Attribute.MODULUS,
+        Attribute.PUBLIC_EXPONENT,
+        Attribute.ALWAYS_AUTHENTICATE,
+    ),
     ObjectClass.SECRET_KEY: (Attribute.VALUE_LEN,),
     ObjectClass.PUBLIC_KEY: (Attribute.MODULUS, Attribute.PUBLIC_EXPONENT),
 }
@@ -59,6 +63,7 @@ class KeyObject:
         id: the CKA_ID, which may be empty.
         usages: which of DECRYPT, UNWRAP, ENCRYPT and WRAP it allows.
         extractable: the CKA_EXTRACTABLE.
+        always_authenticate: the CKA_ALWAYS_AUTHENTICATE: whether every use wants the PIN again.
         modulus, exponent: an RSA key's numbers, 0 where the token does not show them.
         value_bytes: a secret key's size, 0 where the token does not show it.
         handle: its number in this login.
@@ -70,6 +75,7 @@ class KeyObject:
     id: bytes
     usages: frozenset[Attribute]
     extractable: bool
+    always_authenticate: bool
     modulus: int
     exponent: int
     value_bytes: int
@@ -227,6 +233,7 @@ def _read(object_class: ObjectClass, found: Object) -> KeyObject:
         id=read.get(Attribute.ID, b""),
         usages=frozenset(usage for usage in usages if read.get(usage, False)),
         extractable=read.get(Attribute.EXTRACTABLE, False),
+        always_authenticate=read.get(Attribute.ALWAYS_AUTHENTICATE, False),
         modulus=int.from_bytes(read.get(Attribute.MODULUS, b"")),
         exponent=int.from_bytes(read.get(Attribute.PUBLIC_EXPONENT, b"")),
         value_bytes=read.get(Attribute.VALUE_LEN, 0),

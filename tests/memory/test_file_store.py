@@ -202,7 +202,7 @@ def ask_in_a_terminal(path: Path, answers: Sequence[str]) -> str:
         while b"the end" not in printed:
             printed += os.read(ours, 1024)
             # What is typed before the prompt is thrown away.
-            if waiting and printed.count(b"PIN for") > len(answers) - len(waiting):
+            if waiting and printed.count(b"passphrase for") > len(answers) - len(waiting):
                 os.write(ours, waiting.pop(0).encode() + b"\n")
         assert child.wait(60) == 0
     finally:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.mechanisms import KeyType
 
@@ -15,15 +16,17 @@ from keyhier.errors import (
     AlreadyExistsError,
     AmbiguousError,
     IntegrityError,
+    InvalidInputError,
     InvalidStateError,
     NotFoundError,
     UnsupportedError,
 )
 from keyhier.secret import SecretBytes
-from keyhier_pkcs11.rsa import oaep_wrap
+from keyhier_pkcs11.rsa import oaep_wrap, private_key_parts
 from tests.pkcs11.pkcs11_tool import pkcs11_tool
 
 if TYPE_CHECKING:
+    from keyhier import Vault
     from keyhier.testing.softhsm import SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
 
@@ -210,6 +213,39 @@ def test_a_key_without_an_id_is_told_how_to_get_one(driver: Pkcs11Driver) -> Non
     assert caught.value.remedy is not None
     assert "--set-id" in caught.value.remedy
     assert list(driver.list_keys()) == []
+
+
+def test_a_key_that_wants_the_pin_at_every_use_is_told_and_hides_no_other(
+    driver: Pkcs11Driver,
+) -> None:
+    private = rsa.generate_private_key(65537, 2048)
+    der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    put(
+        driver,
+        **{"class": ObjectClass.PRIVATE_KEY},
+        key_type=KeyType.RSA,
+        label="signature",
+        id=b"\x0c",
+        sensitive=True,
+        decrypt=True,
+        always_authenticate=True,
+        **{part.name.lower(): value for part, value in private_key_parts(SecretBytes(der)).items()},
+    )
+    put_aes(driver, "kek", b"\x0d")
+    with pytest.raises(UnsupportedError, match="CKA_ALWAYS_AUTHENTICATE"):
+        driver.get_key("signature")
+    assert [key.id.name for key in driver.list_keys()] == ["kek"]
+
+
+def test_a_key_without_a_label_is_not_deleted_for_an_empty_confirmation(
+    softhsm_vault: Vault,
+) -> None:
+    driver = cast("Pkcs11Driver", softhsm_vault._opened.driver)
+    put_aes(driver, "", b"\x0e")
+    key = softhsm_vault.key("", "0e")
+    with pytest.raises(InvalidInputError, match="give its name again"):
+        key.delete(confirm="")
+    assert softhsm_vault.key("", "0e") is key
 
 
 def test_a_key_without_a_label_opens_by_its_id(driver: Pkcs11Driver) -> None:
