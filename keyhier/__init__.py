@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from keyhier.algorithms import KeySpec, WrapAlgorithm
     from keyhier.audit import AuditEvent
     from keyhier.batch import Outcome
+    from keyhier.capabilities import Capabilities
     from keyhier.errors import (
         AccessDeniedError,
         AlreadyExistsError,
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
         UnwrapError,
     )
     from keyhier.identifiers import KeyId
+    from keyhier.key import Key
     from keyhier.secret import SecretBytes
-    from keyhier.vault import Capabilities, Key, Vault
+    from keyhier.vault import Vault
     from keyhier.vault import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
     from keyhier.volume.bitlocker import BitLockerKey
     from keyhier.volume.luks import LinuxPassphrase
@@ -75,8 +77,8 @@ __all__ = [
 _HOMES = {
     "AuditEvent": "audit",
     "BitLockerKey": "volume.bitlocker",
-    "Capabilities": "vault",
-    "Key": "vault",
+    "Capabilities": "capabilities",
+    "Key": "key",
     "KeyId": "identifiers",
     "KeySpec": "algorithms",
     "LinuxPassphrase": "volume.luks",

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-import attrs
-
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.audit import AuditHook
 from keyhier.batch import Outcome, Progress, stream
+from keyhier.capabilities import Capabilities
 from keyhier.driver import (
     CreateKey,
     Driver,
@@ -24,9 +23,7 @@ from keyhier.driver import (
     OpenOptions,
     SupportsBackup,
     SupportsImport,
-    SupportsLifecycle,
     SupportsRandom,
-    SupportsRotation,
     SupportsSoftDelete,
 )
 from keyhier.errors import (
@@ -45,34 +42,11 @@ from keyhier.secret import SecretBytes
 from keyhier.uri import VaultUri
 from keyhier.wrapped import WrappedKey
 
-__all__ = ["Capabilities", "Key", "Vault", "open_vault"]
+__all__ = ["Key", "Vault", "open_vault"]
 
 Context = Mapping[str, str] | None
 
 MAX_RANDOM_BYTES: Final = 1024 * 1024
-
-
-@attrs.frozen
-class Capabilities:
-    """What an open vault can do, known before any work starts.
-
-    Attributes:
-        scheme: which kind of vault it is.
-        key_specs: what :meth:`Vault.create_key` can make.
-        algorithms: what the vault can unwrap with.
-        imports, rotates, soft_delete, backup, random: whether it can at all.
-        lifecycle: whether versions can be disabled and keys deleted.
-    """
-
-    scheme: str
-    key_specs: tuple[KeySpec, ...]
-    algorithms: tuple[WrapAlgorithm, ...]
-    imports: bool
-    rotates: bool
-    lifecycle: bool
-    soft_delete: bool
-    backup: bool
-    random: bool
 
 
 def open_vault(
@@ -171,18 +145,7 @@ class Vault:
     @property
     def capabilities(self) -> Capabilities:
         """What this vault can do."""
-        driver = self._opened.driver
-        return Capabilities(
-            scheme=driver.scheme,
-            key_specs=tuple(sorted(driver.key_specs)),
-            algorithms=tuple(sorted(driver.algorithms)),
-            imports=isinstance(driver, SupportsImport),
-            rotates=isinstance(driver, SupportsRotation),
-            lifecycle=isinstance(driver, SupportsLifecycle),
-            soft_delete=isinstance(driver, SupportsSoftDelete),
-            backup=isinstance(driver, SupportsBackup),
-            random=isinstance(driver, SupportsRandom),
-        )
+        return Capabilities.of(self._opened.driver)
 
     # ------------------------------------------------------------------ keys
 

@@ -27,7 +27,7 @@ Test = Callable[..., None]
 
 
 def needs(*capabilities: str) -> Callable[[Test], Test]:
-    """Say which fields of :class:`~keyhier.vault.Capabilities` a test needs.
+    """Say which fields of :class:`~keyhier.capabilities.Capabilities` a test needs.
 
     What its arguments ``algorithm`` and ``family`` mean is needed too. Where the vault lacks any
     of it, the test passes if, and only if, the vault refuses with an UnsupportedError.
