@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -12,14 +12,14 @@ import typer
 
 from keyhier.cli import files
 from keyhier.cli.session import Session, vault_command
-from keyhier.cli.text import parse_context, printable
+from keyhier.cli.text import printable
 from keyhier.errors import InvalidInputError
 from keyhier.key import Secret
 from keyhier.secret import SecretBytes
 from keyhier.volume import BitLockerKey, LinuxPassphrase
 from keyhier.wrapped import WrappedKey
 
-__all__ = ["ContextOption", "ForceOption", "envelope_document", "unwrap", "wrap"]
+__all__ = ["ContextOption", "ForceOption", "envelope_document", "parse_context", "unwrap", "wrap"]
 
 ContextOption = Annotated[
     list[str] | None,
@@ -113,6 +113,23 @@ def unwrap(
             "content_type": wrapped.content_type,
         }
         session.show(document, f"unwrapped into {printable(out)}")
+
+
+def parse_context(pairs: Iterable[str] | None) -> Mapping[str, str]:
+    """Read ``NAME=VALUE`` pairs; a value may hold further equals signs.
+
+    Raises:
+        InvalidInputError: a pair has no equals sign or no name, or a name stands there twice.
+    """
+    context: dict[str, str] = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InvalidInputError(f"--context takes NAME=VALUE, not {pair!r:.80}")
+        if name in context:
+            raise InvalidInputError(f"--context names {name!r:.80} twice")
+        context[name] = value
+    return context
 
 
 def envelope_document(wrapped: WrappedKey) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from keyhier.wrapped import WrappedKey
 __all__ = [
     "STANDARD",
     "as_envelope",
+    "as_line",
     "read",
     "read_secret",
     "write_line",
     "write_secret",
+    "write_standard",
 ]
 
 STANDARD: Final = "-"
@@ -71,6 +73,11 @@ def as_envelope(content: SecretBytes) -> WrappedKey:
     return WrappedKey.parse(text.removesuffix("\n").removesuffix("\r"))
 
 
+def as_line(line: str) -> SecretBytes:
+    """Return one line of public text as the content of a file."""
+    return SecretBytes(f"{line}\n".encode())
+
+
 def write_line(out: str, line: str, *, force: bool) -> None:
     """Write one line of public text to a file, whole or not at all.
 
@@ -78,7 +85,7 @@ def write_line(out: str, line: str, *, force: bool) -> None:
         AlreadyExistsError: the file is there and ``force`` is false.
         NotFoundError, AccessDeniedError, InvalidInputError, UnavailableError: it cannot be written.
     """
-    write_secret_file(out, SecretBytes(f"{line}\n".encode()), overwrite=force)
+    write_secret_file(out, as_line(line), overwrite=force)
 
 
 def write_secret(out: str, secret: SecretBytes, *, force: bool) -> None:
@@ -90,7 +97,12 @@ def write_secret(out: str, secret: SecretBytes, *, force: bool) -> None:
     """
     if out != STANDARD:
         write_secret_file(out, secret, overwrite=force)
-        return
+    else:
+        write_standard(secret)
+
+
+def write_standard(secret: SecretBytes) -> None:
+    """Write a secret, and nothing else, to standard output."""
     sys.stdout.flush()
     # Past Python's own buffers, which nobody can wipe.
     rest = secret.view()

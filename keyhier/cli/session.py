@@ -20,6 +20,7 @@ from rich.console import Console, RenderableType
 
 import keyhier
 from keyhier.cli.config import Configuration
+from keyhier.cli.files import STANDARD
 from keyhier.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ class Session:
             sys.stdout.write(f"{human}\n")
         else:
             console().print(human)
+        # A command that could not say what it did has failed, and learns it here.
+        sys.stdout.flush()
 
     def leave_stdout_to_secret(self, out: str | None) -> None:
         """Refuse a secret on standard output where that is taken, or is a terminal.
@@ -143,7 +146,7 @@ class Session:
         Raises:
             InvalidInputError: it is.
         """
-        if out != "-":
+        if out != STANDARD:
             return
         if self.settings.as_json:
             raise InvalidInputError("--json and --out - both want standard output")

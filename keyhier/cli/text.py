@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from keyhier.errors import InvalidInputError
-
-__all__ = ["moment", "parse_context", "printable"]
+__all__ = ["moment", "printable"]
 
 
 def printable(text: str) -> str:
@@ -24,20 +21,3 @@ def printable(text: str) -> str:
 def moment(when: datetime | None) -> str | None:
     """Return a time as RFC 3339 writes it, in UTC and whole seconds."""
     return None if when is None else when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse_context(pairs: Iterable[str] | None) -> Mapping[str, str]:
-    """Read ``NAME=VALUE`` pairs; a value may hold further equals signs.
-
-    Raises:
-        InvalidInputError: a pair has no equals sign or no name, or a name stands there twice.
-    """
-    context: dict[str, str] = {}
-    for pair in pairs or ():
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise InvalidInputError(f"--context takes NAME=VALUE, not {pair!r:.80}")
-        if name in context:
-            raise InvalidInputError(f"--context names {name!r:.80} twice")
-        context[name] = value
-    return context

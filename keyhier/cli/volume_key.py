@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +14,15 @@ import attrs
 import typer
 
 from keyhier.cli import files
-from keyhier.cli.envelope import ContextOption, ForceOption, envelope_document
+from keyhier.cli.envelope import (
+    ContextOption,
+    ForceOption,
+    envelope_document,
+    parse_context,
+)
 from keyhier.cli.session import Session, vault_command
-from keyhier.cli.text import parse_context, printable
+from keyhier.cli.text import printable
+from keyhier.cli.together import Together
 from keyhier.errors import InvalidInputError, NotFoundError
 from keyhier.secret import RandomSource
 from keyhier.volume import BitLockerKey, LinuxPassphrase
@@ -116,16 +123,32 @@ class _Making:
             if self.wrap_with is not None or self.entropy is Entropy.VAULT:
                 vault = stack.enter_context(self.session.open())
                 kek = None if self.wrap_with is None else vault.key(self.wrap_with)
-            source = vault if self.entropy is Entropy.VAULT else None
-            made = generate(source)
+            made = generate(vault if self.entropy is Entropy.VAULT else None)
             stack.callback(made.wipe)
             if kek is not None:
                 wrapped = kek.wrap(made, context=bound)
-                # The envelope goes first: alone it is of use, and the key file can be had from it.
-                if self._envelope_file is not None:
-                    files.write_line(self._envelope_file, str(wrapped), force=self.force)
-            written = self._write(made)
-        self._tell(made, written, wrapped)
+            self._hand_over(made, wrapped)
+
+    def _hand_over(self, made: BitLockerKey | LinuxPassphrase, wrapped: WrappedKey | None) -> None:
+        """Bring what was made to all its places, or to none."""
+        key_file = self._key_file(made)
+        envelope_out = wrapped is not None and self._envelope_file is None
+        # The envelope always goes first: alone it is of use, and the key can be had from it.
+        with Together(force=self.force) as together, made.to_secret() as secret:
+            if wrapped is not None and self._envelope_file is not None:
+                together.add(Path(self._envelope_file), files.as_line(str(wrapped)))
+            if key_file is not None:
+                together.add(key_file, secret)
+            if envelope_out:
+                self._show(made, key_file, wrapped)
+            together.publish()
+            if self.out == files.STANDARD:
+                files.write_standard(secret)
+            elif not envelope_out:
+                self._show(made, key_file, wrapped)
+            elif key_file is not None and not self.session.settings.as_json:
+                # The envelope alone is the output, so that it can go into a pipe.
+                sys.stderr.write(f"wrote {printable(str(key_file))}\n")
 
     @property
     def _envelope_file(self) -> str | None:
@@ -144,34 +167,40 @@ class _Making:
                 "the key and its envelope both want standard output",
                 remedy="name a file with --out-wrapped",
             )
+        if self.out is not None and self._envelope_file is not None:
+            _check_apart(Path(self.out), Path(self._envelope_file))
 
-    def _write(self, made: BitLockerKey | LinuxPassphrase) -> str | None:
-        if self.out is None:
+    def _key_file(self, made: BitLockerKey | LinuxPassphrase) -> Path | None:
+        if self.out is None or self.out == files.STANDARD:
             return None
-        if self.out != files.STANDARD and isinstance(made, BitLockerKey):
-            return str(made.write(self.out, overwrite=self.force))
-        with made.to_secret() as secret:
-            files.write_secret(self.out, secret, force=self.force)
-        return self.out
+        path = Path(self.out)
+        return path / made.filename if isinstance(made, BitLockerKey) else path
 
-    def _tell(
+    def _show(
         self,
         made: BitLockerKey | LinuxPassphrase,
-        written: str | None,
+        key_file: Path | None,
         wrapped: WrappedKey | None,
     ) -> None:
-        if written == files.STANDARD:
-            return
+        written = None if key_file is None else str(key_file)
         document: dict[str, object] = {"content_type": made.content_type, "written": written}
+        lines = [] if written is None else [f"wrote {printable(written)}"]
         if isinstance(made, BitLockerKey):
             document["identifier"] = str(made.identifier).upper()
-        lines = [] if written is None else [f"wrote {printable(written)}"]
         if wrapped is not None:
             document["envelope"] = envelope_document(wrapped)
-            if self._envelope_file is not None:
-                lines.append(f"wrapped into {printable(self._envelope_file)}")
-            elif not self.session.settings.as_json:
-                # The envelope alone is the output, so that it can go into a pipe.
-                sys.stderr.write("".join(f"{line}\n" for line in lines))
+            if self._envelope_file is None:
                 lines = [str(wrapped)]
+            else:
+                lines.append(f"wrapped into {printable(self._envelope_file)}")
         self.session.show(document, "\n".join(lines))
+
+
+def _check_apart(out: Path, out_wrapped: Path) -> None:
+    """Refuse one file for the key and its envelope, by whatever paths it is named."""
+    same = os.path.realpath(out) == os.path.realpath(out_wrapped)
+    # A file that is not there yet has no second name.
+    with suppress(OSError):
+        same = same or out.samefile(out_wrapped)
+    if same:
+        raise InvalidInputError("--out and --out-wrapped name the same file")

@@ -1,4 +1,4 @@
-"""`keyhier wrap`, `unwrap`, `inspect` and `volume-key new`: files in, files out."""
+"""`keyhier wrap`, `unwrap` and `inspect`: files in, files out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from keyhier import BitLockerKey, LinuxPassphrase, WrappedKey
+from keyhier import BitLockerKey, WrappedKey
+from keyhier.cli.envelope import parse_context
+from keyhier.errors import InvalidInputError
 from keyhier.testing.softhsm import SoftHsmToken
 from tests.cli.conftest import Process, Run, VaultFile
 
@@ -206,96 +208,12 @@ def test_a_real_bek_file_is_recognised_by_its_content(
     assert document["filename"] == real.name
 
 
-def test_a_new_bek_is_written_under_its_identifier(run: Run, tmp_path: Path) -> None:
-    result = run("volume-key", "new", "bitlocker", "--out", tmp_path, "--ade", "--json")
-    document = json.loads(result.stdout)
-    path = Path(document["written"])
-    made = BitLockerKey.read(path)
-    assert path == tmp_path / made.filename
-    assert document["identifier"] == str(made.identifier).upper()
-    assert made.description == "BitLocker Extension Key Protector"
-    assert mode(path) == 0o600
+def test_a_context_is_read() -> None:
+    assert parse_context(None) == {}
+    assert parse_context(["a=", "b=c=d"]) == {"a": "", "b": "c=d"}
 
 
-def test_a_new_passphrase_is_written_without_a_newline(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "key"
-    result = run("volume-key", "new", "luks", "--out", path)
-    assert result.stdout == f"wrote {path}\n"
-    LinuxPassphrase.read(path)
-    assert path.stat().st_size == 172
-    assert mode(path) == 0o600
-
-
-@pytest.mark.parametrize("kind", ["bitlocker", "luks"])
-def test_a_new_key_goes_into_a_pipe_when_asked(process: Process, kind: str) -> None:
-    done = process("volume-key", "new", kind, "--out", "-")
-    assert (done.stderr, done.returncode) == (b"", 0)
-    if kind == "luks":
-        LinuxPassphrase.from_bytes(done.stdout)
-    else:
-        BitLockerKey.from_bytes(done.stdout)
-
-
-def test_a_new_key_goes_straight_into_an_envelope(
-    run: Run, vault_file: VaultFile, tmp_path: Path
-) -> None:
-    before = sorted(tmp_path.rglob("*"))
-    asked = ("volume-key", "new", "luks", "--random", "vault", "--wrap-with", "kek")
-    result = run(*asked, "--context", "vm=db-01", "--vault", vault_file.uri)
-    assert result.exit_code == 0, result.stderr
-    assert sorted(tmp_path.rglob("*")) == before
-    wrapped = WrappedKey.parse(result.stdout.removesuffix("\n"))
-    assert wrapped.content_type == "vnd.keyhier.luks"
-    with vault_file.open() as vault, vault.unwrap(wrapped, context={"vm": "db-01"}) as secret:
-        LinuxPassphrase.from_bytes(secret)
-
-
-def test_a_new_key_goes_into_a_file_and_an_envelope(
-    run: Run, vault_file: VaultFile, tmp_path: Path
-) -> None:
-    envelope = tmp_path / "e.jwe"
-    asked = ("volume-key", "new", "bitlocker", "--out", tmp_path, "--wrap-with", "kek")
-    result = run(*asked, "--out-wrapped", envelope, "--vault", vault_file.uri)
-    (path,) = tmp_path.glob("*.BEK")
-    assert result.stdout == f"wrote {path}\nwrapped into {envelope}\n"
-    with vault_file.open() as vault, vault.unwrap(envelope.read_text().rstrip()) as secret:
-        assert secret == path.read_bytes()
-
-
-def test_where_the_envelope_is_the_output_the_rest_is_told_beside_it(
-    run: Run, vault_file: VaultFile, tmp_path: Path
-) -> None:
-    key = tmp_path / "key"
-    asked = ("volume-key", "new", "luks", "--out", key, "--wrap-with", "kek", "--vault")
-    result = run(*asked, vault_file.uri)
-    WrappedKey.parse(result.stdout.removesuffix("\n"))
-    assert result.stderr == f"wrote {key}\n"
-    as_json = run(*asked, vault_file.uri, "--force", "--json")
-    document = json.loads(as_json.stdout)
-    assert not as_json.stderr
-    WrappedKey.parse(document["envelope"]["wrapped"])
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ([], "the key would go nowhere"),
-        (["--out", "key", "--context", "a=b"], "go with --wrap-with"),
-        (["--out", "key", "--out-wrapped", "e"], "go with --wrap-with"),
-        (["--out", "-", "--json"], "both want standard output"),
-        (["--out", "-", "--wrap-with", "kek"], "want standard output"),
-    ],
-)
-def test_a_new_key_has_one_place_to_go_to(
-    process: Process, tmp_path: Path, options: list[str], message: str
-) -> None:
-    done = process("volume-key", "new", "luks", *options, "--vault", "memory:", cwd=tmp_path)
-    assert done.returncode == 8
-    assert message in done.stderr.decode()
-    assert not done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
-
-
-def test_a_new_bek_wants_a_folder_that_is_there(run: Run, tmp_path: Path) -> None:
-    result = run("volume-key", "new", "bitlocker", "--out", tmp_path / "none")
-    assert result.exit_code == 3
+@pytest.mark.parametrize("pairs", [["a"], ["=a"], [""], ["a=1", "a=1"]])
+def test_promise_9_a_context_that_is_not_clear_is_refused(pairs: list[str]) -> None:
+    with pytest.raises(InvalidInputError):
+        parse_context(pairs)

@@ -1,11 +1,10 @@
-"""Text of others on a terminal, and contexts."""
+"""Text of others on a terminal."""
 
 from __future__ import annotations
 
 import pytest
 
-from keyhier.cli.text import parse_context, printable
-from keyhier.errors import InvalidInputError
+from keyhier.cli.text import printable
 
 
 @pytest.mark.parametrize(
@@ -20,14 +19,3 @@ from keyhier.errors import InvalidInputError
 )
 def test_what_is_not_printable_is_written_as_an_escape(text: str, shown: str) -> None:
     assert printable(text) == shown
-
-
-def test_a_context_is_read() -> None:
-    assert parse_context(None) == {}
-    assert parse_context(["a=", "b=c=d"]) == {"a": "", "b": "c=d"}
-
-
-@pytest.mark.parametrize("pairs", [["a"], ["=a"], [""], ["a=1", "a=1"]])
-def test_promise_9_a_context_that_is_not_clear_is_refused(pairs: list[str]) -> None:
-    with pytest.raises(InvalidInputError):
-        parse_context(pairs)
