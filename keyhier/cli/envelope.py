@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from keyhier.cli import files
-from keyhier.cli.session import Session, vault_command
+from keyhier.cli.session import Session, find_key, vault_command
 from keyhier.cli.text import printable
 from keyhier.errors import InvalidInputError
 from keyhier.key import Secret
@@ -64,7 +64,7 @@ def wrap(
         _checked(content, kind or _kind_of(source)) as secret,
         session.open() as vault,
     ):
-        wrapped = vault.key(key).wrap(secret, context=bound, algorithm=algorithm)
+        wrapped = find_key(vault, key).wrap(secret, context=bound, algorithm=algorithm)
     shown = str(wrapped)
     if out != files.STANDARD:
         files.write_line(out, shown, force=force)

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from keyhier import errors
+from keyhier.cli.remedies import at_the_command
 from keyhier.cli.text import printable
 
 __all__ = [
@@ -74,16 +75,17 @@ class Failure:
 
     @classmethod
     def of(cls, error: errors.KeyhierError) -> Failure:
-        """Describe an error of keyhier's."""
+        """Describe an error of keyhier's, with a remedy for who is at the command."""
+        remedy = at_the_command(error.remedy) if error.remedy else None
         return cls(
             type(error).__name__,
-            str(error),
+            str(error).removesuffix(error.remedy or "") + (remedy or ""),
             error.message,
             next(
                 (EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), UNEXPECTED
             ),
             error.native,
-            error.remedy,
+            remedy,
             error.candidates if isinstance(error, errors.AmbiguousError) else (),
         )
 

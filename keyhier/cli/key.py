@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from keyhier.cli.session import Session, vault_command
+from keyhier.cli.listing import Listing
+from keyhier.cli.remedies import listed_by
+from keyhier.cli.session import Session, find_key, vault_command
 from keyhier.cli.text import moment, printable
 from keyhier.errors import InvalidInputError, UnsupportedError
 from keyhier.key import Key
@@ -20,9 +21,28 @@ __all__ = ["app"]
 app = typer.Typer(help="Key encryption keys in a vault.", no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The key's name or id.")]
+DeletedArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of a key that was deleted.")
+]
 VersionOption = Annotated[
     str | None, typer.Option(metavar="VERSION", help="One version; by default the latest.")
 ]
+ConfirmOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The key's name again; asked for at a terminal."),
+]
+
+_DELETED_KEYS: Final = "keyhier key list --deleted"
+
+# The columns of a list, and how soon each is left out on a narrow terminal.
+_COLUMNS: Final = {
+    "name": 0,
+    "version": 1,
+    "spec": 3,
+    "wraps with": 4,
+    "state": 2,
+    "created": 5,
+}
 
 
 @app.command("create")
@@ -59,17 +79,24 @@ def list_keys(
     all_versions: Annotated[
         bool, typer.Option("--all-versions", help="Every version, not only the latest.")
     ] = False,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="Those that are soft-deleted, by their names.")
+    ] = False,
 ) -> None:
     """List the keys of a vault."""
+    if deleted and all_versions:
+        raise InvalidInputError("--deleted lists names, and --all-versions goes without it")
     with session.open() as vault:
+        if deleted:
+            names = vault.deleted()
+            shown = "\n".join(map(printable, names)) or "no deleted keys"
+            session.show({"deleted": names}, shown)
+            return
         keys = list(vault.keys())
         if all_versions:
             keys = [version for key in keys for version in key.versions()]
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for column in ("name", "version", "spec", "wraps with", "state", "created"):
-            table.add_column(column, overflow="fold")
-        for key in keys:
-            table.add_row(
+        rows = [
+            (
                 printable(key.name),
                 printable(key.version),
                 key.spec,
@@ -77,6 +104,9 @@ def list_keys(
                 _state(key),
                 moment(key.created) or "unknown",
             )
+            for key in keys
+        ]
+        table = Listing(_COLUMNS, rows)
         session.show({"keys": [_document(key) for key in keys]}, table if keys else "no keys")
 
 
@@ -93,7 +123,7 @@ def show(
 ) -> None:
     """Show what is known of a key; never its secret half."""
     with session.open() as vault:
-        key = vault.key(name, version)
+        key = find_key(vault, name, version)
         if public_key:
             pem = _pem(key)
             if pem is None:
@@ -115,7 +145,7 @@ def show(
 def rotate(session: Session, *, name: NameArgument) -> None:
     """Make a new version of a key; what older ones wrapped still opens."""
     with session.open() as vault:
-        _show_made(session, vault.key(name).rotate())
+        _show_made(session, find_key(vault, name).rotate())
 
 
 @app.command("disable")
@@ -123,9 +153,9 @@ def rotate(session: Session, *, name: NameArgument) -> None:
 def disable(session: Session, *, name: NameArgument, version: VersionOption = None) -> None:
     """Stop a version of a key from being used."""
     with session.open() as vault:
-        key = vault.key(name, version)
+        key = find_key(vault, name, version)
         key.disable()
-        session.show(_document(key), f"disabled {printable(str(key.id))}")
+        _show_switched(session, key, "disabled")
 
 
 @app.command("enable")
@@ -133,43 +163,53 @@ def disable(session: Session, *, name: NameArgument, version: VersionOption = No
 def enable(session: Session, *, name: NameArgument, version: VersionOption = None) -> None:
     """Let a version of a key be used again."""
     with session.open() as vault:
-        key = vault.key(name, version)
+        key = find_key(vault, name, version)
         key.enable()
-        session.show(_document(key), f"enabled {printable(str(key.id))}")
+        _show_switched(session, key, "enabled")
 
 
 @app.command("delete")
 @vault_command
-def delete(
-    session: Session,
-    *,
-    name: NameArgument,
-    confirm: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The key's name again; asked for at a terminal."),
-    ] = None,
-) -> None:
-    """Delete a key with all its versions; what they wrapped does not open any more."""
+def delete(session: Session, *, name: NameArgument, confirm: ConfirmOption = None) -> None:
+    """Delete a key with all its versions; what they wrapped does not open any more.
+
+    Of a key that another program made on a token, that one key and no other of its name.
+    """
     with session.open() as vault:
-        key = vault.key(name)
-        key.delete(confirm=_confirmed(key) if confirm is None else confirm)
+        key = find_key(vault, name)
+        key.delete(confirm=_confirmed("delete", key.name) if confirm is None else confirm)
         recoverable = vault.capabilities.soft_delete
         session.show(
             {"deleted": key.name, "recoverable": recoverable},
-            f"deleted {printable(key.name)} with all its versions"
+            f"deleted {printable(key.name)}"
             + (", which can be recovered until it is purged" if recoverable else ""),
         )
 
 
-def _confirmed(key: Key) -> str:
+@app.command("recover")
+@vault_command
+def recover(session: Session, *, name: DeletedArgument) -> None:
+    """Bring a deleted key back with all its versions, where the vault has soft delete."""
+    with session.open() as vault, listed_by(_DELETED_KEYS, vault):
+        _show_switched(session, vault.recover_key(name), "recovered")
+
+
+@app.command("purge")
+@vault_command
+def purge(session: Session, *, name: DeletedArgument, confirm: ConfirmOption = None) -> None:
+    """Destroy a deleted key for ever; nothing opens what it wrapped."""
+    with session.open() as vault, listed_by(_DELETED_KEYS, vault):
+        again = _confirmed("purge", name) if confirm is None else confirm
+        vault.purge_key(name, confirm=again)
+        session.show({"purged": name}, f"purged {printable(name)}")
+
+
+def _confirmed(verb: str, name: str) -> str:
     if not sys.stdin.isatty():
         raise InvalidInputError(
-            f"to delete {key.name!r} with all its versions, give its name again",
-            remedy=f"add --confirm {key.name}",
+            f"to {verb} {name!r}, give its name again", remedy=f"add --confirm {name}"
         )
-    count = len(key.versions())
-    question = f"Type its name to delete {printable(key.name)} with its {count} version(s)"
-    answer: str = typer.prompt(question, err=True)
+    answer: str = typer.prompt(f"Type its name to {verb} {printable(name)}", err=True)
     return answer
 
 
@@ -186,10 +226,6 @@ def _default(key: Key) -> str | None:
         return None
 
 
-def _reason(key: Key) -> str | None:
-    return key.default_reason if _default(key) else None
-
-
 def _state(key: Key) -> str:
     return "enabled" if key.enabled else "disabled"
 
@@ -202,7 +238,7 @@ def _document(key: Key) -> dict[str, Any]:
         "spec": key.spec,
         "algorithms": list(key.algorithms),
         "default_algorithm": _default(key),
-        "default_reason": _reason(key),
+        "default_reason": key.default_reason,
         "enabled": key.enabled,
         "created": moment(key.created),
         "thumbprint": key.thumbprint,
@@ -211,7 +247,7 @@ def _document(key: Key) -> dict[str, Any]:
 
 
 def _show_made(session: Session, key: Key) -> None:
-    note = f"\nnote: {_reason(key)}" if _reason(key) else ""
+    note = f"\nnote: {key.default_reason}" if key.default_reason else ""
     session.show(_document(key), f"made {printable(str(key.id))} ({key.spec}){note}")
 
 
@@ -224,7 +260,7 @@ def _details(key: Key, versions: list[Key]) -> Table:
         "spec": key.spec,
         "algorithms": ", ".join(key.algorithms),
         "default": _default(key) or "nothing safe",
-        "because": _reason(key),
+        "because": key.default_reason,
         "state": _state(key),
         "created": moment(key.created) or "unknown",
         "thumbprint": key.thumbprint,
@@ -238,3 +274,7 @@ def _details(key: Key, versions: list[Key]) -> Table:
         if value:
             table.add_row(label, value)
     return table
+
+
+def _show_switched(session: Session, key: Key, state: str) -> None:
+    session.show(_document(key), f"{state} {printable(str(key.id))}")

@@ -21,9 +21,11 @@ from rich.console import Console, RenderableType
 import keyhier
 from keyhier.cli.config import Configuration
 from keyhier.cli.files import STANDARD
+from keyhier.cli.remedies import listed_by
 from keyhier.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from keyhier.key import Key
     from keyhier.vault import Vault
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Session",
     "Settings",
     "VaultOption",
+    "find_key",
     "json_command",
     "vault_command",
 ]
@@ -136,7 +139,8 @@ class Session:
         elif isinstance(human, str):
             sys.stdout.write(f"{human}\n")
         else:
-            console().print(human)
+            # What is wider than a terminal is left to the terminal, which cuts nothing.
+            console().print(human, crop=False)
         # A command that could not say what it did has failed, and learns it here.
         sys.stdout.flush()
 
@@ -155,6 +159,13 @@ class Session:
                 "a secret is not shown on a terminal",
                 remedy="name a file, or send standard output into a pipe or a file",
             )
+
+
+def find_key(vault: Vault, name: str, version: str | None = None) -> Key:
+    """Return a key; raises what :meth:`keyhier.Vault.key` raises, and says how to find another."""
+    command = "keyhier key list" if version is None else "keyhier key list --all-versions"
+    with listed_by(command, vault):
+        return vault.key(name, version)
 
 
 def console() -> Console:

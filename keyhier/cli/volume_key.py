@@ -20,7 +20,7 @@ from keyhier.cli.envelope import (
     envelope_document,
     parse_context,
 )
-from keyhier.cli.session import Session, vault_command
+from keyhier.cli.session import Session, find_key, vault_command
 from keyhier.cli.text import printable
 from keyhier.cli.together import Together
 from keyhier.errors import InvalidInputError, NotFoundError
@@ -122,7 +122,7 @@ class _Making:
             vault = kek = None
             if self.wrap_with is not None or self.entropy is Entropy.VAULT:
                 vault = stack.enter_context(self.session.open())
-                kek = None if self.wrap_with is None else vault.key(self.wrap_with)
+                kek = None if self.wrap_with is None else find_key(vault, self.wrap_with)
             made = generate(vault if self.entropy is Entropy.VAULT else None)
             stack.callback(made.wipe)
             if kek is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -99,3 +100,28 @@ def process() -> Process:
         )
 
     return start
+
+
+def on_a_terminal(*arguments: object, stdin: bytes = b"") -> tuple[bytes, int]:
+    """Run the command with a terminal for all its streams."""
+    master, slave = pty.openpty()
+    child = subprocess.Popen(
+        [COMMAND, *map(str, arguments)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    if stdin:
+        os.write(master, stdin)
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(master, 4096)
+        except OSError:
+            # A terminal ends like this when nobody has its other side open.
+            break
+        shown += chunk
+    os.close(master)
+    return shown, child.wait()

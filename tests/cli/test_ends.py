@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 
 from keyhier import errors
 from keyhier.cli.failure import EXIT_CODES, Failure
-from tests.cli.conftest import COMMAND, Process, Run, VaultFile
+from tests.cli.conftest import COMMAND, Process, Run, VaultFile, on_a_terminal
 
 ERRORS_PAGE = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 
@@ -187,34 +186,9 @@ def test_a_closed_stream_is_refused_before_a_file_takes_its_number(
     assert (b"is closed" in done.stderr) == (closed != "2>&-")
 
 
-def _on_a_terminal(*arguments: object, stdin: bytes = b"") -> tuple[bytes, int]:
-    """Run the command with a terminal for all its streams."""
-    master, slave = pty.openpty()
-    child = subprocess.Popen(
-        [COMMAND, *map(str, arguments)],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-    )
-    os.close(slave)
-    if stdin:
-        os.write(master, stdin)
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(master, 4096)
-        except OSError:
-            # A terminal ends like this when nobody has its other side open.
-            break
-        shown += chunk
-    os.close(master)
-    return shown, child.wait()
-
-
 @pytest.mark.parametrize("kind", ["bitlocker", "luks"])
-def test_a_new_key_is_never_shown_on_a_terminal(kind: str) -> None:
-    shown, code = _on_a_terminal("volume-key", "new", kind, "--out", "-")
+def test_a_new_key_is_never_shownon_a_terminal(kind: str) -> None:
+    shown, code = on_a_terminal("volume-key", "new", kind, "--out", "-")
     assert code == 8
     assert shown == (
         b"keyhier: error: a secret is not shown on a terminal; name a file, "
@@ -222,21 +196,19 @@ def test_a_new_key_is_never_shown_on_a_terminal(kind: str) -> None:
     )
 
 
-def test_what_is_unwrapped_is_never_shown_on_a_terminal(
+def test_what_is_unwrapped_is_never_shownon_a_terminal(
     vault_file: VaultFile, tmp_path: Path
 ) -> None:
     envelope = tmp_path / "e.jwe"
     with vault_file.open() as vault:
         envelope.write_text(str(vault.key("kek").wrap(b"do not show me")))
-    shown, code = _on_a_terminal(
-        "unwrap", "--in", envelope, "--out", "-", "--vault", vault_file.uri
-    )
+    shown, code = on_a_terminal("unwrap", "--in", envelope, "--out", "-", "--vault", vault_file.uri)
     assert code == 8
     assert b"do not show me" not in shown
 
 
 def test_a_secret_is_not_typed_where_it_shows() -> None:
-    shown, code = _on_a_terminal("wrap", "kek", "--in", "-", "--vault", "memory:")
+    shown, code = on_a_terminal("wrap", "kek", "--in", "-", "--vault", "memory:")
     assert code == 8
     assert b"is not typed at a terminal" in shown
 
@@ -245,7 +217,7 @@ def test_a_secret_is_not_typed_where_it_shows() -> None:
 def test_a_deletion_asks_for_the_name_at_a_terminal(
     vault_file: VaultFile, answer: bytes, code: int
 ) -> None:
-    shown, ended = _on_a_terminal("key", "delete", "kek", "--vault", vault_file.uri, stdin=answer)
+    shown, ended = on_a_terminal("key", "delete", "kek", "--vault", vault_file.uri, stdin=answer)
     assert ended == code, shown
     assert b"Type its name to delete kek" in shown
     with vault_file.open() as vault:

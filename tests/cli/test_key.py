@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from typer.testing import Result
 
 from keyhier.testing.softhsm import SoftHsmToken
-from tests.cli.conftest import Run, VaultFile
+from tests.cli.conftest import Run, VaultFile, on_a_terminal
 
 
 def document(result: Result) -> Any:
@@ -124,6 +125,75 @@ def test_a_key_is_deleted_when_its_name_is_given_again(run: Run, vault_file: Vau
     assert run("key", "list", "--vault", vault_file.uri).stdout == "no keys\n"
 
 
+def test_a_deleted_key_is_listed_and_recovered(run: Run, vault_file: VaultFile) -> None:
+    listed = ("key", "list", "--deleted", "--vault", vault_file.uri)
+    assert run(*listed).stdout == "no deleted keys\n"
+    with vault_file.open() as vault:
+        key = vault.key("kek")
+        version = key.version
+        key.delete(confirm="kek")
+    assert run(*listed).stdout == "kek\n"
+    assert document(run(*listed, "--json")) == {"deleted": ["kek"]}
+    recovered = run("key", "recover", "kek", "--vault", vault_file.uri)
+    assert recovered.stdout == f"recovered memory:kek/{version}\n"
+    with vault_file.open() as vault:
+        assert vault.key("kek").version == version
+
+
+@pytest.mark.parametrize("confirm", [[], ["--confirm", "other"], ["--confirm", ""]])
+def test_a_deleted_key_is_not_purged_without_its_name_again(
+    run: Run, vault_file: VaultFile, confirm: list[str]
+) -> None:
+    with vault_file.open() as vault:
+        vault.key("kek").delete(confirm="kek")
+    before = vault_file.path.read_bytes()
+    assert run("key", "purge", "kek", *confirm, "--vault", vault_file.uri).exit_code == 8
+    assert vault_file.path.read_bytes() == before
+
+
+def test_a_deleted_key_is_purged_when_its_name_is_given_again(
+    run: Run, vault_file: VaultFile
+) -> None:
+    with vault_file.open() as vault:
+        vault.key("kek").delete(confirm="kek")
+    asked = ("key", "purge", "kek", "--confirm", "kek", "--vault", vault_file.uri)
+    assert document(run(*asked, "--json")) == {"purged": "kek"}
+    with vault_file.open() as vault:
+        assert vault.deleted() == []
+    gone = run(*asked)
+    assert gone.exit_code == 3
+    assert "`keyhier key list --deleted` shows what there is" in gone.stderr
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [["list", "--deleted"], ["recover", "kek"], ["purge", "kek", "--confirm", "kek"]],
+)
+def test_a_token_has_no_soft_delete(
+    run: Run, softhsm_token: SoftHsmToken, asked: list[str]
+) -> None:
+    result = run("key", *asked, "--vault", softhsm_token.uri)
+    assert result.exit_code == 10
+    assert not result.stdout
+
+
+def test_names_of_deleted_keys_and_versions_are_not_listed_together(
+    run: Run, vault_file: VaultFile
+) -> None:
+    asked = ("key", "list", "--deleted", "--all-versions", "--vault", vault_file.uri)
+    assert run(*asked).exit_code == 8
+
+
+def test_on_a_narrow_terminal_the_version_is_whole(vault_file: VaultFile) -> None:
+    with vault_file.open() as vault:
+        version = vault.key("kek").version
+    shown, code = on_a_terminal("key", "list", "--vault", vault_file.uri)
+    assert code == 0
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).splitlines()
+    assert any(line.split()[:2] == ["kek", version] for line in lines)
+    assert all(len(line) <= 80 for line in lines)
+
+
 def test_the_options_may_stand_before_the_command(run: Run, vault_file: VaultFile) -> None:
     before = run("--vault", vault_file.uri, "--json", "key", "list")
     assert document(before) == document(run("key", "list", "--vault", vault_file.uri, "--json"))
@@ -143,5 +213,5 @@ def test_the_keys_of_a_token_are_handled_the_same_way(
     rotated = document(run("key", "rotate", "kek", "--vault", softhsm_token.uri, "--json"))
     assert rotated["version"] != shown["version"]
     deleted = run("key", "delete", "kek", "--confirm", "kek", "--vault", softhsm_token.uri)
-    assert deleted.stdout == "deleted kek with all its versions\n"
+    assert deleted.stdout == "deleted kek\n"
     assert softhsm_token.pin not in created.output + deleted.output

@@ -1,0 +1,45 @@
+"""What to do next, as it is done at the command: the library's remedies are for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from keyhier.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from keyhier.vault import Vault
+
+__all__ = ["at_the_command", "listed_by"]
+
+_WORDS: Final[Mapping[str, str]] = {
+    "allow overwriting": "add --force",
+    "or a callback": "or pin-source=prompt:",
+    "or pass pin=callback": "or run it at a terminal",
+    "use wrap_raw": "leave --algorithm out, or name one that `keyhier key show` lists",
+    "leave random= out": "leave --random out",
+    "`recover_key`": "`keyhier key recover`",
+    "`purge_key`": "`keyhier key purge`",
+}
+"""What a remedy says to a program, and what it says at the command."""
+
+_NEW_EACH_TIME: Final = "memory: without ?file= is new and empty for every command"
+
+
+def at_the_command(remedy: str) -> str:
+    """Say a remedy with the command's own words."""
+    for program, command in _WORDS.items():
+        remedy = remedy.replace(program, command)
+    return remedy
+
+
+@contextmanager
+def listed_by(command: str, vault: Vault) -> Iterator[None]:
+    """Point from a key that is not there to the command that lists those there are."""
+    try:
+        yield
+    except NotFoundError as error:
+        listed = _NEW_EACH_TIME if vault.uri == "memory:" else f"`{command}` shows what there is"
+        error.remedy = error.remedy or listed
+        raise
