@@ -83,9 +83,11 @@ def _require_streams() -> None:
     The next file that is opened would get its number, and a secret or a message meant for the
     stream would be written into it.
     """
-    for name in ("stdin", "stdout", "stderr"):
+    for name, direction in (("stdin", "from"), ("stdout", "to"), ("stderr", "to")):
         if getattr(sys, name) is None:
-            closed = InvalidInputError(f"{name} is closed", remedy="send it to /dev/null")
+            closed = InvalidInputError(
+                f"{name} is closed", remedy=f"redirect it {direction} /dev/null"
+            )
             failure = Failure.of(closed)
             sys.exit(failure.report(as_json=False) if sys.stderr else failure.exit_code)
 

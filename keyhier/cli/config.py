@@ -75,16 +75,20 @@ class Configuration:
         try:
             with path.open("rb") as file:
                 _check_writers(path, os.fstat(file.fileno()))
-                content = file.read(_MAX_BYTES).decode()
+                content = file.read(_MAX_BYTES + 1)
         except FileNotFoundError:
             raise NotFoundError(f"there is no configuration {path}") from None
+        except IsADirectoryError:
+            raise InvalidInputError(f"{path} is a folder, and no configuration") from None
         except OSError as error:
             raise AccessDeniedError(f"{path} cannot be read: {error.strerror}") from None
+        if len(content) > _MAX_BYTES:
+            raise InvalidInputError(f"{path} has more than {_MAX_BYTES} bytes")
+        try:
+            return cls._from_table(path, tomllib.loads(content.decode()))
         except UnicodeDecodeError:
             raise InvalidInputError(f"{path} is not UTF-8") from None
-        try:
-            return cls._from_table(path, tomllib.loads(content))
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInputError(f"{path} is no TOML: {error}") from None
 
     @classmethod
@@ -99,7 +103,7 @@ class Configuration:
                 raise InvalidInputError(f"{path}: {place} names no vault", remedy='vault = "URI"')
             profiles[name] = vault
         default = table.get("default")
-        if default is not None and default not in profiles:
+        if default is not None and not (isinstance(default, str) and default in profiles):
             raise InvalidInputError(
                 f"{path}: default is none of its profiles; known are {_listed(profiles)}"
             )
@@ -109,8 +113,14 @@ class Configuration:
         """Return the vault's URI of a profile.
 
         Raises:
-            NotFoundError: there is no such profile; the message lists those there are.
+            NotFoundError: there is no such profile, or no configuration at all; the message
+                lists the profiles there are.
         """
+        if not self.source.exists():
+            raise NotFoundError(
+                f"there is no profile {profile!r:.80}, as there is no configuration {self.source}",
+                remedy="make it, or name another by --config",
+            )
         if profile not in self.profiles:
             raise NotFoundError(
                 f"there is no profile {profile!r:.80} in {self.source}; "

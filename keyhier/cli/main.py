@@ -1,17 +1,29 @@
-"""`keyhier`: the entry point, which also answers where the packages of the command are missing."""
+"""`keyhier`: the entry point, which also answers where the packages of the command are missing.
+
+Whatever takes time to import is imported inside, where Ctrl-C is awaited.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from keyhier.cli.failure import Failure
-from keyhier.errors import UnsupportedError
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command that the process was started for, and leave the process."""
+    try:
+        _run()
+    except KeyboardInterrupt:
+        # As the command ends once all is imported, too.
+        sys.exit(128 + signal.SIGINT)
+
+
+def _run() -> None:
+    from keyhier.cli.failure import Failure  # noqa: PLC0415  # See above.
+    from keyhier.errors import UnsupportedError  # noqa: PLC0415
+
     try:
         import typer  # noqa: PLC0415  # It may be missing, which is told below.
 

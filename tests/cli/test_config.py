@@ -80,6 +80,9 @@ def test_a_path_that_was_given_is_read(tmp_path: Path, monkeypatch: pytest.Monke
         ("default = 1", "default is none of its profiles"),
         ("default =", "is no TOML"),
         (b"\xff", "is not UTF-8"),
+        ("#" * (1024 * 1024 + 1), "has more than 1048576 bytes"),
+        ("default = []", "default is none of its profiles"),
+        ("a = " + "[" * 10_000, "is no TOML"),
     ],
 )
 def test_promise_9_what_it_does_not_know_is_refused(
@@ -110,8 +113,18 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_or_unreadable_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         Configuration.load(str(tmp_path / "none.toml"))
-    with pytest.raises(AccessDeniedError, match="directory"):
+    with pytest.raises(InvalidInputError, match="is a folder"):
         Configuration.load(str(tmp_path))
+    closed = written(tmp_path / "file", "") / "keyhier.toml"
+    with pytest.raises(AccessDeniedError, match="Not a directory"):
+        Configuration.load(str(closed))
+
+
+def test_a_profile_of_a_configuration_that_is_not_there(configuration: Path) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        Settings(profile="lab").vault_uri()
+    assert f"there is no configuration {configuration}" in caught.value.message
+    assert "--config" in (caught.value.remedy or "")
 
 
 def test_the_order_of_what_names_a_vault(

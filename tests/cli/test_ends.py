@@ -171,9 +171,16 @@ def test_a_full_disk_is_told() -> None:
     )
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+@pytest.mark.parametrize(
+    ("closed", "told"),
+    [
+        ("<&-", b"stdin is closed; redirect it from /dev/null\n"),
+        (">&-", b"stdout is closed; redirect it to /dev/null\n"),
+        ("2>&-", b""),
+    ],
+)
 def test_a_closed_stream_is_refused_before_a_file_takes_its_number(
-    tmp_path: Path, closed: str
+    tmp_path: Path, closed: str, told: bytes
 ) -> None:
     out = tmp_path / "key"
     done = subprocess.run(
@@ -183,7 +190,7 @@ def test_a_closed_stream_is_refused_before_a_file_takes_its_number(
     )
     assert done.returncode == 8
     assert not out.exists()
-    assert (b"is closed" in done.stderr) == (closed != "2>&-")
+    assert done.stderr.removeprefix(b"keyhier: error: ") == told
 
 
 @pytest.mark.parametrize("kind", ["bitlocker", "luks"])
@@ -241,6 +248,22 @@ def test_ctrl_c_is_quiet(vault_file: VaultFile) -> None:
     child.send_signal(signal.SIGINT)
     stdout, stderr = child.communicate(timeout=60)
     assert (stdout, stderr, child.returncode) == (b"", b"", 130)
+
+
+@pytest.mark.parametrize("module", ["attrs", "typer", "keyhier.cli.key", "keyhier.vault"])
+def test_ctrl_c_is_quiet_while_the_command_is_loaded(module: str) -> None:
+    script = (
+        "import signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.argv = ['keyhier', 'key', 'list', '--vault', 'memory:']\n"
+        "from keyhier.cli.main import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 130)
 
 
 def test_promise_7_a_pin_is_in_no_error(
