@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group
 from rich.table import Table
 
+from keyhier import base64url
 from keyhier.cli import files
 from keyhier.cli.session import Session, json_command
 from keyhier.cli.text import moment, printable
+from keyhier.errors import InvalidInputError
 from keyhier.secret import SecretBytes
 from keyhier.volume import BitLockerKey
 from keyhier.wrapped import WrappedKey
 
 __all__ = ["header_table", "inspect", "read_header"]
+
+# The version and the header's size, which follow the file's size.
+_BEK_START: Final = bytes.fromhex("01000000 30000000")
+# How base64url writes the start of a JSON object.
+_ENVELOPE_START: Final[bytes] = b"ey"
 
 
 @json_command
@@ -31,17 +37,18 @@ def inspect(
 ) -> None:
     """Show what is in a wrapped key or a .BEK file. Needs no vault and shows no secret."""
     with files.read(source) as content:
-        # A .BEK file starts with its size as a 32-bit number, so its fourth byte is zero.
-        if source.upper().endswith(".BEK") or 0 in content.view()[:4]:
+        start = content.view()
+        if source.upper().endswith(".BEK") or start[4:12] == _BEK_START:
             _show_bek(session, content)
-        else:
+        elif start[:2] == _ENVELOPE_START:
             _show_envelope(session, files.as_envelope(content))
+        else:
+            raise InvalidInputError("this is neither a wrapped key nor a .BEK file")
 
 
 def read_header(wrapped: WrappedKey) -> dict[str, Any]:
     """Return the protected header's members, as they stand in the envelope."""
-    padded = wrapped.protected + "=" * (-len(wrapped.protected) % 4)
-    header: dict[str, Any] = json.loads(base64.urlsafe_b64decode(padded))
+    header: dict[str, Any] = json.loads(base64url.decode(wrapped.protected))
     return header
 
 

@@ -34,8 +34,8 @@ entry type  value type  property
 Any other property is kept as it is. With the description ``ExternalKey`` a file has 156 bytes,
 and 180 with the volume's identifier.
 
-Reading is strict, because a file that reads half is a disk that does not open. No error shows a
-value that was read: in a damaged file it can be a part of the key.
+Reading is strict, because a file that reads half is a disk that does not open. Besides the size in
+a sound header, no error shows a value that was read: in a damaged file it can be a part of the key.
 """
 
 from __future__ import annotations
@@ -126,10 +126,11 @@ def parse(file: memoryview) -> BekFields:
     _require(size <= MAX_FILE_BYTES, 0, f"more than {MAX_FILE_BYTES} bytes")
     _require(size >= _HEADER.size, size, "its header is cut off")
     total, version, header, total_again, guid, _, _, created = _HEADER.unpack_from(file)
-    _require(total == size, 0, f"the size is not the file's {size} bytes")
     _require(version == _VERSION, 4, "the version is not 1")
     _require(header == _HEADER.size, 8, "the header's size is not 48")
-    _require(total_again == size, 12, f"the second size is not the file's {size} bytes")
+    _require(total_again == total, 12, "the two sizes in the header differ")
+    # A number that stands there twice, in such a header, is a size and no part of the key.
+    _require(total == size, 0, f"the header says {total} bytes, the file has {size}")
 
     outer = _read_entry(file, _HEADER.size, size)
     _require(outer.kind == _STARTUP_KEY, outer.offset + 2, "the entry is no external key")

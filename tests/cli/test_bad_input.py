@@ -208,6 +208,7 @@ def test_a_bek_file_of_any_wrong_length(run: Run, vault_file: VaultFile, tmp_pat
         path.write_bytes(wrong)
         line = refused(run("inspect", path), 8)
         assert "no .BEK file" in line
+    assert "the header says 156 bytes, the file has 157" in line
     refused(run("wrap", "kek", "--in", path, "--vault", vault_file.uri), 8)
 
 
@@ -316,6 +317,15 @@ def test_what_is_no_envelope_at_all(unwrap: Unwrap, run: Run, tmp_path: Path, te
     unwrap(text, 8)
     (tmp_path / "text").write_bytes(text)
     refused(run("inspect", tmp_path / "text"), 8)
+
+
+@pytest.mark.parametrize("content", [b"", b"a", b"not an envelope", b"a.b.c.d.e", bytes(156)])
+def test_what_is_neither_an_envelope_nor_a_bek_file(
+    run: Run, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert "this is neither a wrapped key nor a .BEK file" in refused(run("inspect", path), 8)
 
 
 def test_white_space_around_an_envelope_beyond_its_line_end(unwrap: Unwrap, envelope: str) -> None:

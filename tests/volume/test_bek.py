@@ -101,8 +101,14 @@ def test_an_empty_description_is_not_a_missing_one() -> None:
     [
         pytest.param(b"", "header is cut off", 0, id="nothing"),
         pytest.param(KEY, "header is cut off", 32, id="the-bare-key"),
-        pytest.param(a_file(a_key(), size=1), "the size is not", 0, id="size"),
-        pytest.param(a_file(a_key(), size_again=1), "the second size", 12, id="second-size"),
+        pytest.param(a_file(a_key(), size=1), "two sizes in the header differ", 12, id="size"),
+        pytest.param(a_file(a_key(), size_again=1), "two sizes", 12, id="second-size"),
+        pytest.param(
+            GOOD[:-1], "the header says 156 bytes, the file has 155", 0, id="a-byte-too-few"
+        ),
+        pytest.param(
+            GOOD + b"\0", "the header says 156 bytes, the file has 157", 0, id="a-byte-too-many"
+        ),
         pytest.param(a_file(a_key(), version=2), "version is not 1", 4, id="version"),
         pytest.param(a_file(a_key(), header_size=40), "header's size", 8, id="header-size"),
         pytest.param(a_file(a_key(), outer_type=0), "no external key", 50, id="outer-type"),
