@@ -52,6 +52,26 @@ def pytest_pycollect_makeitem(
     return found
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """End the run in one line where the contract's vault does not open: no test could pass."""
+    uri = session.config.getoption("--keyhier-vault")
+    # A worker of pytest-xdist cannot end the run; there every test tells the error.
+    worker = hasattr(session.config, "workerinput")
+    if uri is None or worker or "keyhier.testing.contract" not in sys.modules:
+        return
+    import keyhier  # noqa: PLC0415  # See above.
+    from keyhier.testing.collector import ContractClass  # noqa: PLC0415
+
+    if any(item.getparent(ContractClass) for item in session.items):
+        try:
+            keyhier.open(uri).close()
+        except keyhier.KeyhierError as error:
+            reason = f"the vault of the contract does not open: {error}"
+        else:
+            return
+        pytest.exit(reason, returncode=pytest.ExitCode.USAGE_ERROR)
+
+
 @pytest.fixture
 def memory_vault() -> Iterator[Vault]:
     """A new and empty memory vault, open."""

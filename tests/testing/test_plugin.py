@@ -60,10 +60,11 @@ def sample(tmp_path: Path) -> Path:
     return path
 
 
-def _pytest(sample: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def _pytest(sample: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", str(sample)],
+        [*command, *options, str(sample)],
         cwd=sample.parent,
         env=inherited | environment,
         capture_output=True,
@@ -84,6 +85,39 @@ def test_without_softhsm_its_fixtures_fail_in_ci(sample: Path) -> None:
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
     assert "1 passed, 2 errors" in done.stdout
     assert "with CI=true nothing is skipped" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("pkcs11:token=a?module-path=/none.so", "/none.so"),
+        ("nonsense:", "no backend"),
+        ("", "URI"),
+    ],
+)
+def test_a_contract_whose_vault_does_not_open_ends_at_once_and_says_why(
+    tmp_path: Path, uri: str, problem: str
+) -> None:
+    contract = tmp_path / "test_contract.py"
+    contract.write_text(
+        "from keyhier.testing.contract import Contract\nclass TestVault(Contract): ...\n"
+    )
+    done = _pytest(contract, "--keyhier-vault", uri)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = [
+        each
+        for each in (done.stdout + done.stderr).splitlines()
+        if "the vault of the contract does not open: " in each
+    ]
+    assert problem in line
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "ERROR at" not in done.stdout
+
+
+@pytest.mark.parametrize("uri", ["memory:", "nonsense:"])
+def test_a_vault_is_not_opened_where_no_contract_is_run(sample: Path, uri: str) -> None:
+    done = _pytest(sample, "--keyhier-vault", uri, "-k", "test_memory")
+    assert done.returncode == pytest.ExitCode.OK, done.stdout
 
 
 def test_loading_the_plug_in_loads_nothing_but_pytest() -> None:
