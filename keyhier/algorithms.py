@@ -16,9 +16,11 @@ __all__ = [
     "CONTENT_ENCRYPTION",
     "CONTENT_KEY_BYTES",
     "ENVELOPE_ALGORITHMS",
+    "GCM_ALGORITHMS",
     "GCM_IV_BYTES",
     "GCM_TAG_BYTES",
     "GCM_WRAP_LIMIT",
+    "KEY_WRAP_ALGORITHMS",
     "KeySpec",
     "KeyType",
     "WrapAlgorithm",
@@ -129,6 +131,14 @@ ENVELOPE_ALGORITHMS: Final = frozenset(
 )
 """What may stand in the ``alg`` of a wrapped key; the others exist only raw."""
 
+KEY_WRAP_ALGORITHMS: Final = frozenset(
+    {WrapAlgorithm.A128KW, WrapAlgorithm.A192KW, WrapAlgorithm.A256KW}
+)
+"""AES key wrap (RFC 3394)."""
+
+GCM_ALGORITHMS: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
+"""AES-GCM, whose raw output is IV, ciphertext and tag."""
+
 _RSA = (
     WrapAlgorithm.RSA_OAEP_256,
     WrapAlgorithm.RSA_OAEP,
@@ -156,7 +166,6 @@ _RSA_OVERHEAD: Final = {
     WrapAlgorithm.RSA_OAEP_256: 2 * 32 + 2,
     WrapAlgorithm.RSA1_5: 11,
 }
-_KEY_WRAP: Final = frozenset({WrapAlgorithm.A128KW, WrapAlgorithm.A192KW, WrapAlgorithm.A256KW})
 
 MAX_RAW_BYTES: Final = 64 * 1024
 """What a raw wrap takes where the algorithm itself sets no lower bound."""
@@ -193,7 +202,7 @@ def check_capacity(algorithm: WrapAlgorithm, spec: KeySpec, length: int) -> None
             f"{length} bytes do not fit: {algorithm} under {spec} takes at most {limit}",
             remedy="use a larger key, or an envelope (`wrap`), which takes up to 48 KiB",
         )
-    if algorithm in _KEY_WRAP and (length < 16 or length % 8):
+    if algorithm in KEY_WRAP_ALGORITHMS and (length < 16 or length % 8):
         raise InvalidInputError(
             f"{algorithm} wraps at least 16 bytes in multiples of 8, not {length}",
             remedy="use A256KWP, or an envelope (`wrap`)",
@@ -209,11 +218,11 @@ def check_wrapped_length(algorithm: WrapAlgorithm, spec: KeySpec, length: int) -
     match algorithm:
         case WrapAlgorithm.RSA_AES_KWP:
             fits = length >= spec.size + 16 and (length - spec.size) % 8 == 0
-        case WrapAlgorithm.A256GCM | WrapAlgorithm.A256GCMKW:
+        case _ if algorithm in GCM_ALGORITHMS:
             fits = length > GCM_IV_BYTES + GCM_TAG_BYTES
         case WrapAlgorithm.A256KWP:
             fits = length >= 16 and length % 8 == 0
-        case _ if algorithm in _KEY_WRAP:
+        case _ if algorithm in KEY_WRAP_ALGORITHMS:
             fits = length >= 24 and length % 8 == 0
         case _:
             fits = length == spec.size

@@ -12,8 +12,9 @@ Four rules hold for every method:
 
 * **Errors.** Raise only :mod:`keyhier.errors`, with ``native=`` naming the call and code. What
   each method may raise is said there; besides, any may raise ``UnavailableError`` (away or
-  failed), ``ThrottledError``, ``AuthenticationError``, ``AccessDeniedError``, and
-  ``InvalidStateError`` once the driver is closed.
+  failed), ``ThrottledError``, ``AuthenticationError``, ``AccessDeniedError``, ``CapacityError``
+  (the vault is full), ``IntegrityError`` (a key is not what it should be), ``AmbiguousError``
+  (two objects answer to one id) and ``InvalidStateError`` once the driver is closed.
 * **Threads.** Any method may be called from any thread at any time.
 * **Secrets.** Plaintext travels in :class:`~keyhier.secret.SecretBytes`; wipe what you made
   when it is no longer needed, and never put it, a PIN or a token into an error or a log.
@@ -204,6 +205,8 @@ class Driver(Protocol):
             UnwrapError: the key rejects the bytes; nothing else may be told about why.
             InvalidStateError: the version is disabled.
             NotFoundError: the version is gone.
+            UnsupportedError: the vault's mechanism is lacking, or would not give the standard's
+                result.
         """
         ...
 
@@ -235,6 +238,8 @@ class SupportsRotation(Protocol):
         Raises:
             NotFoundError, AmbiguousError: as :meth:`Driver.get_key`.
             InvalidStateError: the key is one that cannot be rotated, such as one made elsewhere.
+            UnsupportedError: as :meth:`Driver.create_key`.
+            ConflictError: somebody else changed the key meanwhile; nothing was made.
         """
         ...
 

@@ -96,13 +96,15 @@ class KeyId:
                 base = f"memory:{self.name}"
             case "record":
                 base = f"record:{self.vault}/{self.name}"
-            case _:
+            case "pkcs11":
                 parts = [f"token={quote_text(self.vault)}"]
                 if self.name:
                     parts.append(f"object={quote_text(self.name)}")
                 if self.version:
                     parts.append(f"id={quote_bytes(bytes.fromhex(self.version))}")
                 return "pkcs11:" + ";".join(parts)
+            case _:
+                raise InvalidInputError(f"no key's id has the scheme {self.scheme!r:.40}")
         return f"{base}/{self.version}" if self.version else base
 
     @property

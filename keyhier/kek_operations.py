@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from keyhier import rsa_wrap
 from keyhier.algorithms import (
     CONTENT_KEY_BYTES,
+    GCM_ALGORITHMS,
     GCM_WRAP_LIMIT,
     KeyType,
     WrapAlgorithm,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KekOperations"]
 
-_COUNTED: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
-
 
 class KekOperations:
     """The bare wraps and unwraps of one key version; whether it may be used is not asked here."""
@@ -37,11 +36,11 @@ class KekOperations:
     def __init__(self, opened: OpenedVault[Any], version: KeyVersion) -> None:
         self._opened = opened
         self._seals = count(1)
-        self.describe(version)
+        self.update(version)
         public_key = version.public_key
         self.thumbprint = None if public_key is None else rsa_wrap.thumbprint(public_key)
 
-    def describe(self, version: KeyVersion) -> None:
+    def update(self, version: KeyVersion) -> None:
         """Take what the vault says of the version now."""
         self.version = version
         safe = version.algorithms[:1] != (WrapAlgorithm.RSA1_5,)
@@ -57,18 +56,21 @@ class KekOperations:
             UnsupportedError: the vault can use the key with nothing that is safe by default.
         """
         if self._default is None:
-            raise UnsupportedError(
-                f"{self.version.id} can do {self.listed()} here, and no default is safe"
-            )
+            raise UnsupportedError(f"{self.version.id}: {self._no_default()}")
         return self._default
+
+    def _no_default(self) -> str:
+        return f"it can do {self.listed()} here, and no default is safe"
 
     @property
     def default_reason(self) -> str | None:
-        """Why the default is not the usual one for this spec, or None where it is."""
+        """Why the default is not the usual one for this spec, or is none; None where it is."""
+        if self._default is None:
+            return self._no_default()
         usual = algorithms_for(self.version.spec)[0]
         if self.version.spec.key_type is KeyType.AES or usual in self.version.algorithms:
             return None
-        return f"this vault cannot unwrap with {usual}; the default is {self.default_algorithm}"
+        return f"this vault cannot unwrap with {usual}; the default is {self._default}"
 
     def choose(self, algorithm: WrapAlgorithm | str | None) -> WrapAlgorithm:
         """Return the algorithm that is asked for, or the default.
@@ -78,7 +80,7 @@ class KekOperations:
             UnsupportedError: it is not for this key in this vault.
         """
         if algorithm is None:
-            return self._default or self.default_algorithm
+            return self.default_algorithm
         chosen = WrapAlgorithm.parse(algorithm)
         if chosen not in self.version.algorithms:
             raise UnsupportedError(
@@ -104,7 +106,7 @@ class KekOperations:
         public_key = self.version.public_key
         if public_key is not None:
             return rsa_wrap.wrap(public_key, algorithm, plaintext)
-        if algorithm in _COUNTED and next(self._seals) > GCM_WRAP_LIMIT:
+        if algorithm in GCM_ALGORITHMS and next(self._seals) > GCM_WRAP_LIMIT:
             raise CapacityError(
                 f"{self.version.id} has sealed 2^32 times, the most that {algorithm} allows",
                 remedy="rotate the key",

@@ -22,7 +22,13 @@ from keyhier.algorithms import (
     split_gcm,
 )
 from keyhier.driver import KeyVersion, SupportsLifecycle, SupportsRotation
-from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError, UnwrapError
+from keyhier.errors import (
+    InvalidInputError,
+    InvalidStateError,
+    KeyhierError,
+    UnsupportedError,
+    UnwrapError,
+)
 from keyhier.header import finish_header, start_header
 from keyhier.identifiers import KeyId
 from keyhier.kek_operations import KekOperations
@@ -35,7 +41,7 @@ __all__ = ["Key", "Secret"]
 Secret = SecretBytes | bytes | bytearray | Wrappable
 """What can be wrapped. Of these only a SecretBytes and a bytearray can be wiped by their owner."""
 
-_RAW_BYTES: Final = "octet-stream"
+_OCTET_STREAM: Final = "octet-stream"
 _PLAIN_BYTES: Final = (bytes, bytearray)
 
 
@@ -111,7 +117,7 @@ class Key:
 
     @property
     def default_reason(self) -> str | None:
-        """Why the default is not the usual one for this spec, or None where it is."""
+        """Why the default is not the usual one for this spec, or is none; None where it is."""
         return self._kek.default_reason
 
     # ------------------------------------------------------------------ envelopes
@@ -178,7 +184,7 @@ class Key:
                 return self._seal(copy, algorithm, header_start, context, kind)
         check_secret_length(len(plaintext))
         self._require_usable()
-        kind = _RAW_BYTES if content_type is None else content_type
+        kind = _OCTET_STREAM if content_type is None else content_type
         public_key = self._kek.version.public_key
         if public_key is not None:
             protected = finish_header(header_start, kind, context)
@@ -375,8 +381,18 @@ class Key:
         driver = self._opened.capable(SupportsLifecycle, "delete keys")
         with self._opened.operation("delete", self.id):
             driver.delete_key(self._kek.version)
-            for key in self._opened.seen(self.name):
-                key._deleted = True  # noqa: SLF001  # It is this class's own.
+        self._deleted = True
+        for key in self._opened.seen(self.name):
+            key._look_whether_deleted()  # noqa: SLF001  # It is this class's own.
+
+    def _look_whether_deleted(self) -> None:
+        """Ask after another key's deletion: keys of others can share a name on a PKCS#11 token."""
+        if not self._deleted:
+            try:
+                self.refresh()
+            except KeyhierError:
+                # Nothing is wrapped under a key that may be gone; a refresh can bring it back.
+                self._deleted = True
 
     @classmethod
     def adopt(cls, opened: OpenedVault[Key], version: KeyVersion) -> Key:
@@ -384,7 +400,7 @@ class Key:
         return opened.adopt(version, lambda made: cls(opened, made), cls._update)
 
     def _update(self, version: KeyVersion) -> None:
-        self._kek.describe(version)
+        self._kek.update(version)
         # What the vault describes is there, also if it was deleted and has been recovered.
         self._deleted = False
 

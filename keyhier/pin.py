@@ -19,9 +19,12 @@ import attrs
 from keyhier.errors import AuthenticationError, InvalidInputError
 from keyhier.secret import SecretBytes
 
-__all__ = ["PinCallback", "PinSource"]
+__all__ = ["Pin", "PinCallback", "PinSource"]
 
-PinCallback = Callable[[str], str]
+Pin = str | bytes | bytearray | SecretBytes
+"""A PIN or passphrase; text is taken as UTF-8, and a SecretBytes is wiped after use."""
+
+PinCallback = Callable[[str], Pin]
 """Given what the PIN is for (``token 'disks'``), returns it."""
 
 MAX_PIN_BYTES: Final = 4096
@@ -45,6 +48,8 @@ class PinSource:
     callback: PinCallback | None = attrs.field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.callback is not None and not callable(self.callback):
+            raise InvalidInputError("pin is a function that is told what it is for and returns it")
         if self.reference is None:
             return
         if not any(form.fullmatch(self.reference) for form in (_FILE, _ENV, _PROMPT)):
@@ -70,13 +75,17 @@ class PinSource:
         """
         wanted = f"{kind} for {what}"
         if self.callback is not None:
-            return _checked(self.callback(what), wanted)
+            return _checked(self.callback(what), wanted, "what the callback returned")
         reference = self.reference or "prompt:"
         if matched := _FILE.fullmatch(reference):
-            return _checked(_read_file(matched["path"], wanted), wanted)
+            path = matched["path"]
+            return _checked(_read_file(path, wanted), wanted, path)
         if matched := _ENV.fullmatch(reference):
-            return _checked(os.environ.get(matched["name"], ""), wanted)
-        return _checked(_ask(wanted), wanted)
+            name = matched["name"]
+            if name not in os.environ:
+                raise AuthenticationError(f"no {wanted}: the variable {name} is not set")
+            return _checked(os.environ[name], wanted, f"the variable {name}")
+        return _checked(_ask(wanted), wanted, "what was typed")
 
 
 def _read_file(path: str, wanted: str) -> bytes:
@@ -102,24 +111,29 @@ def _ask(wanted: str) -> str:
         raise AuthenticationError(f"no {wanted}: the prompt was left") from None
 
 
-def _checked(pin: str | bytes, wanted: str) -> SecretBytes:
+def _checked(pin: object, wanted: str, source: str) -> SecretBytes:
+    """Return a PIN as a SecretBytes; what is no PIN is told by its source, without showing it."""
     # Lone surrogates, which stand for bytes that are not UTF-8, must not raise: what is raised
     # for them carries the PIN.
     encoded = pin.encode(errors="surrogatepass") if isinstance(pin, str) else pin
-    if not encoded:
-        problem = "empty or not set"
+    if not isinstance(encoded, bytes | bytearray | SecretBytes):
+        problem = "neither text nor bytes"
+    elif not encoded:
+        problem = "empty"
     elif len(encoded) > MAX_PIN_BYTES:
         problem = "too long"
     elif not _is_utf8(encoded):
         problem = "not UTF-8"
     else:
-        return SecretBytes(encoded)
-    raise AuthenticationError(f"no {wanted}: what its source gives is {problem}")
+        return encoded if isinstance(encoded, SecretBytes) else SecretBytes(encoded)
+    # Tools that show the locals of a traceback would show it.
+    del pin, encoded
+    raise AuthenticationError(f"no {wanted}: {source} is {problem}")
 
 
-def _is_utf8(data: bytes) -> bool:
+def _is_utf8(data: bytes | bytearray | SecretBytes) -> bool:
     try:
-        data.decode()
+        str(data.view() if isinstance(data, SecretBytes) else data, "utf-8")
     except UnicodeDecodeError:
         return False
     return True

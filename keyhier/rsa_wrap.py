@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
+import os
 from contextlib import suppress
 from typing import Final
 
@@ -16,11 +16,19 @@ from cryptography.hazmat.primitives.keywrap import (
     aes_key_wrap_with_padding,
 )
 
-from keyhier.algorithms import WrapAlgorithm
+from keyhier import base64url
+from keyhier.algorithms import KeySpec, WrapAlgorithm, capacity
 from keyhier.errors import UnwrapError
 from keyhier.secret import SecretBytes
 
-__all__ = ["PADDINGS", "close_transport", "open_transport", "thumbprint", "wrap"]
+__all__ = [
+    "PADDINGS",
+    "close_transport",
+    "implicit_rejection",
+    "open_transport",
+    "thumbprint",
+    "wrap",
+]
 
 
 def _oaep(algorithm: hashes.HashAlgorithm) -> padding.OAEP:
@@ -36,6 +44,7 @@ PADDINGS: Final[dict[WrapAlgorithm, padding.AsymmetricPadding]] = {
 }
 
 _TRANSPORT_KEY_BYTES: Final = 32
+_REJECTION_SECRET: Final = os.urandom(32)
 
 
 def wrap(public_key: RSAPublicKey, algorithm: WrapAlgorithm, plaintext: SecretBytes) -> bytes:
@@ -70,14 +79,27 @@ def open_transport(key: SecretBytes, wrapped: bytes) -> SecretBytes:
     return SecretBytes.adopt(bytearray(opened))
 
 
+def implicit_rejection(public_key: RSAPublicKey, wrapped: bytes) -> SecretBytes:
+    """Return what a driver answers for bad ``RSA1_5`` padding, so that nobody learns that it was.
+
+    Bytes that look random, of a length that a wrap could have held, and always the same for the
+    same input while the process lives: an answer that changed would tell bad padding from good.
+    """
+    size = public_key.key_size // 8
+    key = public_key.public_numbers().n.to_bytes(size)
+    drawn = hashlib.shake_256(_REJECTION_SECRET + key + wrapped).digest(size)
+    longest = capacity(WrapAlgorithm.RSA1_5, KeySpec(f"RSA-{public_key.key_size}"))
+    return SecretBytes(drawn[8 : 9 + int.from_bytes(drawn[:8]) % longest])
+
+
 def thumbprint(public_key: RSAPublicKey) -> str:
     """Return the SHA-256 thumbprint of the key as a JWK (RFC 7638, section 3), base64url."""
     numbers = public_key.public_numbers()
     canonical = f'{{"e":"{_integer(numbers.e)}","kty":"RSA","n":"{_integer(numbers.n)}"}}'
     digest = hashlib.sha256(canonical.encode("ascii")).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return base64url.encode(digest)
 
 
 def _integer(number: int) -> str:
     data = number.to_bytes((number.bit_length() + 7) // 8, "big")
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return base64url.encode(data)

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from keyhier.errors import KeyhierError
 
-__all__ = ["read_secret_file", "read_secret_stream", "write_secret_file"]
+__all__ = ["read_secret_file", "read_secret_stream", "sync_folder", "write_secret_file"]
 
 _OWNER_ONLY: Final = 0o600
 
@@ -74,7 +75,8 @@ def write_secret_file(
         AlreadyExistsError: there is something at ``path`` and ``overwrite`` is false.
         NotFoundError: the folder does not exist, or is not one.
         AccessDeniedError: the folder refuses new files, or the file system is read-only.
-        InvalidInputError: ``path`` is a folder, or no name that the file system takes.
+        InvalidInputError: ``path`` is a folder, a device or another special file, or no name that
+            the file system takes.
         UnavailableError: the disk is full, or failed; where only the last sync of the folder
             failed, the file is in place.
     """
@@ -82,13 +84,29 @@ def write_secret_file(
     with _translated(f"the file {target} cannot be written"):
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            _check_place(folder, target)
             _publish(folder, target.name, secret, overwrite=overwrite)
-            _sync_folder(folder)
+            sync_folder(folder)
         finally:
             os.close(folder)
 
 
-def _sync_folder(folder: int) -> None:
+def _check_place(folder: int, target: Path) -> None:
+    """Refuse to put a file in the place of a device, which the whole machine may use."""
+    try:
+        mode = os.stat(target.name, dir_fd=folder, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+        raise InvalidInputError(f"{target} is no ordinary file, and is left as it is")
+
+
+def sync_folder(folder: int) -> None:
+    """Make a file's new name in an open folder outlast a crash, where the file system can.
+
+    Raises:
+        OSError: the disk failed.
+    """
     try:
         os.fsync(folder)
     except OSError as error:

@@ -330,6 +330,8 @@ class Vault:
                 return None
             return key.open_envelope(envelope, moved=target != envelope.kid)
         except NotFoundError:
+            # A vault that another thread has closed finds nothing, which is no verdict.
+            self._opened.require_open()
             return None
 
     def wrap_many(

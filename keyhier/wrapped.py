@@ -172,6 +172,9 @@ class WrappedKey:
         Raises:
             UnwrapError: the tag does not verify.
         """
+        if len(self.iv) != GCM_IV_BYTES or len(self.tag) != GCM_TAG_BYTES:
+            # Only one that was made by hand and not read can be so.
+            raise UnwrapError
         secret = SecretBytes.allocate(len(self.ciphertext))
         try:
             AESGCM(content_key.view()).decrypt_into(

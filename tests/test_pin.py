@@ -7,14 +7,18 @@ import pty
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import keyhier
 from keyhier.errors import AuthenticationError, InvalidInputError
-from keyhier.pin import MAX_PIN_BYTES, PinSource
+from keyhier.pin import MAX_PIN_BYTES, Pin, PinSource
+from keyhier.secret import SecretBytes
 
 PIN = "s3cr3t-ß"
 READ = """
@@ -144,15 +148,15 @@ def _secret_file(folder: Path, content: bytes) -> PinSource:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "empty or not set"),
-        (b"\n", "empty or not set"),
+        (b"", "empty"),
+        (b"\n", "empty"),
         (b"s3cr3t\xff", "not UTF-8"),
         (b"s3cr3t" * 700, "too long"),
         (b"s3cr3t" * 1_000_000, "too long"),
     ],
 )
 def test_promise_7_a_bad_pin_shows_nowhere(content: bytes, problem: str, tmp_path: Path) -> None:
-    with pytest.raises(AuthenticationError, match=f"what its source gives is {problem}") as caught:
+    with pytest.raises(AuthenticationError, match=f"/pin is {problem}") as caught:
         _secret_file(tmp_path, content).read("t")
     _shows_no_pin(caught.value)
 
@@ -183,10 +187,39 @@ def test_promise_7_an_environments_pin_that_is_not_utf_8_shows_nowhere(
 
 
 def test_a_variable_that_is_not_set_and_a_callback_without_answer_are_refused() -> None:
-    with pytest.raises(AuthenticationError, match="empty or not set"):
+    with pytest.raises(AuthenticationError, match="the variable KEYHIER_TEST_NOT_SET is not set"):
         PinSource("env:KEYHIER_TEST_NOT_SET").read("t")
-    with pytest.raises(AuthenticationError, match="empty or not set"):
+    with pytest.raises(AuthenticationError, match="what the callback returned is empty"):
         PinSource(callback=lambda _: "").read("t")
+
+
+@pytest.mark.parametrize("kind", [str.encode, str, lambda pin: bytearray(pin, "utf-8")])
+def test_a_callback_returns_text_or_bytes_or_a_secret(kind: Callable[[str], Pin]) -> None:
+    assert PinSource(callback=lambda _: kind(PIN)).read("t") == PIN.encode()
+    secret = SecretBytes(PIN.encode())
+    assert PinSource(callback=lambda _: secret).read("t") is secret
+
+
+@pytest.mark.parametrize("pin", [None, 1234, ["s3cr3t"]])
+def test_promise_7_what_is_no_pin_is_refused_and_not_shown(pin: Any) -> None:
+    with pytest.raises(AuthenticationError, match="neither text nor bytes") as caught:
+        PinSource(callback=lambda _: pin).read("t")
+    _shows_no_pin(caught.value)
+
+
+def test_promise_7_a_pin_in_place_of_its_function_is_refused_and_not_shown() -> None:
+    pin: Any = "s3cr3t"
+    with pytest.raises(InvalidInputError, match="pin is a function") as caught:
+        keyhier.open("memory:?file=/nowhere/vault", pin=pin)
+    _shows_no_pin(caught.value)
+
+
+def test_promise_7_no_frame_of_a_refused_pin_keeps_it() -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        PinSource(callback=lambda _: "s3cr3t\udcff").read("t")
+    own = [frame.f_locals for frame, _ in traceback.walk_tb(caught.tb)][1:]
+    assert own
+    assert not [value for values in own for value in values.values() if "s3cr3t" in repr(value)]
 
 
 def test_promise_7_neither_pin_nor_callback_is_in_a_repr() -> None:

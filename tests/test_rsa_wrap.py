@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keyhier.algorithms import WrapAlgorithm
 from keyhier.errors import UnwrapError
-from keyhier.rsa_wrap import close_transport, open_transport, thumbprint, wrap
+from keyhier.rsa_wrap import close_transport, implicit_rejection, open_transport, thumbprint, wrap
 from keyhier.secret import SecretBytes
 from tests.jwe import decode
 from tests.keys import private_key
@@ -57,6 +57,22 @@ def test_promise_3_a_transport_of_any_bytes_fails_opaquely(key: bytes, wrapped: 
         open_transport(SecretBytes(key), wrapped)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+@given(st.binary(max_size=600))
+def test_an_implicit_rejection_is_stable_and_of_a_length_that_fits(wrapped: bytes) -> None:
+    public_key = private_key(1).public_key()
+    with implicit_rejection(public_key, wrapped) as rejection:
+        assert 1 <= len(rejection) <= public_key.key_size // 8 - 11
+        assert rejection == implicit_rejection(public_key, wrapped).reveal()
+
+
+def test_implicit_rejections_differ_by_key_and_by_input() -> None:
+    keys = [private_key(number).public_key() for number in (1, 2)]
+    inputs = [bytes([number]) * 256 for number in range(200)]
+    drawn = [implicit_rejection(key, wrapped).reveal() for key in keys for wrapped in inputs]
+    assert len({*drawn}) > 390  # The shortest are one byte long, and some may be alike.
+    assert len({len(each) for each in drawn}) > 100
 
 
 def test_the_thumbprint_is_that_of_rfc_7638() -> None:

@@ -7,28 +7,26 @@ padding (RFC 5649), AES-GCM (NIST SP 800-38D).
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
-from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, keywrap
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import keywrap
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from keyhier.algorithms import GCM_IV_BYTES, GCM_TAG_BYTES, WrapAlgorithm, capacity
+from keyhier.algorithms import (
+    GCM_ALGORITHMS,
+    GCM_IV_BYTES,
+    GCM_TAG_BYTES,
+    KEY_WRAP_ALGORITHMS,
+    WrapAlgorithm,
+)
 from keyhier.errors import UnsupportedError, UnwrapError
+from keyhier.rsa_wrap import PADDINGS, implicit_rejection
 from keyhier.secret import SecretBytes
 from keyhier_memory.keys import Material
 
 __all__ = ["open_gcm", "seal_gcm", "unwrap", "wrap"]
-
-_KEY_WRAP: Final = frozenset({WrapAlgorithm.A128KW, WrapAlgorithm.A192KW, WrapAlgorithm.A256KW})
-_GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
-_OAEP: Final = {
-    WrapAlgorithm.RSA_OAEP: padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None),  # noqa: S303  # RFC 7518, section 4.3, fixes SHA-1 for this name.
-    WrapAlgorithm.RSA_OAEP_256: padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None),
-}
 
 
 def seal_gcm(key: SecretBytes, plaintext: SecretBytes, aad: bytes) -> bytes:
@@ -64,9 +62,9 @@ def wrap(material: Material, algorithm: WrapAlgorithm, plaintext: SecretBytes, a
             are done with the public half.
     """
     _check_purpose(material, algorithm)
-    if algorithm in _KEY_WRAP:
+    if algorithm in KEY_WRAP_ALGORITHMS:
         return keywrap.aes_key_wrap(material.secret.view(), plaintext.view())
-    if algorithm in _GCM:
+    if algorithm in GCM_ALGORITHMS:
         return seal_gcm(material.secret, plaintext, aad)
     if algorithm is WrapAlgorithm.A256KWP:
         return _wrap_with_padding(material.secret, plaintext)
@@ -83,8 +81,8 @@ def unwrap(material: Material, algorithm: WrapAlgorithm, wrapped: bytes, aad: by
     """
     _check_purpose(material, algorithm)
     if material.private_key is not None:
-        plaintext = _unwrap_rsa(material.private_key, material, algorithm, wrapped)
-    elif algorithm in _GCM:
+        plaintext = _unwrap_rsa(material.private_key, algorithm, wrapped)
+    elif algorithm in GCM_ALGORITHMS:
         plaintext = open_gcm(material.secret, wrapped, aad)
     else:
         plaintext = _unwrap_aes(material.secret, algorithm, wrapped)
@@ -123,18 +121,17 @@ def _unwrap_aes(key: SecretBytes, algorithm: WrapAlgorithm, wrapped: bytes) -> S
 
 
 def _unwrap_rsa(
-    key: rsa.RSAPrivateKey, material: Material, algorithm: WrapAlgorithm, wrapped: bytes
+    key: rsa.RSAPrivateKey, algorithm: WrapAlgorithm, wrapped: bytes
 ) -> SecretBytes | None:
-    if algorithm is WrapAlgorithm.RSA1_5:
-        try:
-            return SecretBytes(key.decrypt(wrapped, padding.PKCS1v15()))
-        except ValueError:
-            # OpenSSL answers bad padding with bytes that look random (implicit rejection). What it
-            # still refuses, such as a wrong length, gets the same kind of answer.
-            return SecretBytes.random(secrets.randbelow(capacity(algorithm, material.spec) + 1))
-    if algorithm not in _OAEP:
+    if algorithm not in PADDINGS:
         raise UnsupportedError(f"{algorithm} is composed of RSA-OAEP and A256KWP by the caller")
     try:
-        return SecretBytes(key.decrypt(wrapped, _OAEP[algorithm]))
+        return SecretBytes(key.decrypt(wrapped, PADDINGS[algorithm]))
     except ValueError:
-        return None
+        # For RSA1_5 OpenSSL answers bad padding with bytes that look random (implicit rejection).
+        # What it still refuses, such as a wrong length, gets the same kind of answer.
+        return (
+            implicit_rejection(key.public_key(), wrapped)
+            if algorithm is WrapAlgorithm.RSA1_5
+            else None
+        )

@@ -28,6 +28,7 @@ from keyhier.errors import (
     NotFoundError,
     UnavailableError,
 )
+from keyhier.secret_file import sync_folder
 
 __all__ = ["Signature", "VaultFile"]
 
@@ -156,7 +157,7 @@ class VaultFile:
         try:
             status = os.fstat(descriptor)
             self._check(status)
-            with open(descriptor, "rb", closefd=False) as file:  # A descriptor is no path.
+            with open(descriptor, "rb", closefd=False) as file:
                 return _signature(status), file.read()
         except OSError as error:
             raise _explained("read", self.path, error) from None
@@ -200,12 +201,27 @@ class VaultFile:
             temporary.unlink(missing_ok=True)
             signature = _write(temporary, data)
             temporary.replace(target)
-            _sync_folder(target.parent)
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise _explained("write", target, error) from None
+        self._sync_folder()
         return signature
+
+    def _sync_folder(self) -> None:
+        try:
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                sync_folder(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            number = error.errno or 0
+            raise UnavailableError(
+                f"{self.path} was written, but its folder cannot be synced: {os.strerror(number)}",
+                native=f"fsync: {errno.errorcode.get(number, str(number))}",
+                remedy="the change is in place, and a crash of the machine could still undo it",
+            ) from None
 
 
 def _signature(status: os.stat_result) -> Signature:
@@ -219,14 +235,6 @@ def _write(path: Path, data: bytes) -> Signature:
         file.flush()
         os.fsync(descriptor)
         return _signature(os.fstat(descriptor))
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _explained(call: str, path: Path, error: OSError) -> KeyhierError:

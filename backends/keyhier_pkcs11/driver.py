@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import Mechanism
 
-from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.algorithms import GCM_ALGORITHMS, KeySpec, WrapAlgorithm
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
 from keyhier.errors import (
     IntegrityError,
@@ -21,6 +21,7 @@ from keyhier.errors import (
     UnwrapError,
 )
 from keyhier.identifiers import KeyId
+from keyhier.rsa_wrap import implicit_rejection
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
 from keyhier_pkcs11.errors import REJECTED, STALE_HANDLE, ambiguous, not_permitted, translated
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["Pkcs11Driver"]
 
 _T = TypeVar("_T")
-
-_GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
 
 
 class Pkcs11Driver:
@@ -130,7 +129,7 @@ class Pkcs11Driver:
     ) -> bytes:
         """Wrap with an AES key on the token."""
         private = self._connection.logged_in
-        if algorithm in _GCM:
+        if algorithm in GCM_ALGORITHMS:
             return self._run(
                 key, "C_Encrypt", "wrapping", lambda bound: aes.gcm_seal(bound, plaintext, aad)
             )
@@ -146,16 +145,33 @@ class Pkcs11Driver:
         self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
     ) -> SecretBytes:
         """Unwrap with a key on the token; what the token rejects is an :class:`UnwrapError`."""
+        if algorithm is WrapAlgorithm.RSA1_5 and key.public_key is not None:
+            return self._unwrap_pkcs1(key, wrapped, implicit_rejection(key.public_key, wrapped))
         function, operation = self._opening(algorithm, wrapped, aad)
         try:
             return self._open_objects.use(_identity(key), operation)
         except PKCS11Error as error:
             failure = error
-        if algorithm is WrapAlgorithm.RSA1_5 and _may_be_padding(failure):
-            # Nothing more is asked of the token here: that would show by its time what failed.
-            return rsa.random_result(key.spec)
         # Raised outside the handler, so that nothing of the cause hangs on it (promise 3).
         raise self._verdict(failure, function)
+
+    def _unwrap_pkcs1(self, key: KeyVersion, wrapped: bytes, rejection: SecretBytes) -> SecretBytes:
+        """Unwrap with RSA1_5, doing the same whether the padding is good or bad.
+
+        What is answered for a bad one is there before, nothing is asked of the token afterwards,
+        and the session ends either way: what differed would show by its time what failed.
+        """
+        try:
+            return self._open_objects.use(
+                _identity(key),
+                lambda bound: rsa.decrypt(bound, WrapAlgorithm.RSA1_5, wrapped),
+                keep_session=False,
+            )
+        except PKCS11Error as error:
+            failure = error
+        if _may_be_padding(failure):
+            return rejection
+        raise translated(failure, "C_Decrypt", "unwrapping")
 
     def set_enabled(self, key: KeyVersion, *, enabled: bool) -> KeyVersion:
         """Set or clear the usages of a version, and read them back."""
@@ -289,13 +305,9 @@ class Pkcs11Driver:
         self, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes
     ) -> tuple[str, Callable[[BoundKey], SecretBytes]]:
         """Return the PKCS#11 function that unwraps, and how to call it."""
-        if algorithm in _GCM:
+        if algorithm in GCM_ALGORITHMS:
             return "C_Decrypt", lambda key: aes.gcm_open(key, wrapped, aad)
-        if algorithm in (
-            WrapAlgorithm.RSA_OAEP,
-            WrapAlgorithm.RSA_OAEP_256,
-            WrapAlgorithm.RSA1_5,
-        ):
+        if algorithm in (WrapAlgorithm.RSA_OAEP, WrapAlgorithm.RSA_OAEP_256):
             return "C_Decrypt", lambda key: rsa.decrypt(key, algorithm, wrapped)
         abilities = self._connection.abilities
         private = self._connection.logged_in

@@ -58,13 +58,19 @@ def purpose_of(key: KeyObject) -> Purpose:
 
     Raises:
         UnsupportedError: its type or size is none that keyhier works with.
-        IntegrityError: it may be used for what it is not for (promise 5).
+        IntegrityError: it may be used for what it is not for (promise 5), or anybody without a PIN
+            could have put it there.
         InvalidStateError: it has no CKA_ID to tell it from others.
     """
     if not key.id:
         raise InvalidStateError(
             f"the {key} has no CKA_ID, so that nothing would name it for certain",
             remedy="give it one, for example with pkcs11-tool --set-id",
+        )
+    if key.unprotected:
+        raise IntegrityError(
+            f"the {key} is not private (CKA_PRIVATE false), so anybody could have put it there",
+            remedy="find out who did, and delete it; or make it anew as a private object",
         )
     if key.object_class is ObjectClass.PRIVATE_KEY:
         return _rsa_purpose(key)

@@ -20,8 +20,16 @@ from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType as CkKeyType
 from pkcs11.mechanisms import Mechanism
 
-from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
+from keyhier.algorithms import (
+    GCM_ALGORITHMS,
+    KEY_WRAP_ALGORITHMS,
+    KeySpec,
+    KeyType,
+    WrapAlgorithm,
+    algorithms_for,
+)
 from keyhier.errors import UnsupportedError
+from keyhier.rsa_wrap import wrap as wrap_locally
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
 from keyhier_pkcs11.binding import BoundKey, handle_of
@@ -57,8 +65,6 @@ _OURS: Final = (
     Mechanism.AES_KEY_WRAP_KWP,
     Mechanism.AES_GCM,
 )
-_KEY_WRAP: Final = frozenset({WrapAlgorithm.A128KW, WrapAlgorithm.A192KW, WrapAlgorithm.A256KW})
-_GCM: Final = frozenset({WrapAlgorithm.A256GCMKW, WrapAlgorithm.A256GCM})
 _OAEP: Final = (WrapAlgorithm.RSA_OAEP_256, WrapAlgorithm.RSA_OAEP)
 
 
@@ -133,9 +139,9 @@ class Abilities:
 
     def supports(self, algorithm: WrapAlgorithm) -> bool:
         """Whether an AES key for ``algorithm`` would be of use here."""
-        if algorithm in _KEY_WRAP:
+        if algorithm in KEY_WRAP_ALGORITHMS:
             return Mechanism.AES_KEY_WRAP in self.listed
-        if algorithm in _GCM:
+        if algorithm in GCM_ALGORITHMS:
             return Mechanism.AES_GCM in self.listed
         return algorithm is WrapAlgorithm.A256KWP and self.padded_key_wrap() is not None
 
@@ -188,8 +194,8 @@ class Abilities:
     def _try_oaep(self, handle: int, public_key: RSAPublicKey) -> list[WrapAlgorithm]:
         works: list[WrapAlgorithm] = []
         for algorithm in _OAEP:
-            plaintext = os.urandom(32)
-            wrapped = rsa.oaep_wrap(public_key, algorithm, plaintext)
+            plaintext = SecretBytes.random(32)
+            wrapped = wrap_locally(public_key, algorithm, plaintext)
             if (
                 self._attempt(handle, partial(rsa.decrypt, algorithm=algorithm, wrapped=wrapped))
                 == plaintext

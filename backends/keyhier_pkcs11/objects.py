@@ -29,7 +29,13 @@ _T = TypeVar("_T")
 Identity = tuple[ObjectClass, bytes]
 """What a key object is found again by: its class and CKA_ID."""
 
-_COMMON: Final = (Attribute.LABEL, Attribute.ID, Attribute.KEY_TYPE, Attribute.EXTRACTABLE)
+_COMMON: Final = (
+    Attribute.LABEL,
+    Attribute.ID,
+    Attribute.KEY_TYPE,
+    Attribute.EXTRACTABLE,
+    Attribute.PRIVATE,
+)
 _USAGES: Final = {
     ObjectClass.PRIVATE_KEY: (Attribute.DECRYPT, Attribute.UNWRAP),
     ObjectClass.SECRET_KEY: (
@@ -63,6 +69,8 @@ class KeyObject:
         id: the CKA_ID, which may be empty.
         usages: which of DECRYPT, UNWRAP, ENCRYPT and WRAP it allows.
         extractable: the CKA_EXTRACTABLE.
+        unprotected: whether it is open to whoever is not logged in (CKA_PRIVATE false), on a token
+            where keyhier is: anybody could have made it.
         always_authenticate: the CKA_ALWAYS_AUTHENTICATE: whether every use wants the PIN again.
         modulus, exponent: an RSA key's numbers, 0 where the token does not show them.
         value_bytes: a secret key's size, 0 where the token does not show it.
@@ -75,6 +83,7 @@ class KeyObject:
     id: bytes
     usages: frozenset[Attribute]
     extractable: bool
+    unprotected: bool
     always_authenticate: bool
     modulus: int
     exponent: int
@@ -128,7 +137,10 @@ class TokenObjects:
             with self._connection.objects_lock, self._connection.session() as session:
                 for object_class in classes:
                     objects = search(session, {Attribute.CLASS: object_class, **wanted})
-                    found.extend(_read(object_class, each) for each in objects)
+                    found.extend(
+                        _read(object_class, each, logged_in=self._connection.logged_in)
+                        for each in objects
+                    )
             return found
 
         try:
@@ -145,21 +157,32 @@ class TokenObjects:
         except PKCS11Error as error:
             raise translated(error, "C_GetAttributeValue", "reading a key") from error
 
-    def use(self, identity: Identity, operation: Callable[[BoundKey], _T]) -> _T:
+    def use(
+        self,
+        identity: Identity,
+        operation: Callable[[BoundKey], _T],
+        *,
+        keep_session: bool = True,
+    ) -> _T:
         """Run ``operation`` with a key, in a session of its own.
 
         A handle that is stale is looked up anew, once.
+
+        Args:
+            identity: which key.
+            operation: what to do with it.
+            keep_session: whether the session may serve again when the operation succeeds.
 
         Raises:
             NotFoundError: the key is gone.
             PKCS11Error: whatever the operation raises.
         """
         try:
-            with self._connection.session() as session:
+            with self._connection.session(keep=keep_session) as session:
                 return operation(BoundKey(session, self._handle(session, identity)))
         except STALE_HANDLE:
             self._connection.handles.pop(identity, None)
-        with self._connection.session() as session:
+        with self._connection.session(keep=keep_session) as session:
             return operation(BoundKey(session, self._handle(session, identity)))
 
     def set_usages(self, identity: Identity, usages: Iterable[Attribute], *, value: bool) -> None:
@@ -223,7 +246,7 @@ def _single(found: list[_T], identity: Identity) -> _T:
     return found[0]
 
 
-def _read(object_class: ObjectClass, found: Object) -> KeyObject:
+def _read(object_class: ObjectClass, found: Object, *, logged_in: bool) -> KeyObject:
     usages = _USAGES[object_class]
     read: dict[Any, Any] = found.get_attributes([*_COMMON, *usages, *_MATERIAL[object_class]])
     return KeyObject(
@@ -233,6 +256,7 @@ def _read(object_class: ObjectClass, found: Object) -> KeyObject:
         id=read.get(Attribute.ID, b""),
         usages=frozenset(usage for usage in usages if read.get(usage, False)),
         extractable=read.get(Attribute.EXTRACTABLE, False),
+        unprotected=logged_in and not read.get(Attribute.PRIVATE, False),
         always_authenticate=read.get(Attribute.ALWAYS_AUTHENTICATE, False),
         modulus=int.from_bytes(read.get(Attribute.MODULUS, b"")),
         exponent=int.from_bytes(read.get(Attribute.PUBLIC_EXPONENT, b"")),

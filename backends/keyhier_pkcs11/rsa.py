@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import (
     RSAPrivateKey,
     RSAPublicNumbers,
@@ -17,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from pkcs11.constants import Attribute
 from pkcs11.mechanisms import MGF, Mechanism
 
-from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.algorithms import WrapAlgorithm
 from keyhier.errors import IntegrityError, InvalidInputError
 from keyhier.secret import SecretBytes
 
@@ -27,15 +25,11 @@ if TYPE_CHECKING:
     from keyhier_pkcs11.binding import BoundKey
     from keyhier_pkcs11.templates import Template
 
-__all__ = ["decrypt", "oaep_wrap", "private_key_parts", "public_key_of", "random_result"]
+__all__ = ["decrypt", "private_key_parts", "public_key_of"]
 
 _OAEP: Final = {
     WrapAlgorithm.RSA_OAEP: (Mechanism.SHA_1, MGF.SHA1, None),
     WrapAlgorithm.RSA_OAEP_256: (Mechanism.SHA256, MGF.SHA256, None),
-}
-_HASHES: Final = {
-    WrapAlgorithm.RSA_OAEP: hashes.SHA1,  # RFC 7518, section 4.3.
-    WrapAlgorithm.RSA_OAEP_256: hashes.SHA256,
 }
 
 
@@ -51,22 +45,6 @@ def decrypt(key: BoundKey, algorithm: WrapAlgorithm, wrapped: bytes) -> SecretBy
             wrapped, mechanism=Mechanism.RSA_PKCS_OAEP, mechanism_param=_OAEP[algorithm]
         )
     return SecretBytes.adopt(bytearray(opened))
-
-
-def random_result(spec: KeySpec) -> SecretBytes:
-    """Return what a bad RSA1_5 padding yields: random bytes of a length that could have been."""
-    longest = spec.size - 11
-    draw = SecretBytes.random(longest + 8)
-    length = 1 + int.from_bytes(draw.view()[longest:]) % longest
-    return SecretBytes.adopt(bytearray(draw.view()[:length]))
-
-
-def oaep_wrap(public_key: RSAPublicKey, algorithm: WrapAlgorithm, plaintext: bytes) -> bytes:
-    """Wrap locally, to try whether the token opens it."""
-    function = _HASHES[algorithm]
-    return public_key.encrypt(
-        plaintext, padding.OAEP(padding.MGF1(function()), function(), label=None)
-    )
 
 
 def public_key_of(modulus: int, exponent: int) -> RSAPublicKey:

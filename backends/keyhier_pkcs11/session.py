@@ -129,11 +129,14 @@ class Connection:
                 self._disconnect()
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self, *, keep: bool = True) -> Iterator[Session]:
         """Lend a session, logged in, for one operation.
 
         A session in which anything failed is closed, not used again: some modules leave an
         operation active behind a failure. Its session objects are destroyed with it.
+
+        Args:
+            keep: whether it may be used again after a success.
         """
         try:
             worker = self._idle.pop()
@@ -144,7 +147,7 @@ class Connection:
         except BaseException:
             _close(worker)
             raise
-        if self._users:
+        if keep and self._users:
             self._idle.append(worker)
         else:
             _close(worker)

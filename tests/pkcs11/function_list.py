@@ -24,6 +24,7 @@ _PLACES = {
     "C_GetTokenInfo": 6,
     "C_GetMechanismList": 7,
     "C_OpenSession": 12,
+    "C_CloseSession": 13,
     "C_Login": 18,
     "C_CreateObject": 20,
     "C_DestroyObject": 22,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.mechanisms import KeyType
 
+from keyhier import base64url, rsa_wrap
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import CreateKey, KeyVersion
 from keyhier.errors import (
@@ -22,11 +26,12 @@ from keyhier.errors import (
     UnsupportedError,
 )
 from keyhier.secret import SecretBytes
-from keyhier_pkcs11.rsa import oaep_wrap, private_key_parts
+from keyhier_pkcs11.rsa import private_key_parts
+from keyhier_pkcs11.versions import VersionId
 from tests.pkcs11.pkcs11_tool import pkcs11_tool
 
 if TYPE_CHECKING:
-    from keyhier import Vault
+    from keyhier import Vault, WrappedKey
     from keyhier.testing.softhsm import SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
 
@@ -95,7 +100,7 @@ def test_a_key_pair_of_pkcs11_tool_opens_by_label_and_by_id(
     assert driver.list_versions("ops key") == [key]
     assert list(driver.list_keys()) == [key]
     assert key.public_key is not None
-    wrapped = oaep_wrap(key.public_key, OAEP, b"secret")
+    wrapped = rsa_wrap.wrap(key.public_key, OAEP, SecretBytes(b"secret"))
     assert driver.unwrap(key, OAEP, wrapped) == b"secret"
     with pytest.raises(InvalidStateError, match="keyhier did not make"):
         driver.rotate_key("ops key")
@@ -301,6 +306,74 @@ def test_promise_9_two_objects_with_one_id_are_ambiguous(driver: Pkcs11Driver) -
             driver.get_key("same", version)
     with pytest.raises(AmbiguousError):
         driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
+
+
+def plant(driver: Pkcs11Driver, ours: KeyVersion, der: bytes) -> str:
+    """Do what anybody can without a PIN: put a public object beside a key, as its next version."""
+    before = VersionId.read(bytes.fromhex(ours.id.version))
+    assert before is not None
+    version = VersionId.new(before.algorithm, before)
+    attributes: dict[str, Any] = {"label": ours.id.name, "id": version.value, "private": False}
+    if before.algorithm is None:
+        parts = private_key_parts(SecretBytes(der))
+        attributes |= {"class": ObjectClass.PRIVATE_KEY, "key_type": KeyType.RSA, "decrypt": True}
+        attributes |= {part.name.lower(): value for part, value in parts.items()}
+    else:
+        attributes |= {"class": ObjectClass.SECRET_KEY, "key_type": KeyType.AES}
+        attributes |= {"value": bytes(32), "wrap": True, "unwrap": True}
+        attributes |= {"encrypt": False, "decrypt": False}
+    put(driver, **attributes, sensitive=False, extractable=True)
+    return version.value.hex()
+
+
+@pytest.mark.parametrize("spec", ["RSA-2048", "AES-256"])
+def test_promise_5_a_key_that_was_put_there_without_a_pin_is_an_integrity_error(
+    spec: str, softhsm_vault: Vault
+) -> None:
+    driver = cast("Pkcs11Driver", softhsm_vault._opened.driver)
+    key = softhsm_vault.create_key("kek", spec)
+    private = rsa.generate_private_key(65537, 2048)
+    der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    wrapped = key.wrap(b"before")
+    planted = plant(driver, driver.get_key("kek"), der)
+    refused: list[Callable[[], object]] = [
+        lambda: softhsm_vault.key("kek"),
+        lambda: softhsm_vault.key("kek", planted),
+        lambda: softhsm_vault.key("", planted),
+        lambda: softhsm_vault.key(attrs.evolve(key.id, version=planted)),
+        key.rotate,
+        key.versions,
+        lambda: softhsm_vault.unwrap(_renamed(wrapped, planted)),
+    ]
+    for use in refused:
+        with pytest.raises(IntegrityError, match="CKA_PRIVATE false"):
+            use()
+    assert not list(softhsm_vault.keys())
+    with softhsm_vault.unwrap(wrapped) as opened:
+        assert opened == b"before"
+
+
+def _renamed(wrapped: WrappedKey, version: str) -> str:
+    """Return the envelope with another version in its kid, as an attacker may send it."""
+    kid = attrs.evolve(wrapped.kid, version=version)
+    header = json.loads(base64url.decode(wrapped.protected)) | {"kid": str(kid)}
+    _, _, rest = str(wrapped).partition(".")
+    return f"{base64url.encode(json.dumps(header).encode())}.{rest}"
+
+
+def test_promise_9_deleting_one_of_two_keys_of_one_name_leaves_the_other_in_use(
+    softhsm_vault: Vault,
+) -> None:
+    driver = cast("Pkcs11Driver", softhsm_vault._opened.driver)
+    for key_id in (b"\1", b"\2"):
+        put_aes(driver, "shared", key_id)
+    one, other = (softhsm_vault.key("shared", version) for version in ("01", "02"))
+    one.delete(confirm="shared")
+    assert (one.enabled, other.enabled) == (False, True)
+    with other.unwrap_raw(other.wrap_raw(bytes(32))) as opened:
+        assert opened == bytes(32)
+    with pytest.raises(InvalidStateError, match="was deleted"):
+        one.wrap(b"x")
 
 
 def test_a_label_that_is_not_utf_8_hides_nothing(driver: Pkcs11Driver) -> None:

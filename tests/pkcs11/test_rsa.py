@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import ExitStack
+from ctypes import c_ulong, c_void_p
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,16 +75,36 @@ def test_promise_3_what_the_key_rejects_is_one_error_without_a_cause(
 
 
 @pytest.mark.parametrize("bad", [b"", b"\1" * 255, b"\1" * 256, b"\xff" * 256, b"\1" * 257])
-def test_bad_rsa1_5_padding_yields_random_bytes_and_asks_the_token_nothing_more(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken, bad: bytes
+def test_bad_rsa1_5_padding_yields_the_same_bytes_each_time_as_a_good_one_does(
+    driver: Pkcs11Driver, rsa_version: KeyVersion, bad: bytes
 ) -> None:
-    with counted(softhsm_token.module_path, "C_GenerateRandom", RANDOM_ARGUMENTS) as probes:
-        results = [
-            driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, bad).reveal() for _ in range(10)
+    results = {driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, bad).reveal() for _ in range(10)}
+    assert len(results) == 1
+    assert 1 <= len(results.pop()) <= 256 - 11
+
+
+def test_bad_rsa1_5_padding_makes_the_same_calls_as_a_good_one(
+    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+) -> None:
+    module = softhsm_token.module_path
+    good = wrapped(rsa_version, padding.PKCS1v15())
+    seen: list[tuple[int, ...]] = []
+    with ExitStack() as stack:
+        calls = [
+            stack.enter_context(counted(module, name, arguments))
+            for name, arguments in (
+                ("C_GenerateRandom", RANDOM_ARGUMENTS),
+                ("C_OpenSession", [c_ulong, c_ulong, c_void_p, c_void_p, c_void_p]),
+                ("C_CloseSession", [c_ulong]),
+                ("C_Decrypt", [c_ulong, c_void_p, c_ulong, c_void_p, c_void_p]),
+            )
         ]
-    assert not probes
-    assert len(set(results)) == 10
-    assert all(1 <= len(result) <= 256 - 11 for result in results)
+        for each in (good, good, bytes(256), good, b"\xff" * 256, good):
+            before = [len(made) for made in calls]
+            driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, each)
+            seen.append(tuple(len(made) - count for made, count in zip(calls, before, strict=True)))
+    assert len(set(seen[1:])) == 1
+    assert seen[1][0] == 0
 
 
 def test_an_ambiguous_code_is_the_input_where_the_token_still_answers(

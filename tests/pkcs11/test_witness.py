@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from pkcs11.constants import Attribute
 
+from keyhier import rsa_wrap
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import CreateKey
 from keyhier.secret import SecretBytes
-from keyhier_pkcs11.rsa import oaep_wrap
 from tests.pkcs11.pkcs11_tool import pkcs11_tool
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def test_pkcs11_tool_decrypts_what_was_wrapped_with_the_public_half(
     key = driver.create_key(CreateKey("kek", KeySpec.RSA_2048))
     assert key.public_key is not None
     wrapped, opened = tmp_path / "wrapped", tmp_path / "opened"
-    wrapped.write_bytes(oaep_wrap(key.public_key, WrapAlgorithm.RSA_OAEP, b"the secret"))
+    wrapped.write_bytes(
+        rsa_wrap.wrap(key.public_key, WrapAlgorithm.RSA_OAEP, SecretBytes(b"the secret"))
+    )
     pkcs11_tool(
         softhsm_token,
         *("--decrypt", "-m", "RSA-PKCS-OAEP", "--hash-algorithm", "SHA-1", "--mgf", "MGF1-SHA1"),
