@@ -7,9 +7,10 @@ import itertools
 import pytest
 
 import keyhier
-from keyhier import Key, SecretBytes, Vault
+from keyhier import Key, SecretBytes, Vault, WrappedKey
 from keyhier.errors import CapacityError, InvalidInputError, UnsupportedError, UnwrapError
 from tests.keys import RAW_KEYS, key_for
+from tests.odd_vault import OddDriver
 
 SECRET = b"what opens the disk, 156 bytes or so" * 4
 
@@ -133,3 +134,40 @@ def test_a_key_seals_with_gcm_at_most_2_to_the_32_times(memory_vault: Vault) -> 
             key.wrap_raw(SECRET)
         assert caught.value.remedy == "rotate the key"
         assert key.rotate().wrap_raw(SECRET)
+
+
+@pytest.mark.parametrize("answer", [None, b"", bytes(16), bytes(31), bytes(33)])
+def test_promise_3_what_the_kek_rejects_goes_on_through_the_seal_with_a_random_key(
+    answer: bytes | None,
+) -> None:
+    def change(opened: SecretBytes) -> SecretBytes:
+        if answer is None:
+            raise UnwrapError
+        return SecretBytes(answer)
+
+    with Vault(OddDriver(change_opened=change), uri="memory:") as vault:
+        # An RSA key, whose wraps no vault is asked for.
+        key = vault.create_key("kek", "RSA-2048")
+        tried: list[bytes] = []
+        wrapped = _Watched.of(key.wrap(SECRET), tried)
+        for _ in range(2):
+            with pytest.raises(UnwrapError):
+                vault.unwrap(wrapped)
+    assert [len(content_key) for content_key in tried] == [32, 32]
+    assert tried[0] != tried[1]
+
+
+class _Watched(WrappedKey):
+    """An envelope that remembers which content keys its seal was tried with."""
+
+    tried: list[bytes]
+
+    @classmethod
+    def of(cls, wrapped: WrappedKey, tried: list[bytes]) -> WrappedKey:
+        watched = cls.parse(str(wrapped))
+        object.__setattr__(watched, "tried", tried)
+        return watched
+
+    def open(self, content_key: SecretBytes) -> SecretBytes:
+        self.tried.append(content_key.reveal())
+        return super().open(content_key)

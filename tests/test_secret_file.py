@@ -328,3 +328,15 @@ def test_a_pipe_is_read_to_its_end() -> None:
 def test_what_cannot_be_read_is_told(where: str, expected: type[KeyhierError]) -> None:
     with pytest.raises(expected, match="cannot be read"):
         read_secret_file(where, limit=100)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_device_or_pipe_is_never_replaced(
+    overwrite: bool, secret: SecretBytes, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InvalidInputError, match="no ordinary file"):
+        write_secret_file(pipe, secret, overwrite=overwrite)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import attrs
 import pytest
@@ -607,6 +608,17 @@ def test_a_closed_vault_does_nothing() -> None:
     for action in actions:
         with pytest.raises(InvalidStateError, match="closed"):
             action()
+
+
+def test_a_vault_that_another_thread_closes_meanwhile_does_not_blame_the_envelope() -> None:
+    class ClosesAndFindsNothing(OddDriver):
+        def get_key(self, name: str, version: str | None = None) -> NoReturn:
+            vault.close()
+            raise NotFoundError("no private object can be seen any more")
+
+    vault = Vault(ClosesAndFindsNothing(), uri="memory:")
+    with pytest.raises(InvalidStateError, match="the vault is closed"):
+        vault.unwrap(jwe.seal(jwe.HEADER))
 
 
 def test_a_vault_is_closed_when_its_block_fails() -> None:

@@ -183,7 +183,8 @@ class VaultFile:
 
         Raises:
             CapacityError: it would be larger than what :meth:`read` takes.
-            AccessDeniedError, UnavailableError: it could not be written.
+            AccessDeniedError, UnavailableError: it could not be written; or, as the message says,
+                it was, and only the sync of its folder failed.
         """
         if len(data) > MAX_FILE_BYTES:
             raise CapacityError(
@@ -192,7 +193,9 @@ class VaultFile:
             )
         if previous is not None:
             self._put(self.previous, previous)
-        return self._put(self.path, data)
+        signature = self._put(self.path, data)
+        self._sync_folder()
+        return signature
 
     def _put(self, target: Path, data: bytes) -> Signature:
         temporary = self._beside(".new")
@@ -205,7 +208,6 @@ class VaultFile:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise _explained("write", target, error) from None
-        self._sync_folder()
         return signature
 
     def _sync_folder(self) -> None:

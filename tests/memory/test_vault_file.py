@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -236,6 +238,25 @@ def test_a_disk_that_is_full_leaves_file_and_vault_as_they_were(
     assert list(vault.list_keys()) == [made]
     create_aes(vault, "other")
     assert names(open_file(vault_path)) == ["kek", "other"]
+
+
+def test_a_folder_whose_sync_fails_is_told_and_the_change_is_there(
+    vault_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = open_file(vault_path)
+    sync = os.fsync
+
+    def fail_for_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail_for_folders)
+        with pytest.raises(UnavailableError, match="was written, but its folder") as caught:
+            create_aes(vault)
+    assert caught.value.native == "fsync: EIO"
+    assert names(vault) == names(open_file(vault_path)) == ["kek"]
 
 
 def test_a_disk_that_is_full_at_the_first_write_leaves_no_file(vault_path: Path) -> None:

@@ -69,6 +69,16 @@ class TellsARejectionFromAFailure(Healthy):
         raise UnavailableError("the token failed", native="C_UnwrapKey: CKR_GENERAL_ERROR")
 
 
+class SaysWhyItDoesNotOpen(Healthy):
+    def unwrap(
+        self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
+    ) -> SecretBytes:
+        try:
+            return super().unwrap(key, algorithm, wrapped, aad)
+        except UnwrapError as error:
+            raise UnwrapError from error
+
+
 class IgnoresAdditionalData(Healthy):
     def wrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""

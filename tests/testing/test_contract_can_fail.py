@@ -33,6 +33,12 @@ NOTICED: Final[list[tuple[type[mutants.Healthy], str, dict[str, Any]]]] = [
     ),
     (mutants.DisablesEveryVersion, "test_disabling_one_version_leaves_the_others_alone", AES),
     (mutants.TellsARejectionFromAFailure, "test_promise_3_every_failure_looks_the_same", AES),
+    (
+        mutants.SaysWhyItDoesNotOpen,
+        "test_promise_3_the_driver_itself_says_nothing_but_that_it_does_not_open",
+        GCM,
+    ),
+    (mutants.RecoversTheLatestVersionOnly, "test_a_recovered_key_is_the_one_it_was", AES),
     (mutants.IgnoresAdditionalData, "test_additional_data_is_part_of_the_seal", GCM),
     (mutants.RepeatsItsWraps, "test_no_iv_comes_twice", GCM),
     (

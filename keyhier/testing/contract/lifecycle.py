@@ -121,14 +121,15 @@ class Lifecycle:
     ) -> None:
         key = under_test.fresh_key_of(family)
         before = key.wrap(b"before")
+        between = key.rotate()
         new = key.rotate()
         key.disable()
         after = new.wrap(b"after")
         key.delete(confirm=key.name)
         back = under_test.vault.recover_key(key.name)
         assert back.id == new.id
-        assert [version.id for version in back.versions()] == [key.id, new.id]
-        assert [version.enabled for version in back.versions()] == [False, True]
+        assert [version.id for version in back.versions()] == [key.id, between.id, new.id]
+        assert [version.enabled for version in back.versions()] == [False, True, True]
         assert key.name not in under_test.vault.deleted()
         under_test.vault.key(key.name, key.version).enable()
         for wrapped, secret in ((before, b"before"), (after, b"after")):
