@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
 from keyhier.errors import InvalidInputError
@@ -46,15 +47,32 @@ def read_secret(source: str) -> SecretBytes:
     """Read a secret from a file or standard input, but not from a terminal, which would show it.
 
     Raises:
-        InvalidInputError: standard input is a terminal; or as :func:`read`.
+        InvalidInputError: it is a terminal; or as :func:`read`.
         NotFoundError, AccessDeniedError, UnavailableError: as :func:`read`.
     """
-    if source == STANDARD and os.isatty(0):
+    if _is_terminal(source):
         raise InvalidInputError(
             "a secret is not typed at a terminal, which shows it",
             remedy="name a file, or send standard input from a pipe or a file",
         )
     return read(source, limit=_MAX_SECRET_BYTES)
+
+
+def _is_terminal(source: str) -> bool:
+    if source == STANDARD:
+        return os.isatty(0)
+    # Only a character device can be one; opening a named pipe would disturb its writer.
+    if not Path(source).is_char_device():
+        return False
+    try:
+        handle = os.open(source, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        # Whatever is wrong with it is told when it is read.
+        return False
+    try:
+        return os.isatty(handle)
+    finally:
+        os.close(handle)
 
 
 def as_envelope(content: SecretBytes) -> WrappedKey:

@@ -194,7 +194,7 @@ def test_a_closed_stream_is_refused_before_a_file_takes_its_number(
 
 
 @pytest.mark.parametrize("kind", ["bitlocker", "luks"])
-def test_a_new_key_is_never_shownon_a_terminal(kind: str) -> None:
+def test_a_new_key_is_never_shown_on_a_terminal(kind: str) -> None:
     shown, code = on_a_terminal("volume-key", "new", kind, "--out", "-")
     assert code == 8
     assert shown == (
@@ -203,7 +203,7 @@ def test_a_new_key_is_never_shownon_a_terminal(kind: str) -> None:
     )
 
 
-def test_what_is_unwrapped_is_never_shownon_a_terminal(
+def test_what_is_unwrapped_is_never_shown_on_a_terminal(
     vault_file: VaultFile, tmp_path: Path
 ) -> None:
     envelope = tmp_path / "e.jwe"
@@ -214,8 +214,9 @@ def test_what_is_unwrapped_is_never_shownon_a_terminal(
     assert b"do not show me" not in shown
 
 
-def test_a_secret_is_not_typed_where_it_shows() -> None:
-    shown, code = on_a_terminal("wrap", "kek", "--in", "-", "--vault", "memory:")
+@pytest.mark.parametrize("source", ["-", "/dev/stdin"])
+def test_a_secret_is_not_typed_where_it_shows(source: str) -> None:
+    shown, code = on_a_terminal("wrap", "kek", "--in", source, "--vault", "memory:")
     assert code == 8
     assert b"is not typed at a terminal" in shown
 
