@@ -26,6 +26,7 @@ __all__ = [
     "WrapAlgorithm",
     "algorithms_for",
     "capacity",
+    "check_aad",
     "check_capacity",
     "check_wrapped_length",
     "split_gcm",
@@ -228,6 +229,16 @@ def check_wrapped_length(algorithm: WrapAlgorithm, spec: KeySpec, length: int) -
             fits = length == spec.size
     if not fits or length > MAX_RAW_BYTES + 2 * spec.size:
         raise InvalidInputError(f"{length} bytes are no output of {algorithm} under {spec}")
+
+
+def check_aad(algorithm: WrapAlgorithm, aad: bytes) -> None:
+    """Raise unless ``algorithm`` takes additional data, or there is none.
+
+    Raises:
+        InvalidInputError: it takes none.
+    """
+    if aad and algorithm is not WrapAlgorithm.A256GCM:
+        raise InvalidInputError(f"{algorithm} takes no additional data; only A256GCM does")
 
 
 def split_gcm(sealed: bytes) -> tuple[bytes, bytes, bytes]:

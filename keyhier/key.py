@@ -18,6 +18,7 @@ from keyhier.algorithms import (
     KeySpec,
     KeyType,
     WrapAlgorithm,
+    check_aad,
     check_capacity,
     split_gcm,
 )
@@ -33,16 +34,12 @@ from keyhier.header import finish_header, start_header
 from keyhier.identifiers import KeyId
 from keyhier.kek_operations import KekOperations
 from keyhier.opened import OpenedVault
-from keyhier.secret import SecretBytes, Wrappable
+from keyhier.secret import PLAIN_BYTES, Secret, SecretBytes, lent
 from keyhier.wrapped import WrappedKey, check_secret_length
 
-__all__ = ["Key", "Secret"]
-
-Secret = SecretBytes | bytes | bytearray | Wrappable
-"""What can be wrapped. Of these only a SecretBytes and a bytearray can be wiped by their owner."""
+__all__ = ["Key"]
 
 _OCTET_STREAM: Final = "octet-stream"
-_PLAIN_BYTES: Final = (bytes, bytearray)
 
 
 class Key:
@@ -176,10 +173,10 @@ class Key:
         plaintext: bytes | bytearray | memoryview
         if isinstance(secret, SecretBytes):
             plaintext = secret.view()
-        elif isinstance(secret, _PLAIN_BYTES):
+        elif isinstance(secret, PLAIN_BYTES):
             plaintext = secret
         else:
-            with _lent(secret) as copy:
+            with lent(secret) as copy:
                 kind = secret.content_type if content_type is None else content_type
                 return self._seal(copy, algorithm, header_start, context, kind)
         check_secret_length(len(plaintext))
@@ -272,13 +269,13 @@ class Key:
             InvalidInputError, UnsupportedError, InvalidStateError, IntegrityError: as :meth:`wrap`.
         """
         chosen = self._kek.choose(algorithm)
-        _check_aad(chosen, aad)
+        check_aad(chosen, aad)
         with self._opened.operation("wrap_raw", self.id, chosen):
             return self._wrap_checked(secret, chosen, aad)
 
     def _wrap_checked(self, secret: Secret, algorithm: WrapAlgorithm, aad: bytes) -> bytes:
         if not isinstance(secret, SecretBytes):
-            with _lent(secret) as copy:
+            with lent(secret) as copy:
                 return self._wrap_checked(copy, algorithm, aad)
         check_capacity(algorithm, self.spec, len(secret))
         self._require_usable()
@@ -298,7 +295,7 @@ class Key:
             UnsupportedError, InvalidStateError: as :meth:`unwrap`.
         """
         chosen = self._kek.choose(algorithm)
-        _check_aad(chosen, aad)
+        check_aad(chosen, aad)
         with self._opened.operation("unwrap_raw", self.id, chosen):
             return self._kek.unwrap(chosen, bytes(wrapped), aad)
 
@@ -403,17 +400,3 @@ class Key:
         self._kek.update(version)
         # What the vault describes is there, also if it was deleted and has been recovered.
         self._deleted = False
-
-
-def _check_aad(algorithm: WrapAlgorithm, aad: bytes) -> None:
-    if aad and algorithm is not WrapAlgorithm.A256GCM:
-        raise InvalidInputError(f"{algorithm} takes no additional data; only A256GCM does")
-
-
-def _lent(secret: Secret) -> SecretBytes:
-    """Return a copy of the secret, which is wiped where it is lent."""
-    if isinstance(secret, _PLAIN_BYTES):
-        return SecretBytes(secret)
-    if isinstance(secret, Wrappable):
-        return secret.to_secret()
-    raise InvalidInputError(f"a secret is bytes or a volume key, not {type(secret).__name__}")

@@ -11,10 +11,11 @@ from keyhier.errors import InvalidInputError, InvalidStateError
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["RandomSource", "SecretBytes", "Wrappable"]
+__all__ = ["PLAIN_BYTES", "RandomSource", "Secret", "SecretBytes", "Wrappable", "lent"]
 
 
-_BYTES_LIKE: Final = (bytes, bytearray, memoryview)
+PLAIN_BYTES: Final = (bytes, bytearray)
+_BYTES_LIKE: Final = (*PLAIN_BYTES, memoryview)
 
 
 class RandomSource(Protocol):
@@ -162,3 +163,20 @@ class SecretBytes:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a SecretBytes cannot be pickled")
+
+
+Secret = SecretBytes | bytes | bytearray | Wrappable
+"""What can be wrapped. Of these only a SecretBytes and a bytearray can be wiped by their owner."""
+
+
+def lent(secret: Secret) -> SecretBytes:
+    """Return a copy of the secret, which is wiped where it is lent.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if isinstance(secret, PLAIN_BYTES):
+        return SecretBytes(secret)
+    if isinstance(secret, Wrappable):
+        return secret.to_secret()
+    raise InvalidInputError(f"a secret is bytes or a volume key, not {type(secret).__name__}")

@@ -34,11 +34,11 @@ from keyhier.errors import (
     UnwrapError,
 )
 from keyhier.identifiers import KeyId, check_key_name
-from keyhier.key import Key, Secret
+from keyhier.key import Key
 from keyhier.opened import OpenedVault
 from keyhier.pin import PinCallback
 from keyhier.registry import backend_for
-from keyhier.secret import SecretBytes
+from keyhier.secret import Secret, SecretBytes
 from keyhier.uri import VaultUri
 from keyhier.wrapped import WrappedKey
 

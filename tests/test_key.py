@@ -135,7 +135,7 @@ def test_a_longer_secret_and_an_empty_one_are_refused(shared: dict[str, Key]) ->
     ids=lambda value: type(value).__name__,
 )
 def test_an_envelope_says_what_the_secret_is(
-    secret: keyhier.key.Secret, content_type: str, shared: dict[str, Key]
+    secret: keyhier.secret.Secret, content_type: str, shared: dict[str, Key]
 ) -> None:
     key = shared["A256KW"]
     wrapped = key.wrap(secret)

@@ -14,8 +14,7 @@ from keyhier.cli import files
 from keyhier.cli.session import Session, find_key, vault_command
 from keyhier.cli.text import printable
 from keyhier.errors import InvalidInputError
-from keyhier.key import Secret
-from keyhier.secret import SecretBytes
+from keyhier.secret import Secret, SecretBytes
 from keyhier.volume import BitLockerKey, LinuxPassphrase
 from keyhier.wrapped import WrappedKey
 
