@@ -1,6 +1,5 @@
 """The protected header of a wrapped key: what it says, written and read.
 
-
 ========  ==========================================================================
 ``alg``   how the KEK wraps: one of :data:`~keyhier.algorithms.ENVELOPE_ALGORITHMS`
 ``enc``   ``A256GCM``, nothing else
