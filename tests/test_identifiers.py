@@ -244,3 +244,8 @@ def test_a_key_name_is_what_every_vault_accepts(name: str) -> None:
 def test_a_name_that_some_vault_refuses_is_refused_by_all(name: str) -> None:
     with pytest.raises(InvalidInputError, match="is no key name"):
         check_key_name(name)
+
+
+def test_an_id_of_another_scheme_is_never_written_as_one_that_exists() -> None:
+    with pytest.raises(InvalidInputError, match="no key's id has the scheme 'ftp'"):
+        str(KeyId("ftp", "", "kek", "1"))

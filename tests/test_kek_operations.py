@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 import keyhier
-from keyhier import Key, SecretBytes, Vault, WrappedKey
+from keyhier import Key, SecretBytes, Vault, WrapAlgorithm, WrappedKey
 from keyhier.errors import CapacityError, InvalidInputError, UnsupportedError, UnwrapError
 from tests.keys import RAW_KEYS, key_for
 from tests.odd_vault import OddDriver
@@ -171,3 +171,11 @@ class _Watched(WrappedKey):
     def open(self, content_key: SecretBytes) -> SecretBytes:
         self.tried.append(content_key.reveal())
         return super().open(content_key)
+
+
+def test_a_key_that_can_only_do_what_is_not_safe_has_no_default_and_says_why() -> None:
+    with Vault(OddDriver(algorithms=[WrapAlgorithm.RSA1_5]), uri="memory:") as vault:
+        key = vault.create_key("kek", "RSA-2048")
+        assert key.default_reason == "it can do RSA1_5 here, and no default is safe"
+        with pytest.raises(UnsupportedError, match="no default is safe"):
+            key.wrap(SECRET)

@@ -621,6 +621,14 @@ def test_a_vault_that_another_thread_closes_meanwhile_does_not_blame_the_envelop
         vault.unwrap(jwe.seal(jwe.HEADER))
 
 
+def test_promise_3_an_envelope_that_was_made_and_not_read_fails_like_any_other(
+    memory_vault: Vault,
+) -> None:
+    wrapped = memory_vault.create_key("kek", "AES-256").wrap(SECRET)
+    _opaque(lambda: memory_vault.unwrap(attrs.evolve(wrapped, iv=b"")))
+    _opaque(lambda: memory_vault.unwrap(attrs.evolve(wrapped, tag=b"")))
+
+
 def test_a_vault_is_closed_when_its_block_fails() -> None:
     with pytest.raises(RuntimeError, match="on purpose"), keyhier.open("memory:") as vault:
         raise RuntimeError("on purpose")
