@@ -15,6 +15,7 @@ from keyhier.driver import (
     SupportsRandom,
     SupportsRotation,
     SupportsSoftDelete,
+    SupportsUnwrapInto,
 )
 
 __all__ = ["Capabilities"]
@@ -30,6 +31,8 @@ class Capabilities:
         algorithms: what the vault can unwrap with.
         imports, rotates, soft_delete, backup, random: whether it can at all.
         lifecycle: whether versions can be disabled and keys deleted.
+        unwraps_into: whether a wrapped key can be unwrapped to stay inside; not every token can
+            do so with every algorithm.
     """
 
     scheme: str
@@ -41,6 +44,7 @@ class Capabilities:
     soft_delete: bool
     backup: bool
     random: bool
+    unwraps_into: bool
 
     @classmethod
     def of(cls, driver: Driver) -> Self:
@@ -55,4 +59,5 @@ class Capabilities:
             soft_delete=isinstance(driver, SupportsSoftDelete),
             backup=isinstance(driver, SupportsBackup),
             random=isinstance(driver, SupportsRandom),
+            unwraps_into=isinstance(driver, SupportsUnwrapInto),
         )

@@ -29,11 +29,13 @@ class TokenAddress:
         selection: attribute names of RFC 7512, section 2.3, to the values that the token must
             have; ``token`` or ``serial`` or both are among them.
         pin: how to get the PIN.
+        profile: the profile that the URI names, or None where the module's own is used.
     """
 
     module_path: Path
     selection: dict[str, str]
     pin: PinSource
+    profile: str | None = None
 
     @classmethod
     def from_uri(cls, uri: VaultUri, callback: PinCallback | None) -> TokenAddress:
@@ -42,7 +44,7 @@ class TokenAddress:
         Raises:
             InvalidInputError: an attribute is unknown, malformed or missing.
         """
-        uri.only("module-path", "pin-source")
+        uri.only("module-path", "pin-source", "profile")
         selection: dict[str, str] = {}
         for name, value in parse_path_attributes(uri.path).items():
             if name == "slot-id":
@@ -70,7 +72,12 @@ class TokenAddress:
         # A bare file name would be looked for along the loader's path (promise 4).
         if not Path(module_path).is_absolute():
             raise InvalidInputError("module-path is an absolute path")
-        return cls(Path(module_path), selection, PinSource(uri.query.get("pin-source"), callback))
+        return cls(
+            Path(module_path),
+            selection,
+            PinSource(uri.query.get("pin-source"), callback),
+            profile=uri.query.get("profile"),
+        )
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {value!r}" for name, value in self.selection.items())

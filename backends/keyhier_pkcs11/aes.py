@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.constants import Attribute
 from pkcs11.mechanisms import GCMParams, KeyType, Mechanism
 
 from keyhier.algorithms import GCM_IV_BYTES, GCM_TAG_BYTES
-from keyhier.errors import IntegrityError, UnsupportedError, UnwrapError
+from keyhier.errors import UnwrapError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11.templates import secret_in_session
+from keyhier_pkcs11.unwrapping import unwrap_and_read
 
 if TYPE_CHECKING:
     from keyhier_pkcs11.binding import BoundKey
 
 __all__ = ["gcm_open", "gcm_seal", "unwrap", "wrap"]
+
+_KEY_WRAP_OVERHEAD: Final = 8
 
 
 def wrap(key: BoundKey, mechanism: Mechanism, plaintext: SecretBytes, *, private: bool) -> bytes:
@@ -32,33 +35,20 @@ def wrap(key: BoundKey, mechanism: Mechanism, plaintext: SecretBytes, *, private
     return wrapped
 
 
-def unwrap(key: BoundKey, mechanism: Mechanism, wrapped: bytes, *, private: bool) -> SecretBytes:
-    """Unwrap with C_UnwrapKey into an object of this session, read it and destroy it.
+def unwrap(
+    key: BoundKey, mechanism: Mechanism, wrapped: bytes, *, private: bool, tell_length: bool = False
+) -> SecretBytes:
+    """Unwrap with C_UnwrapKey; see :func:`~keyhier_pkcs11.unwrapping.unwrap_and_read`.
+
+    Args:
+        tell_length: whether the token wants to be told how long the result is, which is certain
+            without padding (RFC 3394: 8 bytes less).
 
     Raises:
-        UnsupportedError: the token does not let out what it unwrapped.
-        IntegrityError: the token put it where it was not told to.
+        UnsupportedError, IntegrityError: as there.
     """
-    held = key.unwrap_key(
-        ObjectClass.SECRET_KEY,
-        KeyType.GENERIC_SECRET,
-        wrapped,
-        mechanism=mechanism,
-        capabilities=0,
-        template=secret_in_session(KeyType.GENERIC_SECRET, private=private),
-    )
-    try:
-        read = held.get_attributes([Attribute.VALUE, Attribute.TOKEN])
-    finally:
-        held.destroy()
-    # Tokens are known that ignore a template (promise 5); the object is destroyed all the same.
-    if read.get(Attribute.TOKEN, False):
-        raise IntegrityError("the token kept a key that it was told to unwrap for the session only")
-    if Attribute.VALUE not in read:
-        raise UnsupportedError(
-            "the token does not let out what it unwrapped", native="C_GetAttributeValue: CKA_VALUE"
-        )
-    return SecretBytes.adopt(bytearray(read[Attribute.VALUE]))
+    length = len(wrapped) - _KEY_WRAP_OVERHEAD if tell_length else None
+    return unwrap_and_read(key, mechanism, wrapped, private=private, length=length)
 
 
 def gcm_seal(key: BoundKey, plaintext: SecretBytes, aad: bytes) -> bytes:

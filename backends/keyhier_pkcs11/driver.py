@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.exceptions import PKCS11Error
-from pkcs11.mechanisms import Mechanism
 
-from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
 from keyhier.errors import (
     IntegrityError,
@@ -35,10 +34,14 @@ from keyhier_pkcs11.keys import (
 from keyhier_pkcs11.making import KeyMaker
 from keyhier_pkcs11.module import load_module
 from keyhier_pkcs11.objects import Identity, KeyObject, TokenObjects
+from keyhier_pkcs11.profile import Way, choose_profile
 from keyhier_pkcs11.session import connection_to
+from keyhier_pkcs11.session_keys import SessionKey, SessionKeys
 from keyhier_pkcs11.token import choose_token
 
 if TYPE_CHECKING:
+    from pkcs11.mechanisms import Mechanism
+
     from keyhier_pkcs11.address import TokenAddress
     from keyhier_pkcs11.binding import BoundKey
     from keyhier_pkcs11.session import Connection
@@ -58,6 +61,8 @@ class Pkcs11Driver:
         self._shared = connection
         self._objects = TokenObjects(connection)
         self._maker = KeyMaker(connection, self._objects)
+        self._session_keys = SessionKeys(connection, self._objects)
+        self._ways: dict[Identity, Way | None] = {}
         self._close_lock = threading.Lock()
         self._closed = False
 
@@ -65,7 +70,9 @@ class Pkcs11Driver:
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
         module = load_module(address.module_path)
+        profile = choose_profile(module.info, address.profile)
         connection = connection_to(choose_token(module, address), module.so)
+        connection.abilities.adopt(profile)
         connection.join(address.pin)
         return cls(connection)
 
@@ -146,9 +153,9 @@ class Pkcs11Driver:
         self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
     ) -> SecretBytes:
         """Unwrap with a key on the token; what the token rejects is an :class:`UnwrapError`."""
-        function, operation = self._opening(algorithm, wrapped, aad)
+        function, operation = self._opening(key, algorithm, wrapped, aad)
         try:
-            return self._open_objects.use(_identity(key), operation)
+            return self._use(key, operation)
         except PKCS11Error as error:
             failure = error
         if algorithm is WrapAlgorithm.RSA1_5 and _may_be_padding(failure):
@@ -156,6 +163,36 @@ class Pkcs11Driver:
             return rsa.random_result(key.spec)
         # Raised outside the handler, so that nothing of the cause hangs on it (promise 3).
         raise self._verdict(failure, function)
+
+    def unwrap_into(
+        self,
+        key: KeyVersion,
+        algorithm: WrapAlgorithm,
+        wrapped: bytes,
+        purpose: WrapAlgorithm,
+        key_id: KeyId,
+    ) -> KeyVersion:
+        """Unwrap an AES key into an object of a session, which is never let out."""
+        abilities = self._connection.abilities
+        if not abilities.supports(purpose):
+            raise abilities.lacking(f"what {purpose} needs", purpose)
+        try:
+            held = self._session_keys.unwrap(key, algorithm, wrapped, purpose)
+        except PKCS11Error as error:
+            failure = error
+        else:
+            spec = next(spec for spec in KeySpec if purpose in algorithms_for(spec))
+            made = KeyVersion(key_id, spec, (purpose,), handle=held)
+            if self._works(made, purpose):
+                return made
+            self._session_keys.discard(held)
+            raise UnwrapError
+        # Raised outside the handler, as in unwrap.
+        raise self._verdict(failure, "C_UnwrapKey")
+
+    def discard(self, key: KeyVersion) -> None:
+        """Destroy what :meth:`unwrap_into` made; doing so twice is harmless."""
+        self._session_keys.discard(cast("SessionKey", key.handle))
 
     def set_enabled(self, key: KeyVersion, *, enabled: bool) -> KeyVersion:
         """Set or clear the usages of a version, and read them back."""
@@ -202,6 +239,7 @@ class Pkcs11Driver:
             if self._closed:
                 return
             self._closed = True
+        self._session_keys.close()
         self._shared.leave()
 
     @property
@@ -256,8 +294,11 @@ class Pkcs11Driver:
             if publics is None:
                 publics = self._objects.find(key_id=key.id, classes=[ObjectClass.PUBLIC_KEY])
             check_public_half(key, publics)
-            trial = (key.handle, public_key) if enabled else None
-            algorithms = self._connection.abilities.rsa_algorithms(trial)
+            abilities = self._connection.abilities
+            way = abilities.way_for(key.usages) if enabled else None
+            self._ways[key.identity] = way
+            trial = (key.handle, public_key) if way else None
+            algorithms = abilities.rsa_algorithms(trial, way)
         return KeyVersion(
             id=KeyId("pkcs11", self.vault, key.label, key.id.hex()),
             spec=purpose.spec,
@@ -269,43 +310,51 @@ class Pkcs11Driver:
         )
 
     def _wrapping_mechanism(self, algorithm: WrapAlgorithm, length: int) -> Mechanism:
-        abilities = self._connection.abilities
-        if algorithm is not WrapAlgorithm.A256KWP:
-            if length % 8:
-                raise UnsupportedError(f"{algorithm} wraps multiples of 8 bytes, not {length}")
-            abilities.require(Mechanism.AES_KEY_WRAP)
-            return Mechanism.AES_KEY_WRAP
-        padded = abilities.padded_key_wrap()
-        if padded is None:
-            raise abilities.lacking("a mechanism that proves to be AES key wrap with padding")
-        if not padded.wraps(length):
+        if algorithm is not WrapAlgorithm.A256KWP and length % 8:
+            raise UnsupportedError(f"{algorithm} wraps multiples of 8 bytes, not {length}")
+        key_wrap = self._connection.abilities.key_wrap(algorithm)
+        if not key_wrap.wraps(length):
             raise UnsupportedError(
                 f"this token does not wrap {length} bytes with {algorithm} as RFC 5649 says",
                 remedy="use an envelope (`wrap`)",
             )
-        return padded.mechanism
+        return key_wrap.mechanism
 
     def _opening(
-        self, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes
+        self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes
     ) -> tuple[str, Callable[[BoundKey], SecretBytes]]:
         """Return the PKCS#11 function that unwraps, and how to call it."""
         if algorithm in _GCM:
-            return "C_Decrypt", lambda key: aes.gcm_open(key, wrapped, aad)
-        if algorithm in (
-            WrapAlgorithm.RSA_OAEP,
-            WrapAlgorithm.RSA_OAEP_256,
-            WrapAlgorithm.RSA1_5,
-        ):
-            return "C_Decrypt", lambda key: rsa.decrypt(key, algorithm, wrapped)
-        abilities = self._connection.abilities
+            return "C_Decrypt", lambda bound: aes.gcm_open(bound, wrapped, aad)
         private = self._connection.logged_in
-        mechanism = Mechanism.AES_KEY_WRAP
-        if algorithm is WrapAlgorithm.A256KWP:
-            padded = abilities.padded_key_wrap()
-            if padded is None:
-                raise abilities.lacking("a mechanism that proves to be AES key wrap with padding")
-            mechanism = padded.mechanism
-        return "C_UnwrapKey", lambda key: aes.unwrap(key, mechanism, wrapped, private=private)
+        if algorithm.key_type is KeyType.RSA:
+            if self._ways.get(_identity(key)) is Way.UNWRAP and algorithm in rsa.OAEP:
+                return "C_UnwrapKey", lambda bound: rsa.unwrap(
+                    bound, algorithm, wrapped, private=private
+                )
+            return "C_Decrypt", lambda bound: rsa.decrypt(bound, algorithm, wrapped)
+        found = self._connection.abilities.key_wrap(algorithm)
+        return "C_UnwrapKey", lambda bound: aes.unwrap(
+            bound, found.mechanism, wrapped, private=private, tell_length=found.tell_length
+        )
+
+    def _use(self, key: KeyVersion, operation: Callable[[BoundKey], _T]) -> _T:
+        """Run ``operation`` with a key of the token, or one that was unwrapped into it."""
+        if isinstance(key.handle, SessionKey):
+            _ = self._connection
+            return self._session_keys.use(key.handle, operation)
+        return self._open_objects.use(_identity(key), operation)
+
+    def _works(self, key: KeyVersion, algorithm: WrapAlgorithm) -> bool:
+        """Whether a key that was unwrapped is one for AES: tokens take other lengths unseen."""
+        with SecretBytes.random(16) as sample:
+            try:
+                with self.unwrap(key, algorithm, self.wrap(key, algorithm, sample)) as opened:
+                    return opened == sample
+            except KeyhierError:
+                if not self._connection.alive():
+                    raise
+                return False
 
     def _run(
         self,
@@ -315,7 +364,7 @@ class Pkcs11Driver:
         operation: Callable[[BoundKey], _T],
     ) -> _T:
         try:
-            return self._open_objects.use(_identity(key), operation)
+            return self._use(key, operation)
         except PKCS11Error as error:
             raise translated(error, function, doing) from error
 

@@ -17,6 +17,7 @@ from pkcs11.exceptions import PKCS11Error
 
 from keyhier.errors import InvalidInputError, NotFoundError, UnavailableError, UnsupportedError
 from keyhier_pkcs11.errors import translated
+from keyhier_pkcs11.profile import LibraryInfo
 
 __all__ = ["Module", "load_module"]
 
@@ -53,6 +54,11 @@ class Module(lib):
     It is never finalised from here: other code of the process may use it too, and the module
     lets everything go when the process ends.
     """
+
+    @property
+    def info(self) -> LibraryInfo:
+        """What the module says of itself (CK_INFO)."""
+        return LibraryInfo(self.manufacturer_id, self.library_description, self.library_version)
 
     def initialize(self) -> None:
         """Initialise the module for several threads; python-pkcs11 calls this when it loads it."""

@@ -162,6 +162,16 @@ class TokenObjects:
         with self._connection.session() as session:
             return operation(BoundKey(session, self._handle(session, identity)))
 
+    def bound(self, session: Session, identity: Identity) -> BoundKey:
+        """Return a key for use in a session that the caller keeps.
+
+        Raises:
+            NotFoundError: the key is gone.
+        """
+        with self._connection.objects_lock:
+            found = patiently(lambda: self._search(session, identity))
+        return BoundKey(session, handle_of(_single(found, identity)))
+
     def set_usages(self, identity: Identity, usages: Iterable[Attribute], *, value: bool) -> None:
         """Allow or forbid usages of a key on the token.
 

@@ -103,6 +103,11 @@ class Connection:
         """Whether there is a login, so that private objects can be seen and made."""
         return self._logged_in
 
+    @property
+    def in_use(self) -> bool:
+        """Whether any vault of this process is open on it."""
+        return self._users > 0
+
     def join(self, pin: PinSource) -> None:
         """Become one more user of the connection, logging in where the token wants it.
 
