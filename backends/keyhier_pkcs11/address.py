@@ -29,11 +29,13 @@ class TokenAddress:
         selection: attribute names of RFC 7512, section 2.3, to the values that the token must
             have; ``token`` or ``serial`` or both are among them.
         pin: how to get the PIN.
+        init_args: what the module wants to be told when it is initialised, or nothing.
     """
 
     module_path: Path
     selection: dict[str, str]
     pin: PinSource
+    init_args: str = ""
 
     @classmethod
     def from_uri(cls, uri: VaultUri, callback: PinCallback | None) -> TokenAddress:
@@ -42,7 +44,7 @@ class TokenAddress:
         Raises:
             InvalidInputError: an attribute is unknown, malformed or missing.
         """
-        uri.only("module-path", "pin-source")
+        uri.only("module-path", "pin-source", "init-args")
         selection: dict[str, str] = {}
         for name, value in parse_path_attributes(uri.path).items():
             if name == "slot-id":
@@ -70,10 +72,23 @@ class TokenAddress:
         # A bare file name would be looked for along the loader's path (promise 4).
         if not Path(module_path).is_absolute():
             raise InvalidInputError("module-path is an absolute path")
-        return cls(Path(module_path), selection, PinSource(uri.query.get("pin-source"), callback))
+        return cls(
+            module_path=Path(module_path),
+            selection=selection,
+            pin=PinSource(uri.query.get("pin-source"), callback),
+            init_args=_init_args(uri),
+        )
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {value!r}" for name, value in self.selection.items())
+
+
+def _init_args(uri: VaultUri) -> str:
+    init_args = uri.query.get("init-args")
+    # It is handed over as a C string, which a NUL would end.
+    if init_args is not None and (not init_args or "\0" in init_args):
+        raise InvalidInputError("init-args of a pkcs11: URI is text, not empty and without NUL")
+    return init_args or ""
 
 
 def _text(name: str, value: bytes) -> str:

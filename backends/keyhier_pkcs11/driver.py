@@ -64,7 +64,7 @@ class Pkcs11Driver:
     @classmethod
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
-        module = load_module(address.module_path)
+        module = load_module(address.module_path, address.init_args)
         connection = connection_to(choose_token(module, address), module.so)
         connection.join(address.pin)
         return cls(connection)

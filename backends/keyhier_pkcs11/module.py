@@ -10,12 +10,18 @@ from __future__ import annotations
 import ctypes
 import threading
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from pkcs11._pkcs11 import lib
 from pkcs11.exceptions import PKCS11Error
 
-from keyhier.errors import InvalidInputError, NotFoundError, UnavailableError, UnsupportedError
+from keyhier.errors import (
+    InvalidInputError,
+    InvalidStateError,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+)
 from keyhier_pkcs11.errors import translated
 
 __all__ = ["Module", "load_module"]
@@ -31,7 +37,7 @@ class _InitializeArgs(ctypes.Structure):
     _fields_: ClassVar = [
         ("mutex_functions", ctypes.c_void_p * 4),
         ("flags", ctypes.c_ulong),
-        ("reserved", ctypes.c_void_p),
+        ("reserved", ctypes.c_char_p),
     ]
 
 
@@ -52,15 +58,41 @@ class Module(lib):
 
     It is never finalised from here: other code of the process may use it too, and the module
     lets everything go when the process ends.
+
+    Attributes:
+        init_args: what it was told when it was initialised (CK_C_INITIALIZE_ARGS.pReserved).
     """
+
+    def __new__(cls, path: str, init_args: str = "") -> Self:
+        """Load the module; python-pkcs11 wants to be given its path and nothing else."""
+        made: Self = super().__new__(cls, path)
+        return made
+
+    def __init__(self, path: str, init_args: str = "") -> None:
+        """Initialise the module.
+
+        Raises:
+            UnsupportedError: the module cannot be used from several threads, or takes no
+                ``init_args`` from here.
+            UnavailableError: it does not initialise.
+        """
+        self.init_args = init_args
+        super().__init__(path)
 
     def initialize(self) -> None:
         """Initialise the module for several threads; python-pkcs11 calls this when it loads it."""
         functions = self._function_list()
         if functions is None:
+            if self.init_args:
+                raise UnsupportedError(
+                    f"{self.so} hands out a new function list at each call, and cannot be given "
+                    "init-args",
+                    remedy="leave init-args out of the URI",
+                )
             super().initialize()
             return
-        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK)
+        told = self.init_args.encode()
+        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK, reserved=told or None)
         code = functions.C_Initialize(ctypes.byref(arguments))
         if code == _CKR_CANT_LOCK:
             raise UnsupportedError(
@@ -71,7 +103,7 @@ class Module(lib):
             raise UnavailableError(
                 "the PKCS#11 module cannot be initialised",
                 native=f"C_Initialize: {code:#x}",
-                remedy="see the module's own configuration and log",
+                remedy="see the module's own configuration and log, and init-args in the URI",
             )
 
     def _function_list(self) -> _FunctionList | None:
@@ -93,13 +125,15 @@ _lock = threading.Lock()
 _modules: dict[Path, Module] = {}
 
 
-def load_module(path: Path) -> Module:
+def load_module(path: Path, init_args: str = "") -> Module:
     """Return the module at ``path``, loaded and initialised once for the whole process.
 
     Raises:
         NotFoundError: there is no such file.
         InvalidInputError: it is no PKCS#11 module.
-        UnsupportedError: the module cannot be used from several threads.
+        InvalidStateError: the process has initialised it with other ``init_args``.
+        UnsupportedError: the module cannot be used from several threads, or takes no
+            ``init_args`` from here.
         UnavailableError: it does not initialise.
     """
     if not path.is_file():
@@ -110,11 +144,17 @@ def load_module(path: Path) -> Module:
     real = path.resolve()
     with _lock:
         if real not in _modules:
-            _modules[real] = _load(real)
-        return _modules[real]
+            _modules[real] = _load(real, init_args)
+        module = _modules[real]
+    if module.init_args != init_args:
+        raise InvalidStateError(
+            f"{path} is initialised in this process with other init-args",
+            remedy="a module has one configuration for a process: use another process",
+        )
+    return module
 
 
-def _load(path: Path) -> Module:
+def _load(path: Path, init_args: str) -> Module:
     try:
         # Asked first, because python-pkcs11 tells a file that is no module from a module that
         # fails by a sentence alone.
@@ -124,6 +164,6 @@ def _load(path: Path) -> Module:
     if entry is None:
         raise InvalidInputError(f"{path} is no PKCS#11 module: it has no C_GetFunctionList")
     try:
-        return Module(str(path))
+        return Module(str(path), init_args)
     except PKCS11Error as error:
         raise translated(error, "C_Initialize", f"loading {path}") from error
