@@ -47,6 +47,8 @@ __all__ = ["Pkcs11Driver"]
 
 _T = TypeVar("_T")
 
+# NSS gives at most 65,536.
+_RANDOM_BYTES_AT_ONCE: Final = 32 * 1024
 _GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
 
 
@@ -65,7 +67,7 @@ class Pkcs11Driver:
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
         module = load_module(address.module_path, address.init_args)
-        connection = connection_to(choose_token(module, address), module.so)
+        connection = connection_to(choose_token(module, address), module)
         connection.join(address.pin)
         return cls(connection)
 
@@ -191,8 +193,12 @@ class Pkcs11Driver:
         """Return random bytes from the token."""
         try:
             with self._connection.session() as session:
-                # python-pkcs11 counts bits.
-                return SecretBytes.adopt(bytearray(session.generate_random(length * 8)))
+                drawn = bytearray(length)
+                for start in range(0, length, _RANDOM_BYTES_AT_ONCE):
+                    part = min(_RANDOM_BYTES_AT_ONCE, length - start)
+                    # python-pkcs11 counts bits.
+                    drawn[start : start + part] = session.generate_random(part * 8)
+                return SecretBytes.adopt(drawn)
         except PKCS11Error as error:
             raise translated(error, "C_GenerateRandom", "random bytes") from error
 

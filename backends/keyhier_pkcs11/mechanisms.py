@@ -25,7 +25,7 @@ from keyhier.errors import UnsupportedError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
 from keyhier_pkcs11.binding import BoundKey, handle_of
-from keyhier_pkcs11.errors import REJECTED, ambiguous, translated
+from keyhier_pkcs11.errors import REJECTED, ambiguous, too_small, translated
 from keyhier_pkcs11.templates import rsa_private_key, rsa_public_key, secret_in_session
 
 if TYPE_CHECKING:
@@ -265,11 +265,11 @@ class Abilities:
         """Run a trial; None says that the token cannot, an error that it is not there."""
         try:
             with self._connection.session() as session:
-                return operation(BoundKey(session, handle))
+                return operation(BoundKey(session, handle, self._connection.module))
         except UnsupportedError:
             return None
         except PKCS11Error as error:
-            if isinstance(error, (*_INCAPABLE, *REJECTED)):
+            if isinstance(error, (*_INCAPABLE, *REJECTED)) or too_small(error):
                 return None
             if ambiguous(error) and self._connection.alive():
                 return None

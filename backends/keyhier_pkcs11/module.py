@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from pkcs11._pkcs11 import lib
-from pkcs11.exceptions import PKCS11Error
+from pkcs11.exceptions import FunctionNotSupported, OperationActive, PKCS11Error
 
 from keyhier.errors import (
     InvalidInputError,
@@ -29,8 +29,11 @@ __all__ = ["Module", "load_module"]
 # PKCS#11 v3.1, pkcs11t.h.
 _CKR_OK: Final = 0x000
 _CKR_CANT_LOCK: Final = 0x00A
+_CKR_OPERATION_ACTIVE: Final = 0x090
 _CKR_CRYPTOKI_ALREADY_INITIALIZED: Final = 0x191
 _CKF_OS_LOCKING_OK: Final = 0x2
+# The places of functions in CK_FUNCTION_LIST, in the order of pkcs11f.h.
+_PLACES: Final = {"C_EncryptInit": 29, "C_Encrypt": 30, "C_WrapKey": 60}
 
 
 class _InitializeArgs(ctypes.Structure):
@@ -63,7 +66,7 @@ class Module(lib):
         init_args: what it was told when it was initialised (CK_C_INITIALIZE_ARGS.pReserved).
     """
 
-    def __new__(cls, path: str, init_args: str = "") -> Self:
+    def __new__(cls, path: str, _: str = "") -> Self:
         """Load the module; python-pkcs11 wants to be given its path and nothing else."""
         made: Self = super().__new__(cls, path)
         return made
@@ -105,6 +108,25 @@ class Module(lib):
                 native=f"C_Initialize: {code:#x}",
                 remedy="see the module's own configuration and log, and init-args in the URI",
             )
+
+    def call(self, function: str, *arguments: object) -> None:
+        """Call a function past python-pkcs11, where that does not call it as is needed.
+
+        Raises:
+            PKCS11Error: it fails.
+        """
+        functions = self._function_list()
+        if functions is None:
+            raise FunctionNotSupported
+        # The version stands before the first function and takes a pointer's place.
+        table = ctypes.cast(ctypes.pointer(functions), ctypes.POINTER(ctypes.c_void_p))
+        address = table[1 + _PLACES[function]]
+        code = ctypes.CFUNCTYPE(ctypes.c_ulong)(address)(*arguments)
+        if code == _CKR_OPERATION_ACTIVE:
+            raise OperationActive
+        if code != _CKR_OK:
+            # As python-pkcs11 words a code that it does not know.
+            raise PKCS11Error(f"Unmapped error code {code:#x}")
 
     def _function_list(self) -> _FunctionList | None:
         """Return the module's function list, or None where it hands out a new one at each call.

@@ -156,11 +156,15 @@ class TokenObjects:
         """
         try:
             with self._connection.session() as session:
-                return operation(BoundKey(session, self._handle(session, identity)))
+                return operation(
+                    BoundKey(session, self._handle(session, identity), self._connection.module)
+                )
         except STALE_HANDLE:
             self._connection.handles.pop(identity, None)
         with self._connection.session() as session:
-            return operation(BoundKey(session, self._handle(session, identity)))
+            return operation(
+                BoundKey(session, self._handle(session, identity), self._connection.module)
+            )
 
     def set_usages(self, identity: Identity, usages: Iterable[Attribute], *, value: bool) -> None:
         """Allow or forbid usages of a key on the token.
