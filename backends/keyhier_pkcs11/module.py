@@ -186,6 +186,10 @@ def _load(path: Path, init_args: str) -> Module:
     if entry is None:
         raise InvalidInputError(f"{path} is no PKCS#11 module: it has no C_GetFunctionList")
     try:
-        return Module(str(path), init_args)
+        module = Module(str(path), init_args)
     except PKCS11Error as error:
         raise translated(error, "C_Initialize", f"loading {path}") from error
+    # Never let go, not even when the interpreter ends: python-pkcs11 would unload the library
+    # under whoever else uses it, and by then has lost the method for it.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(module))
+    return module
