@@ -50,6 +50,8 @@ __all__ = ["Pkcs11Driver"]
 
 _T = TypeVar("_T")
 
+# NSS gives at most 65,536.
+_RANDOM_BYTES_AT_ONCE: Final = 32 * 1024
 _GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
 
 
@@ -69,9 +71,9 @@ class Pkcs11Driver:
     @classmethod
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
-        module = load_module(address.module_path)
+        module = load_module(address.module_path, address.init_args)
         profile = choose_profile(module.info, address.profile)
-        connection = connection_to(choose_token(module, address), module.so)
+        connection = connection_to(choose_token(module, address), module)
         connection.abilities.adopt(profile)
         connection.join(address.pin)
         return cls(connection)
@@ -228,8 +230,12 @@ class Pkcs11Driver:
         """Return random bytes from the token."""
         try:
             with self._connection.session() as session:
-                # python-pkcs11 counts bits.
-                return SecretBytes.adopt(bytearray(session.generate_random(length * 8)))
+                drawn = bytearray(length)
+                for start in range(0, length, _RANDOM_BYTES_AT_ONCE):
+                    part = min(_RANDOM_BYTES_AT_ONCE, length - start)
+                    # python-pkcs11 counts bits.
+                    drawn[start : start + part] = session.generate_random(part * 8)
+                return SecretBytes.adopt(drawn)
         except PKCS11Error as error:
             raise translated(error, "C_GenerateRandom", "random bytes") from error
 
@@ -314,8 +320,9 @@ class Pkcs11Driver:
             raise UnsupportedError(f"{algorithm} wraps multiples of 8 bytes, not {length}")
         key_wrap = self._connection.abilities.key_wrap(algorithm)
         if not key_wrap.wraps(length):
+            rfc = "RFC 5649" if algorithm is WrapAlgorithm.A256KWP else "RFC 3394"
             raise UnsupportedError(
-                f"this token does not wrap {length} bytes with {algorithm} as RFC 5649 says",
+                f"this token does not wrap {length} bytes with {algorithm} as {rfc} says",
                 remedy="use an envelope (`wrap`)",
             )
         return key_wrap.mechanism

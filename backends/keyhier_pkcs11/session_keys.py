@@ -121,7 +121,7 @@ class SessionKeys:
                 remedy="unwrap it again",
             )
         with self._connection.session() as session:
-            return operation(BoundKey(session, held.number))
+            return operation(BoundKey(session, held.number, self._connection.module))
 
     def discard(self, held: SessionKey) -> None:
         """Destroy a key in the token; doing so twice is harmless."""
@@ -176,7 +176,8 @@ class SessionKeys:
         oaep = OAEP[WrapAlgorithm.RSA_OAEP]
         inside = kept_in_session((Attribute.UNWRAP,), private=self._connection.logged_in)
         transport = _unwrap(key, head, Mechanism.RSA_PKCS_OAEP, inside, oaep)
-        opened = _unwrap(BoundKey(key.session, handle_of(transport)), tail, mechanism, template)
+        inner = BoundKey(key.session, handle_of(transport), self._connection.module)
+        opened = _unwrap(inner, tail, mechanism, template)
         transport.destroy()
         return opened
 

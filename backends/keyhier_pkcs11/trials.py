@@ -25,7 +25,7 @@ from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
 from keyhier_pkcs11.binding import BoundKey, handle_of
-from keyhier_pkcs11.errors import REJECTED, ambiguous, translated
+from keyhier_pkcs11.errors import REJECTED, ambiguous, too_small, translated
 from keyhier_pkcs11.profile import Way
 from keyhier_pkcs11.templates import secret_in_session
 
@@ -193,11 +193,11 @@ def _attempt(connection: Connection, handle: int, operation: Callable[[BoundKey]
     """Run a trial; None says that the token cannot, an error that it is not there."""
     try:
         with connection.session() as session:
-            return operation(BoundKey(session, handle))
+            return operation(BoundKey(session, handle, connection.module))
     except (UnsupportedError, UnwrapError):
         return None
     except PKCS11Error as error:
-        if isinstance(error, (*_INCAPABLE, *REJECTED)):
+        if isinstance(error, (*_INCAPABLE, *REJECTED)) or too_small(error):
             return None
         if ambiguous(error) and connection.alive():
             return None
