@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pkcs11.constants import Attribute, ObjectClass
@@ -12,6 +13,7 @@ from pkcs11.exceptions import PKCS11Error
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
 from keyhier.errors import (
+    AuthenticationError,
     IntegrityError,
     InvalidStateError,
     KeyhierError,
@@ -73,9 +75,12 @@ class Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
         module = load_module(address.module_path, address.init_args)
         profile = choose_profile(module.info, address.profile)
-        connection = connection_to(choose_token(module, address), module)
+        with _hinting(NotFoundError, "this kind of module is told", profile.init_args):
+            token = choose_token(module, address)
+        connection = connection_to(token, module)
         connection.abilities.adopt(profile)
-        connection.join(address.pin)
+        with _hinting(AuthenticationError, "a PIN of this kind of token is", profile.pin):
+            connection.join(address.pin)
         return cls(connection)
 
     def __repr__(self) -> str:
@@ -388,6 +393,18 @@ class Pkcs11Driver:
             raise UnsupportedError(
                 "the token does not let the usages of a key be changed", native=change.native
             ) from error
+
+
+@contextmanager
+def _hinting(kind: type[KeyhierError], said: str, hint: str | None) -> Iterator[None]:
+    """Add what the profile knows to the remedy of an error."""
+    try:
+        yield
+    except kind as error:
+        if hint is not None:
+            hint = f"{said}: {hint}"
+            error.remedy = f"{error.remedy}; {hint}" if error.remedy else hint
+        raise
 
 
 def _identity(key: KeyVersion) -> Identity:

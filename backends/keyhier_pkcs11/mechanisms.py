@@ -22,7 +22,14 @@ from keyhier_pkcs11.binding import handle_of
 from keyhier_pkcs11.errors import translated
 from keyhier_pkcs11.profile import GENERIC, Profile, Way
 from keyhier_pkcs11.templates import RSA_USAGES, rsa_private_key, rsa_public_key
-from keyhier_pkcs11.trials import CannotTryError, KeyWrap, try_gcm, try_key_wrap, try_oaep
+from keyhier_pkcs11.trials import (
+    INCAPABLE,
+    CannotTryError,
+    KeyWrap,
+    try_gcm,
+    try_key_wrap,
+    try_oaep,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -185,7 +192,11 @@ class Abilities:
             return ()
         with self._lock:
             if way not in self._rsa:
-                self._rsa[way] = self._try_rsa(key, way)
+                try:
+                    self._rsa[way] = self._try_rsa(key, way)
+                except CannotTryError:
+                    # Found out with the first key that is opened.
+                    return ()
             return self._rsa[way]
 
     def _try_rsa(self, key: tuple[int, RSAPublicKey] | None, way: Way) -> tuple[WrapAlgorithm, ...]:
@@ -232,6 +243,8 @@ class Abilities:
                 works = try_oaep(self._connection, handle_of(secret), public_key, algorithms, way)
                 public.destroy()
                 secret.destroy()
+        except INCAPABLE:
+            raise CannotTryError from None
         except PKCS11Error as error:
             raise translated(error, "C_GenerateKeyPair", "making a key pair to try") from error
         return works
@@ -324,6 +337,8 @@ class Abilities:
         return None
 
     def _makes(self, spec: KeySpec) -> bool:
+        if self._profile.generates is False:
+            return False
         if spec.key_type is KeyType.AES:
             return Mechanism.AES_KEY_GEN in self.listed and any(
                 self.supports(algorithm) for algorithm in algorithms_for(spec)

@@ -110,6 +110,7 @@ class Profile:
         padded_key_wrap: the numbers of those that may be AES key wrap with padding (RFC 5649).
         gcm: False where AES-GCM does not take an IV from outside, or is no use otherwise.
         value_len: whether C_UnwrapKey with AES key wrap demands a CKA_VALUE_LEN.
+        generates: False where it makes no key as keyhier's keys are made.
         label_bytes: how many bytes of UTF-8 a key's label may have.
         pin: what a PIN looks like, for whoever typed a wrong one.
         init_args: what the module wants to be told at C_Initialize.
@@ -127,6 +128,7 @@ class Profile:
     padded_key_wrap: tuple[int, ...] | None = None
     gcm: bool | None = None
     value_len: bool | None = None
+    generates: bool | None = None
     label_bytes: int | None = None
     pin: str | None = None
     init_args: str | None = None
@@ -310,6 +312,7 @@ _FACTS: Final[Mapping[str, Reader]] = {
     "padded-key-wrap": _mechanisms,
     "gcm": _truth,
     "value-len": _truth,
+    "generates": _truth,
     "label-bytes": _number,
     "pin": _text,
     "init-args": _text,

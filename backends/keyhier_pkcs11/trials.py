@@ -36,20 +36,25 @@ if TYPE_CHECKING:
     from keyhier.algorithms import WrapAlgorithm
     from keyhier_pkcs11.session import Connection
 
-__all__ = ["CannotTryError", "KeyWrap", "try_gcm", "try_key_wrap", "try_oaep"]
+__all__ = ["INCAPABLE", "CannotTryError", "KeyWrap", "try_gcm", "try_key_wrap", "try_oaep"]
 
 _T = TypeVar("_T")
 
-_INCAPABLE: Final = (
+INCAPABLE: Final = (
+    ckr.AttributeReadOnly,
+    ckr.AttributeTypeInvalid,
     ckr.AttributeValueInvalid,
+    ckr.FunctionRejected,
     ckr.FunctionNotSupported,
     ckr.KeyNotWrappable,
     ckr.KeySizeRange,
     ckr.KeyTypeInconsistent,
     ckr.MechanismInvalid,
     ckr.MechanismParamInvalid,
+    ckr.TemplateIncomplete,
     ckr.TemplateInconsistent,
 )
+"""What a token answers to what it cannot do, whatever the values are."""
 
 
 class CannotTryError(Exception):
@@ -178,7 +183,7 @@ def _known_key(
     with connection.session() as session:
         try:
             held = session.create_object({**template, Attribute.VALUE: value})
-        except _INCAPABLE:
+        except INCAPABLE:
             raise CannotTryError from None
         except PKCS11Error as error:
             raise translated(error, "C_CreateObject", "making a key to try") from error
@@ -197,7 +202,7 @@ def _attempt(connection: Connection, handle: int, operation: Callable[[BoundKey]
     except (UnsupportedError, UnwrapError):
         return None
     except PKCS11Error as error:
-        if isinstance(error, (*_INCAPABLE, *REJECTED)) or too_small(error):
+        if isinstance(error, (*INCAPABLE, *REJECTED)) or too_small(error):
             return None
         if ambiguous(error) and connection.alive():
             return None
