@@ -69,7 +69,7 @@ class Module(lib):
 
     def __new__(cls, path: str, _: str = "") -> Self:
         """Load the module; python-pkcs11 wants to be given its path and nothing else."""
-        made: Self = super().__new__(cls, path)
+        made: Self = super().__new__(cls, path)  # type: ignore[call-arg]  # Not in the stubs.
         return made
 
     def __init__(self, path: str, init_args: str = "") -> None:
