@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap, aes_key_wrap_with_padding
-from pkcs11.constants import Attribute, MechanismFlag
+from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType as CkKeyType
 from pkcs11.mechanisms import Mechanism
@@ -21,6 +21,7 @@ from keyhier_pkcs11 import rsa
 from keyhier_pkcs11.binding import handle_of
 from keyhier_pkcs11.errors import translated
 from keyhier_pkcs11.profile import GENERIC, Profile, Way
+from keyhier_pkcs11.search import search
 from keyhier_pkcs11.templates import RSA_USAGES, rsa_private_key, rsa_public_key
 from keyhier_pkcs11.trials import (
     INCAPABLE,
@@ -33,6 +34,7 @@ from keyhier_pkcs11.trials import (
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from pkcs11.types import Object
 
     from keyhier_pkcs11.session import Connection
 
@@ -206,6 +208,8 @@ class Abilities:
         if Mechanism.RSA_PKCS_OAEP in self.listed:
             if key:
                 found = try_oaep(self._connection, *key, tried, way)
+            elif self._profile.generates is False:
+                found = self._try_oaep_with_any_key(tried, way)
             else:
                 found = self._try_oaep_with_new_key(tried, way)
         if WrapAlgorithm.RSA_OAEP in found:
@@ -216,6 +220,26 @@ class Abilities:
             if MechanismFlag.DECRYPT in info.flags:
                 found.append(WrapAlgorithm.RSA1_5)
         return tuple(found)
+
+    def _try_oaep_with_any_key(
+        self, algorithms: Sequence[WrapAlgorithm], way: Way
+    ) -> list[WrapAlgorithm]:
+        """Try with the first key of the token that is for this, where it makes none to try with."""
+        wanted = {
+            Attribute.CLASS: ObjectClass.PRIVATE_KEY,
+            Attribute.KEY_TYPE: CkKeyType.RSA,
+            _USAGES[way]: True,
+        }
+        try:
+            with self._connection.session() as session:
+                there = next(iter(search(session, wanted)), None)
+                if there is None:
+                    raise CannotTryError
+                return try_oaep(
+                    self._connection, handle_of(there), _public_half(there), algorithms, way
+                )
+        except PKCS11Error as error:
+            raise translated(error, "C_FindObjects", "looking for a key to try") from error
 
     def _try_oaep_with_new_key(
         self, algorithms: Sequence[WrapAlgorithm], way: Way
@@ -235,12 +259,9 @@ class Abilities:
                     public_template=public_template,
                     private_template=private_template,
                 )
-                numbers = public.get_attributes([Attribute.MODULUS, Attribute.PUBLIC_EXPONENT])
-                public_key = rsa.public_key_of(
-                    int.from_bytes(numbers[Attribute.MODULUS]),
-                    int.from_bytes(numbers[Attribute.PUBLIC_EXPONENT]),
+                works = try_oaep(
+                    self._connection, handle_of(secret), _public_half(public), algorithms, way
                 )
-                works = try_oaep(self._connection, handle_of(secret), public_key, algorithms, way)
                 public.destroy()
                 secret.destroy()
         except INCAPABLE:
@@ -351,6 +372,14 @@ class Abilities:
             return False
         info = self._connection.token.slot.get_mechanism_info(generate)
         return (info.min_key_length or 0) <= spec.bits <= (info.max_key_length or spec.bits)
+
+
+def _public_half(key: Object) -> RSAPublicKey:
+    numbers = key.get_attributes([Attribute.MODULUS, Attribute.PUBLIC_EXPONENT])
+    return rsa.public_key_of(
+        int.from_bytes(numbers[Attribute.MODULUS]),
+        int.from_bytes(numbers[Attribute.PUBLIC_EXPONENT]),
+    )
 
 
 def _or_standard(named: tuple[int, ...] | None, standard: tuple[int, ...]) -> tuple[int, ...]:
