@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pkcs11.constants import Attribute, ObjectClass
@@ -190,10 +190,12 @@ class Pkcs11Driver:
         else:
             spec = next(spec for spec in KeySpec if purpose in algorithms_for(spec))
             made = KeyVersion(key_id, spec, (purpose,), handle=held)
-            if self._works(made, purpose):
-                return made
-            self._session_keys.discard(held)
-            raise UnwrapError
+            with ExitStack() as stack:
+                stack.callback(self._session_keys.discard, held)
+                if not self._works(made, purpose):
+                    raise UnwrapError
+                stack.pop_all()
+            return made
         # Raised outside the handler, as in unwrap.
         raise self._verdict(failure, "C_UnwrapKey")
 

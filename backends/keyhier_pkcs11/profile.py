@@ -140,18 +140,21 @@ GENERIC: Final = Profile(_GENERIC, "any other module", Evidence.MEASURED)
 """What is used where nothing is known: every trial is made."""
 
 
-def choose_profile(info: LibraryInfo, name: str | None = None) -> Profile:
+def choose_profile(
+    info: LibraryInfo, name: str | None = None, among: Mapping[str, Profile] | None = None
+) -> Profile:
     """Return the profile that is named, or else the one for the module.
 
     Args:
         info: the module's CK_INFO.
         name: ``profile=`` of the URI, or None.
+        among: the profiles by their names, those of keyhier by default.
 
     Raises:
         InvalidInputError: no profile has that name; the message lists those there are.
         AmbiguousError: several profiles are for the module.
     """
-    known = shipped_profiles()
+    known = shipped_profiles() if among is None else among
     if name is not None:
         if name not in known:
             raise InvalidInputError(f"no profile {name!r:.60}; there are {', '.join(known)}")

@@ -198,8 +198,8 @@ def _unwrap(
 
 
 def _may_hold(kek: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, size: int) -> bool:
-    """Whether ``wrapped`` can hold a key of ``size`` bytes, by its length; OAEP hides it."""
-    if algorithm in OAEP:
+    """Whether ``wrapped`` can hold a key of ``size`` bytes, by its length, which OAEP hides."""
+    if algorithm not in _KEY_WRAPS and algorithm is not WrapAlgorithm.RSA_AES_KWP:
         return True
     head = kek.spec.size if algorithm is WrapAlgorithm.RSA_AES_KWP else 0
     return len(wrapped) == head + size + _KEY_WRAP_OVERHEAD
