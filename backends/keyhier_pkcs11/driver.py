@@ -311,7 +311,8 @@ class Pkcs11Driver:
             way = abilities.way_for(key.usages) if enabled else None
             self._ways[key.identity] = way
             trial = (key.handle, public_key) if way else None
-            algorithms = abilities.rsa_algorithms(trial, way)
+            usable = way is not None or not enabled
+            algorithms = abilities.rsa_algorithms(trial, way) if usable else ()
         return KeyVersion(
             id=KeyId("pkcs11", self.vault, key.label, key.id.hex()),
             spec=purpose.spec,
