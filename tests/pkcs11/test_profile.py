@@ -254,3 +254,15 @@ def test_a_name_that_does_not_fit_a_label_is_refused(
     with pytest.raises(UnsupportedError, match="labels of 40 bytes"):
         driver.create_key(request)
     assert driver.create_key(CreateKey("x" * 40, KeySpec.AES_256, WrapAlgorithm.A256KW))
+
+
+def test_the_table_of_the_documentation_lists_every_profile() -> None:
+    page = Path(__file__).parents[2] / "docs" / "howto" / "pkcs11.md"
+    rows = re.findall(r"^\| `([\w-]+)` \| (.+) \| (.+) \| (yes|no) \|$", page.read_text(), re.M)
+    said = {Evidence.MEASURED: "measured", Evidence.DOCUMENTATION: "from documentation"}
+    expected = [
+        (name, profile.title, said[profile.evidence], "yes" if profile.match else "no")
+        for name, profile in shipped_profiles().items()
+        if profile is not GENERIC
+    ]
+    assert rows == expected
