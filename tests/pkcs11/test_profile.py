@@ -124,7 +124,7 @@ def test_a_profile_is_read_as_it_is_written(tmp_path: Path) -> None:
     assert (profile.name, profile.title) == ("acme", "A token")
     # No algorithm here uses SHA-384.
     assert profile.oaep == (WrapAlgorithm.RSA_OAEP,)
-    assert profile.rsa is profile.key_wrap is profile.gcm is None
+    assert (profile.rsa, profile.key_wrap, profile.gcm) == (None, None, None)
     assert profile.sources["oaep"] == "https://example.org/oaep"
 
 
@@ -258,7 +258,8 @@ def test_a_name_that_does_not_fit_a_label_is_refused(
 
 def test_the_table_of_the_documentation_lists_every_profile() -> None:
     page = Path(__file__).parents[2] / "docs" / "howto" / "pkcs11.md"
-    rows = re.findall(r"^\| `([\w-]+)` \| (.+) \| (.+) \| (yes|no) \|$", page.read_text(), re.M)
+    row = re.compile(r"^\| `([\w-]+)` \| (.+) \| (.+) \| (yes|no) \|$", re.MULTILINE)
+    rows = row.findall(page.read_text(encoding="utf-8"))
     said = {Evidence.MEASURED: "measured", Evidence.DOCUMENTATION: "from documentation"}
     expected = [
         (name, profile.title, said[profile.evidence], "yes" if profile.match else "no")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -37,7 +36,7 @@ CKA_TOKEN, CKA_SENSITIVE, CKA_EXTRACTABLE = 0x0001, 0x0103, 0x0162
 
 
 @pytest.fixture
-def outer(driver: Pkcs11Driver) -> Iterator[KeyVersion]:
+def outer(driver: Pkcs11Driver) -> KeyVersion:
     """A key on the token under which others are wrapped."""
     return driver.create_key(CreateKey("outer", KeySpec.AES_256, WrapAlgorithm.A256KW))
 

@@ -130,6 +130,7 @@ class SessionKeys:
             outer.unwrap_into(wrapped[:-1], transport, key_id=RECORD)
         with pytest.raises(InvalidInputError):
             outer.unwrap_into(wrapped, transport, key_id=RECORD, purpose=WrapAlgorithm.RSA_OAEP_256)
+        outer.unwrap_into(wrapped, transport, key_id=RECORD).close()
 
 
 def _transport(under_test: VaultUnderTest) -> WrapAlgorithm:
