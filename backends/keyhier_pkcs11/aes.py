@@ -9,8 +9,9 @@ from pkcs11.constants import Attribute
 from pkcs11.mechanisms import GCMParams, KeyType, Mechanism
 
 from keyhier.algorithms import GCM_IV_BYTES, GCM_TAG_BYTES
-from keyhier.errors import UnwrapError
+from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.secret import SecretBytes
+from keyhier_pkcs11.errors import INCAPABLE, native
 from keyhier_pkcs11.templates import secret_in_session
 from keyhier_pkcs11.unwrapping import unwrap_and_read
 
@@ -27,9 +28,19 @@ def wrap(key: BoundKey, mechanism: Mechanism, plaintext: SecretBytes, *, private
 
     It is a generic secret, which may have any length. Should the wrap fail, the session is
     closed, and the object goes with it.
+
+    Raises:
+        UnsupportedError: the token takes no such object.
     """
     template = secret_in_session(KeyType.GENERIC_SECRET, private=private)
-    held = key.session.create_object({**template, Attribute.VALUE: plaintext.reveal()})
+    try:
+        held = key.session.create_object({**template, Attribute.VALUE: plaintext.reveal()})
+    except INCAPABLE as error:
+        raise UnsupportedError(
+            "the token takes no content key in the clear, which AES key wrap needs",
+            native=native("C_CreateObject", error),
+            remedy="use an RSA key, or an AES key for A256GCMKW, which seals inside",
+        ) from error
     wrapped: bytes = key.wrap_key(held, mechanism=mechanism)
     held.destroy()
     return wrapped

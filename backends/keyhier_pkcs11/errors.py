@@ -23,6 +23,7 @@ from keyhier.errors import (
 )
 
 __all__ = [
+    "INCAPABLE",
     "REJECTED",
     "STALE_HANDLE",
     "ambiguous",
@@ -67,6 +68,22 @@ REJECTED: Final = (
     ckr.WrappedKeyLenRange,
 )
 """The key rejects what it is to unwrap."""
+
+INCAPABLE: Final = (
+    ckr.AttributeReadOnly,
+    ckr.AttributeTypeInvalid,
+    ckr.AttributeValueInvalid,
+    ckr.FunctionRejected,
+    ckr.FunctionNotSupported,
+    ckr.KeyNotWrappable,
+    ckr.KeySizeRange,
+    ckr.KeyTypeInconsistent,
+    ckr.MechanismInvalid,
+    ckr.MechanismParamInvalid,
+    ckr.TemplateIncomplete,
+    ckr.TemplateInconsistent,
+)
+"""What a token answers to what it cannot do, whatever the values are."""
 
 _AMBIGUOUS: Final = (
     ckr.ArgumentsBad,

@@ -19,12 +19,11 @@ from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.errors import InvalidStateError, UnsupportedError
 from keyhier_pkcs11 import rsa
 from keyhier_pkcs11.binding import handle_of
-from keyhier_pkcs11.errors import translated
+from keyhier_pkcs11.errors import INCAPABLE, translated
 from keyhier_pkcs11.profile import GENERIC, Profile, Way
 from keyhier_pkcs11.search import search
 from keyhier_pkcs11.templates import RSA_USAGES, rsa_private_key, rsa_public_key
 from keyhier_pkcs11.trials import (
-    INCAPABLE,
     CannotTryError,
     KeyWrap,
     try_gcm,

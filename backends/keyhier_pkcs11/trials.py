@@ -10,12 +10,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from pkcs11 import exceptions as ckr
 from pkcs11.constants import Attribute
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType as CkKeyType
@@ -25,7 +24,7 @@ from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
 from keyhier_pkcs11.binding import BoundKey, handle_of
-from keyhier_pkcs11.errors import REJECTED, ambiguous, too_small, translated
+from keyhier_pkcs11.errors import INCAPABLE, REJECTED, ambiguous, too_small, translated
 from keyhier_pkcs11.profile import Way
 from keyhier_pkcs11.templates import secret_in_session
 
@@ -36,25 +35,9 @@ if TYPE_CHECKING:
     from keyhier.algorithms import WrapAlgorithm
     from keyhier_pkcs11.session import Connection
 
-__all__ = ["INCAPABLE", "CannotTryError", "KeyWrap", "try_gcm", "try_key_wrap", "try_oaep"]
+__all__ = ["CannotTryError", "KeyWrap", "try_gcm", "try_key_wrap", "try_oaep"]
 
 _T = TypeVar("_T")
-
-INCAPABLE: Final = (
-    ckr.AttributeReadOnly,
-    ckr.AttributeTypeInvalid,
-    ckr.AttributeValueInvalid,
-    ckr.FunctionRejected,
-    ckr.FunctionNotSupported,
-    ckr.KeyNotWrappable,
-    ckr.KeySizeRange,
-    ckr.KeyTypeInconsistent,
-    ckr.MechanismInvalid,
-    ckr.MechanismParamInvalid,
-    ckr.TemplateIncomplete,
-    ckr.TemplateInconsistent,
-)
-"""What a token answers to what it cannot do, whatever the values are."""
 
 
 class CannotTryError(Exception):

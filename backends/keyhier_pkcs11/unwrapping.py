@@ -59,6 +59,8 @@ def unwrap_and_read(  # noqa: PLR0913  # C_UnwrapKey has as many.
         raise IntegrityError("the token kept a key that it was told to unwrap for the session only")
     if Attribute.VALUE not in read:
         raise UnsupportedError(
-            "the token does not let out what it unwrapped", native="C_GetAttributeValue: CKA_VALUE"
+            "the token does not let out what it unwrapped",
+            native="C_GetAttributeValue: CKA_VALUE",
+            remedy="use an RSA key that may decrypt, or an AES key for A256GCMKW",
         )
     return SecretBytes.adopt(bytearray(read[Attribute.VALUE]))

@@ -255,6 +255,23 @@ def test_a_token_that_wants_to_be_told_the_length_is_told(
     assert driver._shared.abilities.find_key_wrap(WrapAlgorithm.A256KW) is None
 
 
+def test_a_token_that_takes_no_content_key_in_the_clear_says_so(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    # As one in FIPS mode may.
+    driver = open_driver(softhsm_token.uri)
+    key = driver.create_key(CreateKey("kek", KeySpec.AES_256, WrapAlgorithm.A256KW))
+    sealing = driver.create_key(CreateKey("gcm", KeySpec.AES_256, WrapAlgorithm.A256GCMKW))
+    template_inconsistent = 0x0D1
+    with answering(softhsm_token.module_path, "C_CreateObject", template_inconsistent):
+        with pytest.raises(UnsupportedError, match="in the clear") as caught:
+            driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
+        assert caught.value.native == "C_CreateObject: CKR_TEMPLATE_INCONSISTENT"
+        # As its remedy says.
+        sealed = driver.wrap(sealing, WrapAlgorithm.A256GCMKW, SecretBytes(bytes(32)))
+        assert driver.unwrap(sealing, WrapAlgorithm.A256GCMKW, sealed) == bytes(32)
+
+
 def test_cbc_is_no_substitute_for_a_key_wrap(
     softhsm_token: SoftHsmToken, open_driver: OpenDriver
 ) -> None:
