@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -88,6 +88,9 @@ def opencryptoki_token() -> Iterator[PreparedToken]:
         raise AccessDeniedError("opencryptoki's configuration is root's", remedy="run as root")
     with ExitStack() as stack:
         stack.enter_context(_alone())
+        if _JOURNAL.exists():
+            # The daemon of the process that left it may still be about to end.
+            _wait_for(lambda: not _running())
         _put_back()
         if _running():
             raise InvalidStateError(
@@ -137,15 +140,19 @@ def _daemon() -> Iterator[None]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not (_SOCKET.exists() and _PID.exists()):
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                raise UnavailableError("pkcsslotd does not start")
-            time.sleep(_PAUSE_SECONDS)
+        _wait_for(lambda: (_SOCKET.exists() and _PID.exists()) or daemon.poll() is not None)
+        if daemon.poll() is not None or not _SOCKET.exists():
+            raise UnavailableError("pkcsslotd does not start")
         yield
     finally:
         daemon.terminate()
         daemon.wait()
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _running() -> bool:

@@ -29,7 +29,6 @@ except KeyhierError as error:
 def opened(uri: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", OPEN, uri],
-        env=os.environ,
         check=True,
         capture_output=True,
         text=True,
