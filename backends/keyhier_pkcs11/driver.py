@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pkcs11.constants import Attribute, ObjectClass
@@ -17,13 +18,23 @@ from keyhier.errors import (
     InvalidStateError,
     KeyhierError,
     NotFoundError,
+    UnavailableError,
     UnsupportedError,
     UnwrapError,
 )
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
-from keyhier_pkcs11.errors import REJECTED, STALE_HANDLE, ambiguous, not_permitted, translated
+from keyhier_pkcs11.deadline import Deadline, within_deadline
+from keyhier_pkcs11.errors import (
+    REJECTED,
+    STALE_HANDLE,
+    ambiguous,
+    clearly_lost,
+    lost,
+    not_permitted,
+    translated,
+)
 from keyhier_pkcs11.keys import (
     Purpose,
     check_public_half,
@@ -41,6 +52,8 @@ from keyhier_pkcs11.token import choose_token
 if TYPE_CHECKING:
     from keyhier_pkcs11.address import TokenAddress
     from keyhier_pkcs11.binding import BoundKey
+    from keyhier_pkcs11.login import Login
+    from keyhier_pkcs11.mechanisms import KeyWrap
     from keyhier_pkcs11.session import Connection
 
 __all__ = ["Pkcs11Driver"]
@@ -53,21 +66,40 @@ _GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
 class Pkcs11Driver:
     """One open token; shares its login with every other vault of the process on that token."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Take over a connection that was joined; :meth:`open` is the way in."""
+    def __init__(self, connection: Connection, deadline: Deadline | None) -> None:
+        """Make the driver of a connection that it has yet to join; :meth:`open` is the way in."""
+        self.deadline = deadline
         self._shared = connection
         self._objects = TokenObjects(connection)
         self._maker = KeyMaker(connection, self._objects)
-        self._close_lock = threading.Lock()
         self._closed = False
 
     @classmethod
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
-        module = load_module(address.module_path)
-        connection = connection_to(choose_token(module, address), module.so)
-        connection.join(address.pin)
-        return cls(connection)
+        deadline = None
+        if address.timeout is not None:
+            deadline = Deadline(address.timeout, address.max_sessions)
+        try:
+            return cls._open(address, deadline)
+        except BaseException:
+            if deadline is not None:
+                deadline.close()
+            raise
+
+    @classmethod
+    def _open(cls, address: TokenAddress, deadline: Deadline | None) -> Pkcs11Driver:
+        find = partial(_connection, address)
+        connection = find() if deadline is None else deadline.run(find)
+        driver = cls(connection, deadline)
+        # Whoever types a PIN may take their time.
+        with connection.reading_pin(address.pin) as pin:
+            join = partial(connection.join, driver, address.pin, pin, address.max_sessions)
+            if deadline is None:
+                join()
+            else:
+                deadline.run(join, lambda _: connection.leave(driver))
+        return driver
 
     def __repr__(self) -> str:
         return f"<Pkcs11Driver: token {self.vault!r}>"
@@ -83,48 +115,62 @@ class Pkcs11Driver:
         return self._shared.token.label
 
     @property
+    @within_deadline
     def key_specs(self) -> frozenset[KeySpec]:
         """What the token can generate and then be of use with."""
-        return self._connection.abilities.key_specs
+        return self._connection.recovering(lambda _: self._connection.abilities.key_specs)
 
     @property
+    @within_deadline
     def algorithms(self) -> frozenset[WrapAlgorithm]:
         """What the token can unwrap with; the first call may try with a key pair of its own."""
-        return self._connection.abilities.algorithms
+        return self._connection.recovering(lambda _: self._connection.abilities.algorithms)
 
+    @within_deadline
     def get_key(self, name: str, version: str | None = None) -> KeyVersion:
         """Return a version; an empty name stands for a key of any label with that CKA_ID."""
         return self._describe(self._find(name, version))
 
+    @within_deadline
     def list_keys(self) -> Iterator[KeyVersion]:
         """Yield the latest version of every key; objects that are no KEKs are left out."""
+        return iter(self._list_keys())
+
+    def _list_keys(self) -> list[KeyVersion]:
+        listed: list[KeyVersion] = []
         found = self._open_objects.find()
         # Read once for all: a search takes time in proportion to all that is on the token.
         publics = self._objects.find(classes=[ObjectClass.PUBLIC_KEY])
         for key in latest_of_each(found):
             try:
-                yield self._describe(key, publics)
+                listed.append(self._describe(key, publics))
             except (IntegrityError, InvalidStateError, UnsupportedError):
                 # One object that cannot be used does not hide the others.
                 continue
+        return listed
 
+    @within_deadline
     def list_versions(self, name: str) -> Sequence[KeyVersion]:
         """Return the versions of a key; one that keyhier did not make has one."""
         found = versions_of(self._open_objects.find(label=name), name)
         return [self._describe(key) for key in found]
 
+    @within_deadline
     def create_key(self, request: CreateKey) -> KeyVersion:
         """Generate a key on the token."""
         return self._describe(self._open_maker.create(request))
 
+    @within_deadline
     def import_key(self, request: ImportKey) -> KeyVersion:
         """Put a key on the token that was made elsewhere; sensitive and not extractable."""
         return self._describe(self._open_maker.bring_in(request))
 
+    @within_deadline
     def rotate_key(self, name: str) -> KeyVersion:
         """Generate a new version with the latest one's spec, algorithm and extractability."""
         return self._describe(self._open_maker.rotate(name))
 
+    @within_deadline
     def wrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""
     ) -> bytes:
@@ -142,21 +188,29 @@ class Pkcs11Driver:
             lambda bound: aes.wrap(bound, mechanism, plaintext, private=private),
         )
 
+    @within_deadline
     def unwrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
     ) -> SecretBytes:
         """Unwrap with a key on the token; what the token rejects is an :class:`UnwrapError`."""
         function, operation = self._opening(algorithm, wrapped, aad)
+        # After RSA1_5 nothing is asked of the token: that would show by its time what failed.
+        padded = algorithm is WrapAlgorithm.RSA1_5
+        inquest = _Inquest(self._connection)
         try:
-            return self._open_objects.use(_identity(key), operation)
+            return self._open_objects.use(
+                _identity(key), operation, clearly_lost if padded else inquest.lost
+            )
         except PKCS11Error as error:
             failure = error
-        if algorithm is WrapAlgorithm.RSA1_5 and _may_be_padding(failure):
-            # Nothing more is asked of the token here: that would show by its time what failed.
+        if padded and _may_be_padding(failure):
             return rsa.random_result(key.spec)
         # Raised outside the handler, so that nothing of the cause hangs on it (promise 3).
-        raise self._verdict(failure, function)
+        if not padded and inquest.is_rejection(failure):
+            raise UnwrapError
+        raise translated(failure, function, "unwrapping")
 
+    @within_deadline
     def set_enabled(self, key: KeyVersion, *, enabled: bool) -> KeyVersion:
         """Set or clear the usages of a version, and read them back."""
         identity = _identity(key)
@@ -170,6 +224,7 @@ class Pkcs11Driver:
             raise UnsupportedError("the token does not hold to the usages that it was told to set")
         return self._describe(after)
 
+    @within_deadline
     def delete_key(self, key: KeyVersion) -> None:
         """Destroy all versions of a key that keyhier made, or the one object of another."""
         with self._connection.objects_lock:
@@ -187,22 +242,31 @@ class Pkcs11Driver:
                 except PKCS11Error as error:
                     raise translated(error, "C_DestroyObject", "destroying the key") from error
 
+    @within_deadline
     def random_bytes(self, length: int) -> SecretBytes:
         """Return random bytes from the token."""
-        try:
-            with self._connection.session() as session:
+
+        def generate(login: Login) -> SecretBytes:
+            with login.session() as session:
                 # python-pkcs11 counts bits.
                 return SecretBytes.adopt(bytearray(session.generate_random(length * 8)))
+
+        try:
+            return self._connection.recovering(generate)
         except PKCS11Error as error:
             raise translated(error, "C_GenerateRandom", "random bytes") from error
 
     def close(self) -> None:
         """Leave the token; the last vault of the process that does logs out."""
-        with self._close_lock:
-            if self._closed:
-                return
-            self._closed = True
-        self._shared.leave()
+        if self._closed:
+            return
+        self._closed = True
+        if self.deadline is None:
+            self._shared.leave(self)
+            return
+        with suppress(UnavailableError):
+            self.deadline.run(partial(self._shared.leave, self))
+        self.deadline.close()
 
     @property
     def _connection(self) -> Connection:
@@ -256,8 +320,11 @@ class Pkcs11Driver:
             if publics is None:
                 publics = self._objects.find(key_id=key.id, classes=[ObjectClass.PUBLIC_KEY])
             check_public_half(key, publics)
-            trial = (key.handle, public_key) if enabled else None
-            algorithms = self._connection.abilities.rsa_algorithms(trial)
+            # Once, for after the token was lost the handle may mean another key.
+            trials = iter([(key.handle, public_key)] if enabled else [])
+            algorithms = self._connection.recovering(
+                lambda _: self._connection.abilities.rsa_algorithms(next(trials, None))
+            )
         return KeyVersion(
             id=KeyId("pkcs11", self.vault, key.label, key.id.hex()),
             spec=purpose.spec,
@@ -275,7 +342,7 @@ class Pkcs11Driver:
                 raise UnsupportedError(f"{algorithm} wraps multiples of 8 bytes, not {length}")
             abilities.require(Mechanism.AES_KEY_WRAP)
             return Mechanism.AES_KEY_WRAP
-        padded = abilities.padded_key_wrap()
+        padded = self._padded_key_wrap()
         if padded is None:
             raise abilities.lacking("a mechanism that proves to be AES key wrap with padding")
         if not padded.wraps(length):
@@ -284,6 +351,9 @@ class Pkcs11Driver:
                 remedy="use an envelope (`wrap`)",
             )
         return padded.mechanism
+
+    def _padded_key_wrap(self) -> KeyWrap | None:
+        return self._connection.recovering(lambda _: self._connection.abilities.padded_key_wrap())
 
     def _opening(
         self, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes
@@ -301,7 +371,7 @@ class Pkcs11Driver:
         private = self._connection.logged_in
         mechanism = Mechanism.AES_KEY_WRAP
         if algorithm is WrapAlgorithm.A256KWP:
-            padded = abilities.padded_key_wrap()
+            padded = self._padded_key_wrap()
             if padded is None:
                 raise abilities.lacking("a mechanism that proves to be AES key wrap with padding")
             mechanism = padded.mechanism
@@ -319,11 +389,6 @@ class Pkcs11Driver:
         except PKCS11Error as error:
             raise translated(error, function, doing) from error
 
-    def _verdict(self, failure: PKCS11Error, function: str) -> KeyhierError:
-        if isinstance(failure, REJECTED) or (ambiguous(failure) and self._connection.alive()):
-            return UnwrapError()
-        return translated(failure, function, "unwrapping")
-
     def _change(self, identity: Identity, usages: Sequence[Attribute], *, enabled: bool) -> None:
         try:
             self._objects.set_usages(identity, usages, value=enabled)
@@ -338,10 +403,43 @@ def _identity(key: KeyVersion) -> Identity:
     return cast("Identity", key.handle)
 
 
+class _Inquest:
+    """Finds out what a failed unwrap died of: the input, or the token.
+
+    The token is asked for a sign of life after an ambiguous code, and once only for each.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._alive = False
+
+    def lost(self, error: PKCS11Error | KeyhierError) -> bool:
+        """Whether the token was lost, after the first attempt."""
+        if not isinstance(error, PKCS11Error):
+            return lost(error)
+        if clearly_lost(error):
+            return True
+        if not ambiguous(error):
+            return False
+        self._alive = self._connection.alive()
+        return not self._alive
+
+    def is_rejection(self, failure: PKCS11Error) -> bool:
+        """Whether the key rejected the bytes, after the last attempt."""
+        return isinstance(failure, REJECTED) or (
+            ambiguous(failure) and (self._alive or self._connection.alive())
+        )
+
+
+def _connection(address: TokenAddress) -> Connection:
+    module = load_module(address.module_path)
+    return connection_to(module, choose_token(module, address))
+
+
 def _may_be_padding(failure: PKCS11Error) -> bool:
-    return not (isinstance(failure, STALE_HANDLE) or not_permitted(failure)) and (
-        isinstance(failure, REJECTED) or ambiguous(failure)
-    )
+    return not (
+        isinstance(failure, STALE_HANDLE) or not_permitted(failure) or clearly_lost(failure)
+    ) and (isinstance(failure, REJECTED) or ambiguous(failure))
 
 
 def _usages_to_change(key: KeyObject, purpose: Purpose, *, enabled: bool) -> tuple[Attribute, ...]:

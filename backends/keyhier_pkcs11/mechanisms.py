@@ -25,7 +25,7 @@ from keyhier.errors import UnsupportedError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
 from keyhier_pkcs11.binding import BoundKey, handle_of
-from keyhier_pkcs11.errors import REJECTED, ambiguous, translated
+from keyhier_pkcs11.errors import REJECTED, ambiguous, clearly_lost, translated
 from keyhier_pkcs11.templates import rsa_private_key, rsa_public_key, secret_in_session
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Abilities:
         """The mechanisms that the token lists."""
         if self._listed is None:
             try:
-                self._listed = frozenset(self._connection.token.slot.get_mechanisms())
+                with self._connection.module.calls:
+                    self._listed = frozenset(self._connection.token.slot.get_mechanisms())
             except PKCS11Error as error:
                 raise translated(error, "C_GetMechanismList", "listing its mechanisms") from error
         return self._listed
@@ -170,7 +171,8 @@ class Abilities:
             Mechanism.RSA_PKCS,
         }:
             return False
-        info = self._connection.token.slot.get_mechanism_info(generate)
+        with self._connection.module.calls:
+            info = self._connection.token.slot.get_mechanism_info(generate)
         return (info.min_key_length or 0) <= spec.bits <= (info.max_key_length or spec.bits)
 
     def _try_rsa(self, key: tuple[int, RSAPublicKey] | None) -> tuple[WrapAlgorithm, ...]:
@@ -180,7 +182,8 @@ class Abilities:
         if found:
             found.append(WrapAlgorithm.RSA_AES_KWP)
         if Mechanism.RSA_PKCS in self.listed:
-            info = self._connection.token.slot.get_mechanism_info(Mechanism.RSA_PKCS)
+            with self._connection.module.calls:
+                info = self._connection.token.slot.get_mechanism_info(Mechanism.RSA_PKCS)
             if MechanismFlag.DECRYPT in info.flags:
                 found.append(WrapAlgorithm.RSA1_5)
         return tuple(found)
@@ -271,6 +274,7 @@ class Abilities:
         except PKCS11Error as error:
             if isinstance(error, (*_INCAPABLE, *REJECTED)):
                 return None
-            if ambiguous(error) and self._connection.alive():
+            # A token that was lost for a moment may be able all the same.
+            if ambiguous(error) and not clearly_lost(error) and self._connection.alive():
                 return None
             raise translated(error, "C_Decrypt", "trying a mechanism") from error
