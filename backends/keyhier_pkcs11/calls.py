@@ -19,10 +19,12 @@ __all__ = ["Calls"]
 
 
 class Calls:
-    """Counts the threads that are inside a module; used as a context manager around calls.
+    """Knows the threads that are inside a module; used as a context manager around calls.
 
     A thread that is inside may go in again also where others have to wait, for it could not
-    come out otherwise.
+    come out otherwise. Going in and out takes no lock, because every operation does it: a thread
+    says that it is inside and then looks whether it may be, and whoever stops the calls says so
+    and then looks who is inside.
     """
 
     def __init__(self) -> None:
@@ -30,23 +32,19 @@ class Calls:
 
     def renew_in_child(self) -> None:
         """Forget the parent's threads, none of which are in the child."""
+        self._one_at_a_time = threading.Lock()
         self._changed = threading.Condition(threading.Lock())
-        self._alone = threading.Lock()
-        self._mine = threading.local()
-        self._inside = 0
+        # How deep each thread is inside. A thread writes its own entry only.
+        self._inside: dict[int, int] = {}
         self._stops = 0
+        self._alone: int | None = None
 
     def __enter__(self) -> None:
-        depth = getattr(self._mine, "depth", 0)
-        if not depth:
-            with self._changed:
-                while self._stops and not self._is_alone():
-                    self._changed.wait()
-                self._inside += 1
-        self._mine.depth = depth + 1
-
-    def _is_alone(self) -> bool:
-        return bool(getattr(self._mine, "alone", False))
+        me = threading.get_ident()
+        depth = self._inside.get(me, 0)
+        self._inside[me] = depth + 1
+        if self._stops and not depth and self._alone != me:
+            self._wait(me)
 
     def __exit__(
         self,
@@ -54,12 +52,12 @@ class Calls:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._mine.depth -= 1
-        if not self._mine.depth:
-            with self._changed:
-                self._inside -= 1
-                if self._stops:
-                    self._changed.notify_all()
+        me = threading.get_ident()
+        depth = self._inside[me] - 1
+        if depth:
+            self._inside[me] = depth
+        else:
+            self._go_out(me)
 
     @contextmanager
     def alone(self, seconds: float) -> Iterator[bool]:
@@ -68,14 +66,14 @@ class Calls:
         Args:
             seconds: how long to wait.
         """
-        with self._alone:
+        with self._one_at_a_time:
             ended = self.stop(time.monotonic() + seconds)
+            self._alone = threading.get_ident()
             try:
-                self._mine.alone = True
                 with self:
                     yield ended
             finally:
-                self._mine.alone = False
+                self._alone = None
                 self.resume()
 
     def stop(self, until: float) -> bool:
@@ -84,10 +82,10 @@ class Calls:
         Args:
             until: how long to wait, as :func:`time.monotonic` tells it.
         """
+        me = threading.get_ident()
         with self._changed:
             self._stops += 1
-            own = 1 if getattr(self._mine, "depth", 0) else 0
-            while self._inside > own:
+            while self._inside.keys() - {me}:
                 left = until - time.monotonic()
                 if left <= 0:
                     return False
@@ -98,5 +96,17 @@ class Calls:
         """Let calls begin again."""
         with self._changed:
             self._stops -= 1
-            if not self._stops:
+            self._changed.notify_all()
+
+    def _wait(self, me: int) -> None:
+        self._go_out(me)
+        with self._changed:
+            while self._stops:
+                self._changed.wait()
+            self._inside[me] = 1
+
+    def _go_out(self, me: int) -> None:
+        del self._inside[me]
+        if self._stops:
+            with self._changed:
                 self._changed.notify_all()

@@ -9,8 +9,7 @@ the workers, are opened without a PIN.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from pkcs11.attributes import AttributeMapper, handle_ulong
@@ -22,6 +21,8 @@ from keyhier_pkcs11.errors import lost, translated
 from keyhier_pkcs11.token import patiently
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from pkcs11.types import Session, Token
 
     from keyhier_pkcs11.module import Module
@@ -78,31 +79,41 @@ class Login:
         """Whether the module and the process are still those of the login."""
         return self._era == self._module.era and self._module.process == os.getpid()
 
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Lend a session for one operation.
+    def session(self) -> Loan:
+        """Lend a session for one operation; the answer is a context manager.
 
         A session in which anything failed is closed, not used again: some modules leave an
         operation active behind a failure. Its session objects are destroyed with it.
 
-        Raises:
+        Entering raises:
             LoginOverError: look for the login that followed.
             UnavailableError: no session came free in time, or none can be opened.
         """
-        with self._permits.one(), self._module.calls:
-            self._require_current()
-            try:
-                worker = self._idle.pop()
-            except IndexError:
-                worker = self._open_worker()
-            try:
-                yield worker
-            except BaseException:
-                _close(worker)
-                raise
-            self._idle.append(worker)
+        return Loan(self)
+
+    def borrow(self) -> Session:
+        """Return a session that is not in use; see :meth:`session`."""
+        self._permits.take()
+        self._module.calls.__enter__()
+        try:
+            return self._session()
+        except BaseException:
+            self._module.calls.__exit__(None, None, None)
+            self._permits.give_back()
+            raise
+
+    def give_back(self, session: Session, *, sound: bool) -> None:
+        """Take back what was borrowed; see :meth:`session`."""
+        try:
+            if not sound:
+                _close(session)
+                return
+            self._idle.append(session)
             if self._ended:
                 self._close_idle()
+        finally:
+            self._module.calls.__exit__(None, None, None)
+            self._permits.give_back()
 
     def holds(self) -> bool:
         """Whether a session opens and is logged in, asked of the token itself.
@@ -141,9 +152,13 @@ class Login:
             self._close_idle()
             _close(self._anchor)
 
-    def _require_current(self) -> None:
+    def _session(self) -> Session:
         if self._ended or not self.current:
             raise LoginOverError
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._open_worker()
 
     def _close_idle(self) -> None:
         # Two threads may do so at once, and each takes what the other leaves.
@@ -158,6 +173,27 @@ class Login:
         except PKCS11Error as error:
             what = f"opening a session with token {self.token.label!r}"
             raise translated(error, "C_OpenSession", what) from error
+
+
+class Loan:
+    """A session that is lent while a block runs."""
+
+    __slots__ = ("_login", "_session")
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    def __enter__(self) -> Session:
+        self._session = self._login.borrow()
+        return self._session
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._login.give_back(self._session, sound=kind is None)
 
 
 def _close(session: Session) -> None:

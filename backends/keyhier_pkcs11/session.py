@@ -151,8 +151,8 @@ class Connection:
             InvalidStateError: all vaults on the token were closed.
         """
         login = self._login
-        if login is None or not login.current:
-            self.recover(login)
+        if login is None:
+            self.recover(None)
             login = self._login
         if login is None:
             raise InvalidStateError("the vault is closed")
@@ -169,6 +169,7 @@ class Connection:
             login = self.login()
             with suppress(LoginOverError):
                 return lent.enter_context(login.session())
+            self.recover(login)
 
     def alive(self) -> bool:
         """Ask the token for a random byte, on a session of its own, to see whether it is there."""
@@ -290,7 +291,9 @@ class Connection:
             missing = error
         # Never a NotFoundError, which would say that a key is gone.
         raise UnavailableError(
-            f"token {self.token.label!r} is not there any more", native=missing.native
+            f"token {self.token.label!r} is away: the module does not show it",
+            native=missing.native,
+            remedy="see whether the HSM runs; the next operation connects again",
         )
 
     def _check(self, pin: SecretBytes) -> None:
