@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -47,6 +48,8 @@ __all__ = ["Connection", "connection_to"]
 _T = TypeVar("_T")
 
 _RESTART_PATIENCE_SECONDS: Final = 5.0
+_ATTEMPTS: Final = 5
+_PAUSE_SECONDS: Final = 0.02
 
 
 class Connection:
@@ -129,7 +132,12 @@ class Connection:
                 self._pin_check = None
                 self._bound = max_sessions
                 self._permits = Permits(max_sessions)
-                self._connect(secret)
+                try:
+                    self._connect(secret)
+                except BaseException:
+                    # Also where the caller has given up, and wiped the PIN, after the login.
+                    self._end_login()
+                    raise
             elif secret is not None:
                 self._check(secret)
             self._pin = pin
@@ -258,8 +266,10 @@ class Connection:
 
     def _connect(self, secret: SecretBytes | None) -> None:
         """Log in; where that fails, initialise the module anew and log in."""
-        era = self.module.era
-        if self.module.process == os.getpid():
+        if self.module.process != os.getpid():
+            self._start_in_child()
+        else:
+            era = self.module.era
             try:
                 self._open_login(secret)
             except KeyhierError as error:
@@ -267,9 +277,26 @@ class Connection:
                     raise
             else:
                 return
-        restart(self.module, era)
-        self.token = self._find_again()
+            restart(self.module, era)
+            self.token = self._find_again()
         self._open_login(secret)
+
+    def _start_in_child(self) -> None:
+        """Initialise the module and find the token, which may have to be done more than once.
+
+        SoftHSM reads its tokens when it is initialised, and leaves out one that another process,
+        such as another child that logs in, writes to at that moment.
+        """
+        for attempt in range(1, _ATTEMPTS):
+            restart(self.module, self.module.era)
+            try:
+                self.token = self._find_again()
+            except UnavailableError:
+                time.sleep(_PAUSE_SECONDS * attempt)
+            else:
+                return
+        restart(self.module, self.module.era)
+        self.token = self._find_again()
 
     def _is_module_dead(self) -> bool:
         """Whether no other connection of the module works, so that nobody is disturbed."""
@@ -351,7 +378,15 @@ class Connection:
                 remedy="check it before the next try: an HSM locks after a few",
             ) from error
         except PKCS11Error as error:
-            raise translated(error, "C_Login", f"logging in to {what}") from error
+            raise translated(error, self._failing(), f"logging in to {what}") from error
+
+    def _failing(self) -> str:
+        """Say which call fails of the two that python-pkcs11 makes as one."""
+        try:
+            self.token.open().close()
+        except PKCS11Error:
+            return "C_OpenSession"
+        return "C_Login"
 
     def _end_login(self) -> None:
         login, self._login = self._login, None

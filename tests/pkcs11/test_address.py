@@ -49,7 +49,7 @@ def test_every_label_survives_the_uri(label: str) -> None:
         (f"pkcs11:slot-id=1?{MODULE}", "slot-id is refused"),
         (f"pkcs11:token=a;object=b?{MODULE}", "known are token, serial, manufacturer, model"),
         (f"pkcs11:token=a;library-version=1?{MODULE}", "known are token, serial"),
-        (f"pkcs11:token=a?{MODULE}&timeout=1", "known are module-path, pin-source"),
+        (f"pkcs11:token=a?{MODULE}&patience=1", "known are module-path, pin-source"),
         (f"pkcs11:?{MODULE}", "by its label or serial number"),
         (f"pkcs11:model=m?{MODULE}", "by its label or serial number"),
         (f"pkcs11:token=?{MODULE}", "'token' of a pkcs11: URI is empty"),
