@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pkcs11.constants import Attribute, ObjectClass
@@ -18,13 +18,23 @@ from keyhier.errors import (
     InvalidStateError,
     KeyhierError,
     NotFoundError,
+    UnavailableError,
     UnsupportedError,
     UnwrapError,
 )
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
-from keyhier_pkcs11.errors import REJECTED, STALE_HANDLE, ambiguous, not_permitted, translated
+from keyhier_pkcs11.deadline import Deadline, within_deadline
+from keyhier_pkcs11.errors import (
+    REJECTED,
+    STALE_HANDLE,
+    ambiguous,
+    clearly_lost,
+    lost,
+    not_permitted,
+    translated,
+)
 from keyhier_pkcs11.keys import (
     Purpose,
     check_public_half,
@@ -46,6 +56,8 @@ if TYPE_CHECKING:
 
     from keyhier_pkcs11.address import TokenAddress
     from keyhier_pkcs11.binding import BoundKey
+    from keyhier_pkcs11.login import Login
+    from keyhier_pkcs11.mechanisms import KeyWrap
     from keyhier_pkcs11.session import Connection
 
 __all__ = ["Pkcs11Driver"]
@@ -60,28 +72,46 @@ _GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
 class Pkcs11Driver:
     """One open token; shares its login with every other vault of the process on that token."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Take over a connection that was joined; :meth:`open` is the way in."""
+    def __init__(self, connection: Connection, deadline: Deadline | None) -> None:
+        """Make the driver of a connection that it has yet to join; :meth:`open` is the way in."""
+        self.deadline = deadline
         self._shared = connection
         self._objects = TokenObjects(connection)
         self._maker = KeyMaker(connection, self._objects)
         self._session_keys = SessionKeys(connection, self._objects)
         self._ways: dict[Identity, Way | None] = {}
-        self._close_lock = threading.Lock()
         self._closed = False
 
     @classmethod
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
-        module = load_module(address.module_path, address.init_args)
-        profile = choose_profile(module.info, address.profile)
-        with _hinting(NotFoundError, "this kind of module is told", profile.init_args):
-            token = choose_token(module, address)
-        connection = connection_to(token, module)
-        connection.abilities.adopt(profile)
-        with _hinting(AuthenticationError, "a PIN of this kind of token is", profile.pin):
-            connection.join(address.pin)
-        return cls(connection)
+        deadline = None
+        if address.timeout is not None:
+            deadline = Deadline(address.timeout, address.max_sessions)
+        try:
+            return cls._open(address, deadline)
+        except BaseException:
+            if deadline is not None:
+                deadline.close()
+            raise
+
+    @classmethod
+    def _open(cls, address: TokenAddress, deadline: Deadline | None) -> Pkcs11Driver:
+        find = partial(_connection, address)
+        connection = find() if deadline is None else deadline.run(find)
+        driver = cls(connection, deadline)
+        # Whoever types a PIN may take their time.
+        hint = connection.abilities.profile.pin
+        with (
+            _hinting(AuthenticationError, "a PIN of this kind of token is", hint),
+            connection.reading_pin(address.pin) as pin,
+        ):
+            join = partial(connection.join, driver, address.pin, pin, address.max_sessions)
+            if deadline is None:
+                join()
+            else:
+                deadline.run(join, lambda _: connection.leave(driver))
+        return driver
 
     def __repr__(self) -> str:
         return f"<Pkcs11Driver: token {self.vault!r}>"
@@ -97,48 +127,62 @@ class Pkcs11Driver:
         return self._shared.token.label
 
     @property
+    @within_deadline
     def key_specs(self) -> frozenset[KeySpec]:
         """What the token can generate and then be of use with."""
-        return self._connection.abilities.key_specs
+        return self._connection.recovering(lambda _: self._connection.abilities.key_specs)
 
     @property
+    @within_deadline
     def algorithms(self) -> frozenset[WrapAlgorithm]:
         """What the token can unwrap with; the first call may try with a key pair of its own."""
-        return self._connection.abilities.algorithms
+        return self._connection.recovering(lambda _: self._connection.abilities.algorithms)
 
+    @within_deadline
     def get_key(self, name: str, version: str | None = None) -> KeyVersion:
         """Return a version; an empty name stands for a key of any label with that CKA_ID."""
         return self._describe(self._find(name, version))
 
+    @within_deadline
     def list_keys(self) -> Iterator[KeyVersion]:
         """Yield the latest version of every key; objects that are no KEKs are left out."""
+        return iter(self._list_keys())
+
+    def _list_keys(self) -> list[KeyVersion]:
+        listed: list[KeyVersion] = []
         found = self._open_objects.find()
         # Read once for all: a search takes time in proportion to all that is on the token.
         publics = self._objects.find(classes=[ObjectClass.PUBLIC_KEY])
         for key in latest_of_each(found):
             try:
-                yield self._describe(key, publics)
+                listed.append(self._describe(key, publics))
             except (IntegrityError, InvalidStateError, UnsupportedError):
                 # One object that cannot be used does not hide the others.
                 continue
+        return listed
 
+    @within_deadline
     def list_versions(self, name: str) -> Sequence[KeyVersion]:
         """Return the versions of a key; one that keyhier did not make has one."""
         found = versions_of(self._open_objects.find(label=name), name)
         return [self._describe(key) for key in found]
 
+    @within_deadline
     def create_key(self, request: CreateKey) -> KeyVersion:
         """Generate a key on the token."""
         return self._describe(self._open_maker.create(request))
 
+    @within_deadline
     def import_key(self, request: ImportKey) -> KeyVersion:
         """Put a key on the token that was made elsewhere; sensitive and not extractable."""
         return self._describe(self._open_maker.bring_in(request))
 
+    @within_deadline
     def rotate_key(self, name: str) -> KeyVersion:
         """Generate a new version with the latest one's spec, algorithm and extractability."""
         return self._describe(self._open_maker.rotate(name))
 
+    @within_deadline
     def wrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""
     ) -> bytes:
@@ -156,21 +200,27 @@ class Pkcs11Driver:
             lambda bound: aes.wrap(bound, mechanism, plaintext, private=private),
         )
 
+    @within_deadline
     def unwrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
     ) -> SecretBytes:
         """Unwrap with a key on the token; what the token rejects is an :class:`UnwrapError`."""
         function, operation = self._opening(key, algorithm, wrapped, aad)
+        # After RSA1_5 nothing is asked of the token: that would show by its time what failed.
+        padded = algorithm is WrapAlgorithm.RSA1_5
+        inquest = _Inquest(self._connection)
         try:
-            return self._use(key, operation)
+            return self._use(key, operation, clearly_lost if padded else inquest.lost)
         except PKCS11Error as error:
             failure = error
-        if algorithm is WrapAlgorithm.RSA1_5 and _may_be_padding(failure):
-            # Nothing more is asked of the token here: that would show by its time what failed.
+        if padded and _may_be_padding(failure):
             return rsa.random_result(key.spec)
         # Raised outside the handler, so that nothing of the cause hangs on it (promise 3).
-        raise self._verdict(failure, function)
+        if not padded and inquest.is_rejection(failure):
+            raise UnwrapError
+        raise translated(failure, function, "unwrapping")
 
+    @within_deadline
     def unwrap_into(
         self,
         key: KeyVersion,
@@ -181,7 +231,7 @@ class Pkcs11Driver:
     ) -> KeyVersion:
         """Unwrap an AES key into an object of a session, which is never let out."""
         abilities = self._connection.abilities
-        if not abilities.supports(purpose):
+        if not self._connection.recovering(lambda _: abilities.supports(purpose)):
             raise abilities.lacking(f"what {purpose} needs", purpose)
         try:
             held = self._session_keys.unwrap(key, algorithm, wrapped, purpose)
@@ -197,12 +247,16 @@ class Pkcs11Driver:
                 stack.pop_all()
             return made
         # Raised outside the handler, as in unwrap.
-        raise self._verdict(failure, "C_UnwrapKey")
+        if _Inquest(self._connection).is_rejection(failure):
+            raise UnwrapError
+        raise translated(failure, "C_UnwrapKey", "unwrapping")
 
+    @within_deadline
     def discard(self, key: KeyVersion) -> None:
         """Destroy what :meth:`unwrap_into` made; doing so twice is harmless."""
         self._session_keys.discard(cast("SessionKey", key.handle))
 
+    @within_deadline
     def set_enabled(self, key: KeyVersion, *, enabled: bool) -> KeyVersion:
         """Set or clear the usages of a version, and read them back."""
         identity = _identity(key)
@@ -216,6 +270,7 @@ class Pkcs11Driver:
             raise UnsupportedError("the token does not hold to the usages that it was told to set")
         return self._describe(after)
 
+    @within_deadline
     def delete_key(self, key: KeyVersion) -> None:
         """Destroy all versions of a key that keyhier made, or the one object of another."""
         with self._connection.objects_lock:
@@ -233,27 +288,39 @@ class Pkcs11Driver:
                 except PKCS11Error as error:
                     raise translated(error, "C_DestroyObject", "destroying the key") from error
 
+    @within_deadline
     def random_bytes(self, length: int) -> SecretBytes:
         """Return random bytes from the token."""
-        try:
-            with self._connection.session() as session:
+
+        def generate(login: Login) -> SecretBytes:
+            with login.session() as session:
                 drawn = bytearray(length)
                 for start in range(0, length, _RANDOM_BYTES_AT_ONCE):
                     part = min(_RANDOM_BYTES_AT_ONCE, length - start)
                     # python-pkcs11 counts bits.
                     drawn[start : start + part] = session.generate_random(part * 8)
                 return SecretBytes.adopt(drawn)
+
+        try:
+            return self._connection.recovering(generate)
         except PKCS11Error as error:
             raise translated(error, "C_GenerateRandom", "random bytes") from error
 
     def close(self) -> None:
         """Leave the token; the last vault of the process that does logs out."""
-        with self._close_lock:
-            if self._closed:
-                return
-            self._closed = True
+        if self._closed:
+            return
+        self._closed = True
+        if self.deadline is None:
+            self._leave()
+            return
+        with suppress(UnavailableError):
+            self.deadline.run(self._leave)
+        self.deadline.close()
+
+    def _leave(self) -> None:
         self._session_keys.close()
-        self._shared.leave()
+        self._shared.leave(self)
 
     @property
     def _connection(self) -> Connection:
@@ -310,9 +377,14 @@ class Pkcs11Driver:
             abilities = self._connection.abilities
             way = abilities.way_for(key.usages) if enabled else None
             self._ways[key.identity] = way
-            trial = (key.handle, public_key) if way else None
-            usable = way is not None or not enabled
-            algorithms = abilities.rsa_algorithms(trial, way) if usable else ()
+            # Once, for after the token was lost the handle may mean another key.
+            trials = iter([(key.handle, public_key)] if way else [])
+            if way or not enabled:
+                algorithms = self._connection.recovering(
+                    lambda _: abilities.rsa_algorithms(next(trials, None), way)
+                )
+            else:
+                algorithms = ()
         return KeyVersion(
             id=KeyId("pkcs11", self.vault, key.label, key.id.hex()),
             spec=purpose.spec,
@@ -326,7 +398,7 @@ class Pkcs11Driver:
     def _wrapping_mechanism(self, algorithm: WrapAlgorithm, length: int) -> Mechanism:
         if algorithm is not WrapAlgorithm.A256KWP and length % 8:
             raise UnsupportedError(f"{algorithm} wraps multiples of 8 bytes, not {length}")
-        key_wrap = self._connection.abilities.key_wrap(algorithm)
+        key_wrap = self._key_wrap(algorithm)
         if not key_wrap.wraps(length):
             rfc = "RFC 5649" if algorithm is WrapAlgorithm.A256KWP else "RFC 3394"
             raise UnsupportedError(
@@ -334,6 +406,9 @@ class Pkcs11Driver:
                 remedy="use an envelope (`wrap`)",
             )
         return key_wrap.mechanism
+
+    def _key_wrap(self, algorithm: WrapAlgorithm) -> KeyWrap:
+        return self._connection.recovering(lambda _: self._connection.abilities.key_wrap(algorithm))
 
     def _opening(
         self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes
@@ -348,17 +423,22 @@ class Pkcs11Driver:
                     bound, algorithm, wrapped, private=private
                 )
             return "C_Decrypt", lambda bound: rsa.decrypt(bound, algorithm, wrapped)
-        found = self._connection.abilities.key_wrap(algorithm)
+        found = self._key_wrap(algorithm)
         return "C_UnwrapKey", lambda bound: aes.unwrap(
             bound, found.mechanism, wrapped, private=private, tell_length=found.tell_length
         )
 
-    def _use(self, key: KeyVersion, operation: Callable[[BoundKey], _T]) -> _T:
+    def _use(
+        self,
+        key: KeyVersion,
+        operation: Callable[[BoundKey], _T],
+        failed: Callable[[PKCS11Error | KeyhierError], bool] = lost,
+    ) -> _T:
         """Run ``operation`` with a key of the token, or one that was unwrapped into it."""
         if isinstance(key.handle, SessionKey):
             _ = self._connection
             return self._session_keys.use(key.handle, operation)
-        return self._open_objects.use(_identity(key), operation)
+        return self._open_objects.use(_identity(key), operation, failed)
 
     def _works(self, key: KeyVersion, algorithm: WrapAlgorithm) -> bool:
         """Whether a key that was unwrapped is one for AES: tokens take other lengths unseen."""
@@ -366,6 +446,10 @@ class Pkcs11Driver:
             try:
                 with self.unwrap(key, algorithm, self.wrap(key, algorithm, sample)) as opened:
                     return opened == sample
+            except NotFoundError as error:
+                raise UnavailableError(
+                    "the token was lost while a key was unwrapped into it", remedy="try again"
+                ) from error
             except KeyhierError:
                 if not self._connection.alive():
                     raise
@@ -382,11 +466,6 @@ class Pkcs11Driver:
             return self._use(key, operation)
         except PKCS11Error as error:
             raise translated(error, function, doing) from error
-
-    def _verdict(self, failure: PKCS11Error, function: str) -> KeyhierError:
-        if isinstance(failure, REJECTED) or (ambiguous(failure) and self._connection.alive()):
-            return UnwrapError()
-        return translated(failure, function, "unwrapping")
 
     def _change(self, identity: Identity, usages: Sequence[Attribute], *, enabled: bool) -> None:
         try:
@@ -414,10 +493,48 @@ def _identity(key: KeyVersion) -> Identity:
     return cast("Identity", key.handle)
 
 
+class _Inquest:
+    """Finds out what a failed unwrap died of: the input, or the token.
+
+    The token is asked for a sign of life after an ambiguous code, and once only for each.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._alive = False
+
+    def lost(self, error: PKCS11Error | KeyhierError) -> bool:
+        """Whether the token was lost, after the first attempt."""
+        if not isinstance(error, PKCS11Error):
+            return lost(error)
+        if clearly_lost(error):
+            return True
+        if not ambiguous(error):
+            return False
+        self._alive = self._connection.alive()
+        return not self._alive
+
+    def is_rejection(self, failure: PKCS11Error) -> bool:
+        """Whether the key rejected the bytes, after the last attempt."""
+        return isinstance(failure, REJECTED) or (
+            ambiguous(failure) and (self._alive or self._connection.alive())
+        )
+
+
+def _connection(address: TokenAddress) -> Connection:
+    module = load_module(address.module_path, address.init_args)
+    profile = choose_profile(module.info, address.profile)
+    with _hinting(NotFoundError, "this kind of module is told", profile.init_args):
+        token = choose_token(module, address)
+    connection = connection_to(module, token)
+    connection.abilities.adopt(profile)
+    return connection
+
+
 def _may_be_padding(failure: PKCS11Error) -> bool:
-    return not (isinstance(failure, STALE_HANDLE) or not_permitted(failure)) and (
-        isinstance(failure, REJECTED) or ambiguous(failure)
-    )
+    return not (
+        isinstance(failure, STALE_HANDLE) or not_permitted(failure) or clearly_lost(failure)
+    ) and (isinstance(failure, REJECTED) or ambiguous(failure))
 
 
 def _usages_to_change(key: KeyObject, purpose: Purpose, *, enabled: bool) -> tuple[Attribute, ...]:

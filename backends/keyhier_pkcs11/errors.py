@@ -27,7 +27,9 @@ __all__ = [
     "REJECTED",
     "STALE_HANDLE",
     "ambiguous",
+    "clearly_lost",
     "code_of",
+    "lost",
     "native",
     "not_permitted",
     "too_small",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _KEY_FUNCTION_NOT_PERMITTED: Final = "CKR_KEY_FUNCTION_NOT_PERMITTED"
+_NOT_INITIALIZED: Final = "CKR_CRYPTOKI_NOT_INITIALIZED"
 
 # Where python-pkcs11's spelling is not the standard's in other letters.
 _IRREGULAR: Final = {
@@ -47,7 +50,7 @@ _IRREGULAR: Final = {
 }
 # What a bare PKCS11Error's sentence says (python-pkcs11's map_rv_to_error).
 _SENTENCES: Final = {
-    "not initialized": "CKR_CRYPTOKI_NOT_INITIALIZED",
+    "not initialized": _NOT_INITIALIZED,
     "already initialized": "CKR_CRYPTOKI_ALREADY_INITIALIZED",
     "too small": "CKR_BUFFER_TOO_SMALL",
     "Parallel": "CKR_SESSION_PARALLEL_NOT_SUPPORTED",
@@ -101,6 +104,19 @@ STALE_HANDLE: Final = (
     ckr.WrappingKeyHandleInvalid,
 )
 """The object that a handle meant is not there any more."""
+
+_LOST: Final = (
+    ckr.DeviceError,
+    ckr.DeviceRemoved,
+    ckr.OperationActive,
+    ckr.OperationNotInitialized,
+    ckr.SessionClosed,
+    ckr.SessionHandleInvalid,
+    ckr.SlotIDInvalid,
+    ckr.TokenNotPresent,
+    ckr.TokenNotRecognised,
+    ckr.UserNotLoggedIn,
+)
 
 _KINDS: Final[tuple[tuple[type[KeyhierError], tuple[type[PKCS11Error], ...]], ...]] = (
     (
@@ -189,6 +205,28 @@ def ambiguous(error: PKCS11Error) -> bool:
     opencryptoki, which are also what modules answer when the HSM is gone.
     """
     return isinstance(error, _AMBIGUOUS)
+
+
+def clearly_lost(error: BaseException) -> bool:
+    """Whether the code says that the session, the login, the token or the module is gone.
+
+    Args:
+        error: what python-pkcs11 raised, or the error of keyhier's tree that it became.
+    """
+    cause = error if isinstance(error, PKCS11Error) else error.__cause__
+    return isinstance(cause, PKCS11Error) and (
+        isinstance(cause, _LOST) or code_of(cause) == _NOT_INITIALIZED
+    )
+
+
+def lost(error: BaseException) -> bool:
+    """Whether the code says, or leaves open, that the token is gone.
+
+    Args:
+        error: as of :func:`clearly_lost`.
+    """
+    cause = error if isinstance(error, PKCS11Error) else error.__cause__
+    return clearly_lost(error) or (isinstance(cause, PKCS11Error) and ambiguous(cause))
 
 
 def translated(error: PKCS11Error, function: str, doing: str) -> KeyhierError:

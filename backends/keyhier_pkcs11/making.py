@@ -18,7 +18,7 @@ from keyhier.errors import (
     UnsupportedError,
 )
 from keyhier_pkcs11 import rsa
-from keyhier_pkcs11.errors import translated
+from keyhier_pkcs11.errors import lost, translated
 from keyhier_pkcs11.keys import purpose_of, versions_of
 from keyhier_pkcs11.templates import aes_key, rsa_private_key, rsa_public_key
 from keyhier_pkcs11.versions import VersionId
@@ -59,10 +59,7 @@ class KeyMaker:
 
     def bring_in(self, request: ImportKey) -> KeyObject:
         """Create an object from outside; see :meth:`SupportsImport.import_key`."""
-        if request.algorithm is not None and not self._connection.abilities.supports(
-            request.algorithm
-        ):
-            raise self._lacking(request.algorithm)
+        self._require_algorithm(request.algorithm)
         version = VersionId.new(request.algorithm)
         template = self._secret_half(request.name, version, extractable=False)
         if request.algorithm is None:
@@ -94,13 +91,16 @@ class KeyMaker:
 
     def _require(self, spec: KeySpec, algorithm: WrapAlgorithm | None) -> None:
         abilities = self._connection.abilities
-        if spec not in abilities.key_specs:
+        if spec not in self._connection.recovering(lambda _: abilities.key_specs):
             raise abilities.lacking(f"what a key of {spec} needs")
-        if algorithm is not None and not abilities.supports(algorithm):
-            raise self._lacking(algorithm)
+        self._require_algorithm(algorithm)
 
-    def _lacking(self, algorithm: WrapAlgorithm) -> UnsupportedError:
-        return self._connection.abilities.lacking(f"what {algorithm} needs", algorithm)
+    def _require_algorithm(self, algorithm: WrapAlgorithm | None) -> None:
+        abilities = self._connection.abilities
+        if algorithm is not None and not self._connection.recovering(
+            lambda _: abilities.supports(algorithm)
+        ):
+            raise abilities.lacking(f"what {algorithm} needs", algorithm)
 
     def _check_free(self, name: str) -> None:
         longest = self._connection.abilities.profile.label_bytes
@@ -174,12 +174,16 @@ class KeyMaker:
         template: Mapping[Attribute, Any],
         call: Callable[[Session], None],
     ) -> KeyObject:
+        identity = (ObjectClass(template[Attribute.CLASS]), version.value)
         try:
             with self._connection.session() as session:
                 call(session)
         except PKCS11Error as error:
-            raise translated(error, function, "such a key") from error
-        identity = (ObjectClass(template[Attribute.CLASS]), version.value)
+            # It is never made a second time, for it is not known what became of the first.
+            if not lost(error) or not self._objects.find(
+                key_id=version.value, classes=[identity[0]]
+            ):
+                raise translated(error, function, "such a key") from error
         self._check_made(identity, template)
         return self._objects.find(key_id=version.value, classes=[identity[0]])[0]
 

@@ -63,10 +63,10 @@ _FLAGS: Final = {Way.DECRYPT: MechanismFlag.DECRYPT, Way.UNWRAP: MechanismFlag.U
 class Abilities:
     """What one token can do, found out when it is first needed and kept."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, profile: Profile = GENERIC) -> None:
         self._connection = connection
         self._lock = threading.RLock()
-        self._narrow(GENERIC)
+        self._narrow(profile)
 
     def _narrow(self, profile: Profile) -> None:
         self._profile = profile
@@ -103,7 +103,8 @@ class Abilities:
         """The mechanisms that the token lists."""
         if self._listed is None:
             try:
-                self._listed = frozenset(self._connection.token.slot.get_mechanisms())
+                with self._connection.module.calls:
+                    self._listed = frozenset(self._connection.token.slot.get_mechanisms())
             except PKCS11Error as error:
                 raise translated(error, "C_GetMechanismList", "listing its mechanisms") from error
         return self._listed
@@ -369,7 +370,8 @@ class Abilities:
             Mechanism.RSA_PKCS,
         }:
             return False
-        info = self._connection.token.slot.get_mechanism_info(generate)
+        with self._connection.module.calls:
+            info = self._connection.token.slot.get_mechanism_info(generate)
         return (info.min_key_length or 0) <= spec.bits <= (info.max_key_length or spec.bits)
 
 

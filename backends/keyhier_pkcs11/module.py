@@ -8,7 +8,10 @@ the module is initialised here, with ``CKF_OS_LOCKING_OK`` (PKCS#11 v3.1, sectio
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
@@ -22,7 +25,9 @@ from keyhier.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from keyhier_pkcs11.calls import Calls
 from keyhier_pkcs11.errors import translated
+from keyhier_pkcs11.fork import held_by_forks
 from keyhier_pkcs11.profile import LibraryInfo
 
 __all__ = ["Module", "load_module"]
@@ -46,7 +51,7 @@ class _InitializeArgs(ctypes.Structure):
 
 
 class _FunctionList(ctypes.Structure):
-    """The head of CK_FUNCTION_LIST, whose first function is C_Initialize."""
+    """The head of CK_FUNCTION_LIST: its first two functions."""
 
     _fields_: ClassVar = [
         ("version", ctypes.c_ubyte * 2),
@@ -54,17 +59,22 @@ class _FunctionList(ctypes.Structure):
             "C_Initialize",
             ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.POINTER(_InitializeArgs)),
         ),
+        ("C_Finalize", ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_void_p)),
     ]
 
 
 class Module(lib):
     """A PKCS#11 module that this process has initialised.
 
-    It is never finalised from here: other code of the process may use it too, and the module
-    lets everything go when the process ends.
+    It is finalised only when it is found dead, or when the process is a fork of the one that
+    initialised it: other code of the process may use it too, and the module lets everything go
+    when the process ends.
 
     Attributes:
         init_args: what it was told when it was initialised (CK_C_INITIALIZE_ARGS.pReserved).
+        calls: those in flight.
+        era: how often it was initialised anew; sessions and handles belong to one era.
+        process: the id of the process that initialised it.
     """
 
     def __new__(cls, path: str, _: str = "") -> Self:
@@ -81,7 +91,12 @@ class Module(lib):
             UnavailableError: it does not initialise.
         """
         self.init_args = init_args
-        super().__init__(path)
+        self.calls = Calls()
+        self.era = 0
+        self.process = os.getpid()
+        held_by_forks(self.calls)
+        with self.calls:
+            super().__init__(path)
 
     @property
     def info(self) -> LibraryInfo:
@@ -90,7 +105,7 @@ class Module(lib):
 
     def initialize(self) -> None:
         """Initialise the module for several threads; python-pkcs11 calls this when it loads it."""
-        functions = self._function_list()
+        functions = self._function_list
         if functions is None:
             if self.init_args:
                 raise UnsupportedError(
@@ -100,14 +115,7 @@ class Module(lib):
                 )
             super().initialize()
             return
-        told = self.init_args.encode()
-        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK, reserved=told or None)
-        code = functions.C_Initialize(ctypes.byref(arguments))
-        if code == _CKR_CANT_LOCK:
-            raise UnsupportedError(
-                "the PKCS#11 module cannot be used from several threads",
-                native="C_Initialize: CKR_CANT_LOCK",
-            )
+        code = self._begin(functions)
         if code not in (_CKR_OK, _CKR_CRYPTOKI_ALREADY_INITIALIZED):
             raise UnavailableError(
                 "the PKCS#11 module cannot be initialised",
@@ -121,7 +129,7 @@ class Module(lib):
         Raises:
             PKCS11Error: it fails.
         """
-        functions = self._function_list()
+        functions = self._function_list
         if functions is None:
             raise FunctionNotSupported
         # The version stands before the first function and takes a pointer's place.
@@ -134,6 +142,42 @@ class Module(lib):
             # As python-pkcs11 words a code that it does not know.
             raise PKCS11Error(f"Unmapped error code {code:#x}")
 
+    def restart(self) -> None:
+        """Initialise the module anew, for it is dead, or another process's; see :meth:`calls`.
+
+        To be called when nothing else of the module runs (:meth:`Calls.alone`). All sessions
+        and handles are gone then.
+
+        Raises:
+            UnavailableError, UnsupportedError: it does not initialise.
+        """
+        functions = self._function_list
+        forked = self.process != os.getpid()
+        self.era += 1
+        self.process = os.getpid()
+        if functions is None:
+            with suppress(PKCS11Error):
+                self.finalize()
+        # A module that knows of forks is initialised in the child without having been finalised.
+        elif not forked or self._begin(functions) == _CKR_CRYPTOKI_ALREADY_INITIALIZED:
+            functions.C_Finalize(None)
+        try:
+            self.initialize()
+        except PKCS11Error as error:
+            raise translated(error, "C_Initialize", "connecting again") from error
+
+    def _begin(self, functions: _FunctionList) -> int:
+        told = self.init_args.encode()
+        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK, reserved=told or None)
+        code: int = functions.C_Initialize(ctypes.byref(arguments))
+        if code == _CKR_CANT_LOCK:
+            raise UnsupportedError(
+                "the PKCS#11 module cannot be used from several threads",
+                native="C_Initialize: CKR_CANT_LOCK",
+            )
+        return code
+
+    @cached_property
     def _function_list(self) -> _FunctionList | None:
         """Return the module's function list, or None where it hands out a new one at each call.
 
@@ -149,8 +193,22 @@ class Module(lib):
         return first.contents if same else None
 
 
-_lock = threading.Lock()
-_modules: dict[Path, Module] = {}
+class _Modules:
+    """The modules of this process; a child of it keeps them, and initialises them at first use."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[Path, Module] = {}
+        self.renew_in_child()
+        # The hook also keeps the modules to the very end of the process: python-pkcs11 cannot
+        # let go of one that the garbage collector takes together with its class.
+        os.register_at_fork(after_in_child=self.renew_in_child)
+
+    def renew_in_child(self) -> None:
+        """Take a new lock; a thread of the parent may have held the old one."""
+        self.lock = threading.Lock()
+
+
+_modules: Final = _Modules()
 
 
 def load_module(path: Path, init_args: str = "") -> Module:
@@ -170,10 +228,10 @@ def load_module(path: Path, init_args: str = "") -> Module:
             remedy="install the HSM's client software, or correct module-path",
         )
     real = path.resolve()
-    with _lock:
-        if real not in _modules:
-            _modules[real] = _load(real, init_args)
-        module = _modules[real]
+    with _modules.lock:
+        if real not in _modules.loaded:
+            _modules.loaded[real] = _load(real, init_args)
+        module = _modules.loaded[real]
     if module.init_args != init_args:
         raise InvalidStateError(
             f"{path} is initialised in this process with other init-args",

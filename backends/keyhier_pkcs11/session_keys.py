@@ -25,6 +25,8 @@ from keyhier.errors import (
     UnwrapError,
 )
 from keyhier_pkcs11.binding import BoundKey, handle_of
+from keyhier_pkcs11.errors import clearly_lost
+from keyhier_pkcs11.login import Login, LoginOverError
 from keyhier_pkcs11.profile import Way
 from keyhier_pkcs11.rsa import OAEP
 from keyhier_pkcs11.templates import AES_USAGES, kept_in_session
@@ -56,12 +58,12 @@ class SessionKey:
 
     Attributes:
         number: its handle.
-        login: the dictionary of handles of the login that it belongs to.
-        stack: destroys it and gives its session back.
+        login: the login that it belongs to.
+        stack: destroys it and ends its session.
     """
 
     number: int
-    login: Mapping[Any, int] = attrs.field(repr=False)
+    login: Login = attrs.field(repr=False)
     stack: ExitStack = attrs.field(repr=False)
 
 
@@ -92,18 +94,40 @@ class SessionKeys:
         size = KeySpec.parse(f"AES-{purpose.value[1:4]}").size
         if not _may_hold(kek, algorithm, wrapped, size):
             raise UnwrapError
-        with ExitStack() as stack:
-            session = stack.enter_context(self._connection.session())
-            key = self._objects.bound(session, cast("Identity", kek.handle))
-            if kek.public_key is not None:
-                self._require(key, kek.public_key, algorithm)
-            made = self._unwrap(key, kek, algorithm, wrapped, template)
-            stack.callback(made.destroy)
-            _protect(made, template, size)
-            held = SessionKey(handle_of(made), self._connection.handles, stack.pop_all())
+        held = self._connection.recovering(
+            lambda login: self._unwrap_in(login, kek, algorithm, wrapped, (template, size))
+        )
         with self._lock:
             self._held.add(held)
         return held
+
+    def _unwrap_in(
+        self,
+        login: Login,
+        kek: KeyVersion,
+        algorithm: WrapAlgorithm,
+        wrapped: bytes,
+        wanted: tuple[Template, int],
+    ) -> SessionKey:
+        template, size = wanted
+        handle = self._objects.handle(login, cast("Identity", kek.handle))
+        with ExitStack() as stack:
+            session = stack.enter_context(login.kept_session())
+            with self._connection.module.calls:
+                key = BoundKey(session, handle, self._connection.module)
+                if kek.public_key is not None:
+                    self._require(key, kek.public_key, algorithm)
+                made = self._unwrap(key, kek, algorithm, wrapped, template)
+                stack.callback(self._destroy, login, made)
+                _protect(made, template, size)
+            return SessionKey(handle_of(made), login, stack.pop_all())
+
+    def _destroy(self, login: Login, made: Object) -> None:
+        with self._connection.module.calls:
+            # Otherwise it went with the login, or is a parent process's.
+            if login.current:
+                with suppress(PKCS11Error):
+                    made.destroy()
 
     def use(self, held: SessionKey, operation: Callable[[BoundKey], _T]) -> _T:
         """Run ``operation`` with a key, in a session of its own.
@@ -115,13 +139,24 @@ class SessionKeys:
         """
         if held not in self._held:
             raise InvalidStateError("the key that was unwrapped into the token has been closed")
-        if held.login is not self._connection.handles:
-            raise NotFoundError(
-                "the key was unwrapped into the token and went with the connection that was lost",
-                remedy="unwrap it again",
-            )
-        with self._connection.session() as session:
-            return operation(BoundKey(session, held.number, self._connection.module))
+        login = self._connection.login()
+        if held.login is login:
+            with suppress(LoginOverError):
+                return self._use(held, operation)
+            self._connection.recover(login)
+        raise NotFoundError(
+            "the key was unwrapped into the token and went with the connection that was lost",
+            remedy="unwrap it again",
+        )
+
+    def _use(self, held: SessionKey, operation: Callable[[BoundKey], _T]) -> _T:
+        try:
+            with held.login.session() as session:
+                return operation(BoundKey(session, held.number, self._connection.module))
+        except PKCS11Error as error:
+            if not clearly_lost(error):
+                raise
+        raise LoginOverError
 
     def discard(self, held: SessionKey) -> None:
         """Destroy a key in the token; doing so twice is harmless."""
@@ -129,9 +164,7 @@ class SessionKeys:
             if held not in self._held:
                 return
             self._held.remove(held)
-        # A session that the token has lost took the key with it.
-        with suppress(PKCS11Error):
-            held.stack.close()
+        held.stack.close()
 
     def close(self) -> None:
         """Destroy all of them."""

@@ -24,7 +24,14 @@ from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
 from keyhier_pkcs11.binding import BoundKey, handle_of
-from keyhier_pkcs11.errors import INCAPABLE, REJECTED, ambiguous, too_small, translated
+from keyhier_pkcs11.errors import (
+    INCAPABLE,
+    REJECTED,
+    ambiguous,
+    clearly_lost,
+    too_small,
+    translated,
+)
 from keyhier_pkcs11.profile import Way
 from keyhier_pkcs11.templates import secret_in_session
 
@@ -187,6 +194,7 @@ def _attempt(connection: Connection, handle: int, operation: Callable[[BoundKey]
     except PKCS11Error as error:
         if isinstance(error, (*INCAPABLE, *REJECTED)) or too_small(error):
             return None
-        if ambiguous(error) and connection.alive():
+        # A token that was lost for a moment may be able all the same.
+        if ambiguous(error) and not clearly_lost(error) and connection.alive():
             return None
         raise translated(error, "C_Decrypt", "trying a mechanism") from error

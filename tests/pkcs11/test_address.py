@@ -56,7 +56,7 @@ def test_every_label_survives_the_uri(label: str) -> None:
         (f"pkcs11:slot-id=1?{MODULE}", "slot-id is refused"),
         (f"pkcs11:token=a;object=b?{MODULE}", "known are token, serial, manufacturer, model"),
         (f"pkcs11:token=a;library-version=1?{MODULE}", "known are token, serial"),
-        (f"pkcs11:token=a?{MODULE}&timeout=1", "known are module-path, pin-source, init-args"),
+        (f"pkcs11:token=a?{MODULE}&patience=1", "known are module-path, pin-source, init-args"),
         (f"pkcs11:token=a?{MODULE}&init-args=", "init-args of a pkcs11: URI is text, not empty"),
         (f"pkcs11:token=a?{MODULE}&init-args=a%00b", "without NUL"),
         (f"pkcs11:?{MODULE}", "by its label or serial number"),
