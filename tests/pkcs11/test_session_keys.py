@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -224,3 +226,50 @@ def test_a_token_without_a_key_wrap_does_not_take_cbc_for_one(
             driver.unwrap_into(
                 key, WrapAlgorithm.RSA_AES_KWP, bytes(296), WrapAlgorithm.A256GCMKW, RECORD
             )
+
+
+# A key that is kept holds a session for long, which is no call that a fork or a restart waits for.
+KEEPER = """
+import os, sys, time
+import keyhier
+from keyhier.errors import NotFoundError
+
+RECORD = "record:fleet/web/1"
+with keyhier.open(sys.argv[1]) as vault:
+    outer = vault.create_key("outer", "AES-256")
+    wrapped = outer.wrap_raw(os.urandom(32))
+    key = outer.unwrap_into(wrapped, key_id=RECORD)
+    envelope = key.wrap(b"secret")
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        try:
+            key.unwrap(envelope)
+        except NotFoundError:
+            key.close()
+            with outer.unwrap_into(wrapped, key_id=RECORD) as own, own.unwrap(envelope) as secret:
+                os._exit(secret != b"secret")
+        os._exit(2)
+    assert time.monotonic() - started < 2, "the fork waited for the key that is kept"
+    assert os.waitpid(child, 0)[1] == 0
+    with key.unwrap(envelope) as secret:
+        assert secret == b"secret"
+"""
+
+
+def test_a_child_unwraps_a_key_of_its_own_and_leaves_the_parent_s_alone(
+    softhsm_token: SoftHsmToken,
+) -> None:
+    command = [sys.executable, "-c", KEEPER, softhsm_token.uri]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_key_that_is_let_go_gives_its_session_back(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    driver = open_driver(softhsm_token.uri + "&max-sessions=3")
+    outer = driver.create_key(CreateKey("outer", KeySpec.AES_256, WrapAlgorithm.A256KW))
+    wrapped = driver.wrap(outer, WrapAlgorithm.A256KW, SecretBytes(KEK))
+    for _ in range(10):
+        driver.discard(unwrap_into(driver, outer, wrapped))
