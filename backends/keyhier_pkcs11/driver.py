@@ -416,13 +416,15 @@ class Pkcs11Driver:
         """Return the PKCS#11 function that unwraps, and how to call it."""
         if algorithm in _GCM:
             return "C_Decrypt", lambda bound: aes.gcm_open(bound, wrapped, aad)
+        if algorithm.key_type is KeyType.RSA and (
+            self._ways.get(_identity(key)) is not Way.UNWRAP or algorithm not in rsa.OAEP
+        ):
+            return "C_Decrypt", lambda bound: rsa.decrypt(bound, algorithm, wrapped)
         private = self._connection.logged_in
         if algorithm.key_type is KeyType.RSA:
-            if self._ways.get(_identity(key)) is Way.UNWRAP and algorithm in rsa.OAEP:
-                return "C_UnwrapKey", lambda bound: rsa.unwrap(
-                    bound, algorithm, wrapped, private=private
-                )
-            return "C_Decrypt", lambda bound: rsa.decrypt(bound, algorithm, wrapped)
+            return "C_UnwrapKey", lambda bound: rsa.unwrap(
+                bound, algorithm, wrapped, private=private
+            )
         found = self._key_wrap(algorithm)
         return "C_UnwrapKey", lambda bound: aes.unwrap(
             bound, found.mechanism, wrapped, private=private, tell_length=found.tell_length
