@@ -352,7 +352,9 @@ from keyhier.testing.softhsm import SoftHsmToken
 from tests.pkcs11.network_hsm import NetworkHsm
 
 fields = json.loads(os.environ["TOKEN"])
-token = SoftHsmToken(*fields[:4], *map(Path, fields[4:]))
+names = ("label", "serial", "pin", "so_pin")
+paths = {"pin_file": Path(fields[4]), "module_path": Path(fields[5])}
+token = SoftHsmToken(**dict(zip(names, fields)), **paths)
 hsm = NetworkHsm(token, Path(os.environ["SOCKET"]))
 hsm.start()
 try:
