@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
     from keyhier.secret import SecretBytes
+    from keyhier.session_key import SessionKey
     from keyhier.vault import Vault
     from keyhier.vault import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
     from keyhier.volume.bitlocker import BitLockerKey
@@ -63,6 +64,7 @@ __all__ = [
     "Outcome",
     "PlacementError",
     "SecretBytes",
+    "SessionKey",
     "ThrottledError",
     "UnavailableError",
     "UnsupportedError",
@@ -84,6 +86,7 @@ _HOMES = {
     "LinuxPassphrase": "volume.luks",
     "Outcome": "batch",
     "SecretBytes": "secret",
+    "SessionKey": "session_key",
     "Vault": "vault",
     "WrapAlgorithm": "algorithms",
     "WrappedKey": "wrapped",

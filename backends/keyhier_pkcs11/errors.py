@@ -23,16 +23,21 @@ from keyhier.errors import (
 )
 
 __all__ = [
+    "INCAPABLE",
     "REJECTED",
     "STALE_HANDLE",
     "ambiguous",
+    "clearly_lost",
     "code_of",
+    "lost",
     "native",
     "not_permitted",
+    "too_small",
     "translated",
 ]
 
 _KEY_FUNCTION_NOT_PERMITTED: Final = "CKR_KEY_FUNCTION_NOT_PERMITTED"
+_NOT_INITIALIZED: Final = "CKR_CRYPTOKI_NOT_INITIALIZED"
 
 # Where python-pkcs11's spelling is not the standard's in other letters.
 _IRREGULAR: Final = {
@@ -45,7 +50,7 @@ _IRREGULAR: Final = {
 }
 # What a bare PKCS11Error's sentence says (python-pkcs11's map_rv_to_error).
 _SENTENCES: Final = {
-    "not initialized": "CKR_CRYPTOKI_NOT_INITIALIZED",
+    "not initialized": _NOT_INITIALIZED,
     "already initialized": "CKR_CRYPTOKI_ALREADY_INITIALIZED",
     "too small": "CKR_BUFFER_TOO_SMALL",
     "Parallel": "CKR_SESSION_PARALLEL_NOT_SUPPORTED",
@@ -67,6 +72,22 @@ REJECTED: Final = (
 )
 """The key rejects what it is to unwrap."""
 
+INCAPABLE: Final = (
+    ckr.AttributeReadOnly,
+    ckr.AttributeTypeInvalid,
+    ckr.AttributeValueInvalid,
+    ckr.FunctionRejected,
+    ckr.FunctionNotSupported,
+    ckr.KeyNotWrappable,
+    ckr.KeySizeRange,
+    ckr.KeyTypeInconsistent,
+    ckr.MechanismInvalid,
+    ckr.MechanismParamInvalid,
+    ckr.TemplateIncomplete,
+    ckr.TemplateInconsistent,
+)
+"""What a token answers to what it cannot do, whatever the values are."""
+
 _AMBIGUOUS: Final = (
     ckr.ArgumentsBad,
     ckr.DataInvalid,
@@ -83,6 +104,19 @@ STALE_HANDLE: Final = (
     ckr.WrappingKeyHandleInvalid,
 )
 """The object that a handle meant is not there any more."""
+
+_LOST: Final = (
+    ckr.DeviceError,
+    ckr.DeviceRemoved,
+    ckr.OperationActive,
+    ckr.OperationNotInitialized,
+    ckr.SessionClosed,
+    ckr.SessionHandleInvalid,
+    ckr.SlotIDInvalid,
+    ckr.TokenNotPresent,
+    ckr.TokenNotRecognised,
+    ckr.UserNotLoggedIn,
+)
 
 _KINDS: Final[tuple[tuple[type[KeyhierError], tuple[type[PKCS11Error], ...]], ...]] = (
     (
@@ -115,7 +149,6 @@ _KINDS: Final[tuple[tuple[type[KeyhierError], tuple[type[PKCS11Error], ...]], ..
             ckr.FunctionNotSupported,
             ckr.KeyNotWrappable,
             ckr.KeySizeRange,
-            ckr.KeyTypeInconsistent,
             ckr.KeyUnextractable,
             ckr.MechanismInvalid,
             ckr.MechanismParamInvalid,
@@ -147,8 +180,22 @@ def native(function: str, error: PKCS11Error) -> str:
 
 
 def not_permitted(error: PKCS11Error) -> bool:
-    """Whether the key's usage attributes forbid the operation, as they do on a disabled key."""
-    return code_of(error) == _KEY_FUNCTION_NOT_PERMITTED
+    """Whether the key's usage attributes forbid the operation, as they do on a disabled key.
+
+    NSS says CKR_KEY_TYPE_INCONSISTENT. Keys are not used here with mechanisms that are not for
+    their type, so that it is not taken for the type.
+    """
+    return isinstance(error, ckr.KeyTypeInconsistent) or (
+        code_of(error) == _KEY_FUNCTION_NOT_PERMITTED
+    )
+
+
+def too_small(error: PKCS11Error) -> bool:
+    """Whether the module told a smaller size for its output than it then wants.
+
+    NSS 3.87 does at C_WrapKey with CKM_AES_KEY_WRAP_KWP: it tells the size of the plaintext.
+    """
+    return code_of(error) == "CKR_BUFFER_TOO_SMALL"
 
 
 def ambiguous(error: PKCS11Error) -> bool:
@@ -158,6 +205,28 @@ def ambiguous(error: PKCS11Error) -> bool:
     opencryptoki, which are also what modules answer when the HSM is gone.
     """
     return isinstance(error, _AMBIGUOUS)
+
+
+def clearly_lost(error: BaseException) -> bool:
+    """Whether the code says that the session, the login, the token or the module is gone.
+
+    Args:
+        error: what python-pkcs11 raised, or the error of keyhier's tree that it became.
+    """
+    cause = error if isinstance(error, PKCS11Error) else error.__cause__
+    return isinstance(cause, PKCS11Error) and (
+        isinstance(cause, _LOST) or code_of(cause) == _NOT_INITIALIZED
+    )
+
+
+def lost(error: BaseException) -> bool:
+    """Whether the code says, or leaves open, that the token is gone.
+
+    Args:
+        error: as of :func:`clearly_lost`.
+    """
+    cause = error if isinstance(error, PKCS11Error) else error.__cause__
+    return clearly_lost(error) or (isinstance(cause, PKCS11Error) and ambiguous(cause))
 
 
 def translated(error: PKCS11Error, function: str, doing: str) -> KeyhierError:

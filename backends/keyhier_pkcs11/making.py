@@ -15,9 +15,10 @@ from keyhier.errors import (
     AlreadyExistsError,
     IntegrityError,
     InvalidStateError,
+    UnsupportedError,
 )
 from keyhier_pkcs11 import rsa
-from keyhier_pkcs11.errors import translated
+from keyhier_pkcs11.errors import lost, translated
 from keyhier_pkcs11.keys import purpose_of, versions_of
 from keyhier_pkcs11.templates import aes_key, rsa_private_key, rsa_public_key
 from keyhier_pkcs11.versions import VersionId
@@ -58,10 +59,7 @@ class KeyMaker:
 
     def bring_in(self, request: ImportKey) -> KeyObject:
         """Create an object from outside; see :meth:`SupportsImport.import_key`."""
-        if request.algorithm is not None and not self._connection.abilities.supports(
-            request.algorithm
-        ):
-            raise self._connection.abilities.lacking(f"what {request.algorithm} needs")
+        self._require_algorithm(request.algorithm)
         version = VersionId.new(request.algorithm)
         template = self._secret_half(request.name, version, extractable=False)
         if request.algorithm is None:
@@ -93,12 +91,24 @@ class KeyMaker:
 
     def _require(self, spec: KeySpec, algorithm: WrapAlgorithm | None) -> None:
         abilities = self._connection.abilities
-        if spec not in abilities.key_specs:
+        if spec not in self._connection.recovering(lambda _: abilities.key_specs):
             raise abilities.lacking(f"what a key of {spec} needs")
-        if algorithm is not None and not abilities.supports(algorithm):
-            raise abilities.lacking(f"what {algorithm} needs")
+        self._require_algorithm(algorithm)
+
+    def _require_algorithm(self, algorithm: WrapAlgorithm | None) -> None:
+        abilities = self._connection.abilities
+        if algorithm is not None and not self._connection.recovering(
+            lambda _: abilities.supports(algorithm)
+        ):
+            raise abilities.lacking(f"what {algorithm} needs", algorithm)
 
     def _check_free(self, name: str) -> None:
+        longest = self._connection.abilities.profile.label_bytes
+        if longest is not None and len(name.encode()) > longest:
+            raise UnsupportedError(
+                f"this kind of token takes labels of {longest} bytes, and {name!r} is longer",
+                remedy="choose a shorter name",
+            )
         if self._objects.find(label=name):
             raise AlreadyExistsError(
                 f"the token has a key {name!r} already", remedy="choose another name, or rotate it"
@@ -117,7 +127,13 @@ class KeyMaker:
     def _secret_half(self, name: str, version: VersionId, *, extractable: bool) -> Template:
         private = self._connection.logged_in
         if version.algorithm is None:
-            return rsa_private_key(name, version.value, extractable=extractable, private=private)
+            return rsa_private_key(
+                name,
+                version.value,
+                extractable=extractable,
+                private=private,
+                usages=self._connection.abilities.rsa_usages,
+            )
         return aes_key(
             name, version.value, version.algorithm, extractable=extractable, private=private
         )
@@ -158,12 +174,16 @@ class KeyMaker:
         template: Mapping[Attribute, Any],
         call: Callable[[Session], None],
     ) -> KeyObject:
+        identity = (ObjectClass(template[Attribute.CLASS]), version.value)
         try:
             with self._connection.session() as session:
                 call(session)
         except PKCS11Error as error:
-            raise translated(error, function, "such a key") from error
-        identity = (ObjectClass(template[Attribute.CLASS]), version.value)
+            # It is never made a second time, for it is not known what became of the first.
+            if not lost(error) or not self._objects.find(
+                key_id=version.value, classes=[identity[0]]
+            ):
+                raise translated(error, function, "such a key") from error
         self._check_made(identity, template)
         return self._objects.find(key_id=version.value, classes=[identity[0]])[0]
 

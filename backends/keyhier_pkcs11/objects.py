@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 
-from keyhier.errors import AmbiguousError, NotFoundError
+from keyhier.errors import AmbiguousError, KeyhierError, NotFoundError
 from keyhier_pkcs11.binding import BoundKey, handle_of
-from keyhier_pkcs11.errors import STALE_HANDLE, translated
+from keyhier_pkcs11.errors import STALE_HANDLE, lost, translated
 from keyhier_pkcs11.search import search
 from keyhier_pkcs11.token import patiently
 from keyhier_pkcs11.versions import VersionId
@@ -19,6 +20,7 @@ from keyhier_pkcs11.versions import VersionId
 if TYPE_CHECKING:
     from pkcs11.types import Object, Session
 
+    from keyhier_pkcs11.login import Login
     from keyhier_pkcs11.session import Connection
     from keyhier_pkcs11.templates import Template
 
@@ -132,28 +134,32 @@ class TokenObjects:
         if key_id is not None:
             wanted[Attribute.ID] = key_id
 
-        def read_all() -> list[KeyObject]:
+        def read_all(login: Login) -> list[KeyObject]:
             found: list[KeyObject] = []
-            with self._connection.objects_lock, self._connection.session() as session:
+            with self._connection.objects_lock, login.session() as session:
                 for object_class in classes:
                     objects = search(session, {Attribute.CLASS: object_class, **wanted})
                     found.extend(
-                        _read(object_class, each, logged_in=self._connection.logged_in)
-                        for each in objects
+                        _read(object_class, each, logged_in=login.logged_in) for each in objects
                     )
+            if not found or wanted.keys() == {Attribute.TOKEN}:
+                self._connection.require_login(login)
             return found
 
         try:
-            return patiently(read_all)
+            return self._connection.recovering(lambda login: patiently(lambda: read_all(login)))
         except PKCS11Error as error:
             raise translated(error, "C_FindObjects", "searching for keys") from error
 
     def attributes(self, identity: Identity, names: Sequence[Attribute]) -> dict[Attribute, Any]:
         """Read attributes of a key; those that the token does not show are left out."""
-        try:
-            with self._connection.objects_lock, self._connection.session() as session:
-                found = _single(self._search(session, identity), identity)
+
+        def read(login: Login) -> dict[Attribute, Any]:
+            with self._found(login, identity) as found:
                 return dict(found.get_attributes(list(names)))
+
+        try:
+            return self._connection.recovering(read)
         except PKCS11Error as error:
             raise translated(error, "C_GetAttributeValue", "reading a key") from error
 
@@ -161,60 +167,108 @@ class TokenObjects:
         self,
         identity: Identity,
         operation: Callable[[BoundKey], _T],
+        failed: Callable[[PKCS11Error | KeyhierError], bool] = lost,
         *,
         keep_session: bool = True,
     ) -> _T:
-        """Run ``operation`` with a key, in a session of its own.
+        """Run ``operation`` with a key, in a session of its own; twice where the token was lost.
 
         A handle that is stale is looked up anew, once.
 
         Args:
-            identity: which key.
-            operation: what to do with it.
+            identity: the key.
+            operation: what may be done twice.
+            failed: as of :meth:`Connection.recovering`.
             keep_session: whether the session may serve again when the operation succeeds.
 
         Raises:
             NotFoundError: the key is gone.
-            PKCS11Error: whatever the operation raises.
+            KeyhierError, PKCS11Error: whatever the operation raises.
         """
-        try:
-            with self._connection.session(keep=keep_session) as session:
-                return operation(BoundKey(session, self._handle(session, identity)))
-        except STALE_HANDLE:
-            self._connection.handles.pop(identity, None)
-        with self._connection.session(keep=keep_session) as session:
-            return operation(BoundKey(session, self._handle(session, identity)))
+
+        def attempt(login: Login) -> _T:
+            # Found before a session is held: a search waits for its lock, and may need one.
+            handle = self._handle(login, identity)
+            try:
+                with login.session(keep=keep_session) as session:
+                    return operation(BoundKey(session, handle, self._connection.module))
+            except STALE_HANDLE:
+                login.handles.pop(identity, None)
+            handle = self._handle(login, identity)
+            with login.session(keep=keep_session) as session:
+                return operation(BoundKey(session, handle, self._connection.module))
+
+        return self._connection.recovering(attempt, failed)
+
+    def handle(self, login: Login, identity: Identity) -> int:
+        """Return the handle that a key has in a login.
+
+        Raises:
+            NotFoundError: the key is gone.
+        """
+        login.handles.pop(identity, None)
+        return self._handle(login, identity)
 
     def set_usages(self, identity: Identity, usages: Iterable[Attribute], *, value: bool) -> None:
         """Allow or forbid usages of a key on the token.
 
         Raises:
             NotFoundError: the key is gone.
-            PKCS11Error: the token refuses.
+            KeyhierError, PKCS11Error: the token refuses.
         """
-        with self._connection.objects_lock, self._connection.session() as session:
-            found = _single(self._search(session, identity), identity)
-            for usage in usages:
-                found[usage] = value
+
+        def change(login: Login) -> None:
+            with self._found(login, identity) as found:
+                for usage in usages:
+                    found[usage] = value
+
+        self._connection.recovering(change)
 
     def destroy(self, identity: Identity) -> None:
         """Destroy a key on the token.
 
         Raises:
             NotFoundError: the key is gone.
-            PKCS11Error: the token refuses.
+            KeyhierError, PKCS11Error: the token refuses.
         """
-        with self._connection.objects_lock, self._connection.session() as session:
-            _single(self._search(session, identity), identity).destroy()
-            self._connection.handles.pop(identity, None)
+        attempts = 0
 
-    def _handle(self, session: Session, identity: Identity) -> int:
-        handles = self._connection.handles
+        def destroy(login: Login) -> None:
+            nonlocal attempts
+            attempts += 1
+            try:
+                with self._found(login, identity) as found:
+                    found.destroy()
+            except NotFoundError:
+                # The first attempt did it, although it was answered with an error.
+                if attempts == 1:
+                    raise
+            login.handles.pop(identity, None)
+
+        self._connection.recovering(destroy)
+
+    @contextmanager
+    def _found(self, login: Login, identity: Identity) -> Iterator[Object]:
+        """Search for a key, and keep others from token objects while something is done to it."""
+        with self._connection.objects_lock, login.session() as session:
+            objects = self._search(session, identity)
+            if objects:
+                yield _single(objects, identity)
+                return
+        self._connection.require_login(login)
+        _single(objects, identity)
+
+    def _handle(self, login: Login, identity: Identity) -> int:
+        # The dictionary may be replaced meanwhile by an empty one.
+        handles = login.handles
         handle = handles.get(identity)
         if handle is None:
-            with self._connection.objects_lock:
-                found = patiently(lambda: self._search(session, identity))
-            handle = handles[identity] = handle_of(_single(found, identity))
+
+            def find() -> int:
+                with self._found(login, identity) as found:
+                    return handle_of(found)
+
+            handle = handles[identity] = patiently(find)
         return handle
 
     def _search(self, session: Session, identity: Identity) -> list[Object]:

@@ -1,156 +1,184 @@
-"""Sessions with one token, and the one login that they share.
+"""The connection to one token, which all vaults of the process share, and which comes back.
 
-A login belongs to the token and the process, not to a session (PKCS#11 v3.1, section 5.6.9): a
-second login is refused, and so is a *wrong* PIN while logged in; closing the session that logged
-in logs every other out. So all vaults that this process has open on a token share one
-:class:`Connection`: an anchor session logs in first and is closed last, and the others, the
-workers, are opened without a PIN.
+That a token was lost is told by the code of a call that failed, never by a test before use. Then
+one thread connects anew while the others wait for it: it asks whether the login still holds,
+logs in again where it does not, and initialises the module anew where that does not help either.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import copy
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import attrs
-from pkcs11.attributes import AttributeMapper, handle_ulong
-from pkcs11.constants import Attribute, TokenFlag
-from pkcs11.exceptions import PinIncorrect, PKCS11Error, RandomNoRNG, UserAlreadyLoggedIn
+from pkcs11.constants import TokenFlag
+from pkcs11.exceptions import PKCS11Error, RandomNoRNG, UserAlreadyLoggedIn
 from pkcs11.types import PROTECTED_AUTH
 
-from keyhier.errors import AuthenticationError, InvalidStateError
-from keyhier_pkcs11.errors import native, translated
+from keyhier.errors import (
+    AuthenticationError,
+    InvalidStateError,
+    KeyhierError,
+    NotFoundError,
+    UnavailableError,
+)
+from keyhier.pin import PinSource
+from keyhier_pkcs11.address import TokenAddress
+from keyhier_pkcs11.errors import lost, native, translated
+from keyhier_pkcs11.fork import renewed_in_child
+from keyhier_pkcs11.login import Login, LoginOverError
 from keyhier_pkcs11.mechanisms import Abilities
-from keyhier_pkcs11.token import patiently, serial_of
+from keyhier_pkcs11.pins import PIN_ERRORS, PinCheck, RefusedPins
+from keyhier_pkcs11.pool import USUAL_SESSIONS, Permits
+from keyhier_pkcs11.token import choose_token, patiently, serial_of
 
 if TYPE_CHECKING:
     from pkcs11.types import Session, Token
 
-    from keyhier.pin import PinSource
     from keyhier.secret import SecretBytes
+    from keyhier_pkcs11.module import Module
 
 __all__ = ["Connection", "connection_to"]
 
+_T = TypeVar("_T")
 
-def _mapper() -> AttributeMapper:
-    """Return python-pkcs11's attribute mapper, made to read what other programs have written.
-
-    Labels that are not UTF-8 and key types of vendors would otherwise raise.
-    """
-    mapper = AttributeMapper()
-    mapper.register_handler(
-        Attribute.LABEL, lambda text: text.encode() if isinstance(text, str) else text, bytes
-    )
-    mapper.register_handler(Attribute.KEY_TYPE, handle_ulong[0], handle_ulong[1])
-    return mapper
-
-
-_MAPPER: Final = _mapper()
-
-
-@attrs.frozen
-class _PinCheck:
-    """Recognises the PIN that did log in, because the token accepts or refuses any afterwards."""
-
-    salt: bytes = attrs.field(repr=False)
-    digest: bytes = attrs.field(repr=False)
-
-    @classmethod
-    def of(cls, pin: SecretBytes) -> _PinCheck:
-        salt = os.urandom(16)
-        return cls(salt, cls._hash(pin, salt))
-
-    def accepts(self, pin: SecretBytes) -> bool:
-        return hmac.compare_digest(self.digest, self._hash(pin, self.salt))
-
-    @staticmethod
-    def _hash(pin: SecretBytes, salt: bytes) -> bytes:
-        return hashlib.scrypt(pin.view(), salt=salt, n=2**12, r=8, p=1)
+_RESTART_PATIENCE_SECONDS: Final = 5.0
+_ATTEMPTS: Final = 5
+_PAUSE_SECONDS: Final = 0.02
 
 
 class Connection:
     """This process's connection to one token, shared by all vaults that are open on it.
 
     Attributes:
-        token: the token.
+        module: the module that shows the token.
+        token: the token, as the module showed it last.
         objects_lock: held while token objects are searched, made, changed or destroyed. SoftHSM
-            damages objects that are written while another thread searches.
-        handles: object handles by (class, CKA_ID). A new login brings a new dictionary, because
-            numbers of an earlier login may name other objects: an operation keeps to the one
-            that it began with.
+            damages objects that are written while another thread searches. Whoever needs both
+            takes it before a session.
         abilities: what the token can do.
     """
 
-    def __init__(self, token: Token) -> None:
+    def __init__(self, module: Module, token: Token) -> None:
+        self.module = module
         self.token = token
-        self.objects_lock = threading.RLock()
-        self.handles: dict[tuple[int, bytes], int] = {}
+        self._users: set[object] = set()
+        self._bound = USUAL_SESSIONS
+        self._pin = PinSource()
+        self._pin_check: PinCheck | None = None
+        self._refused = RefusedPins()
+        self._failures = 0
+        self._failure: KeyhierError | None = None
         self.abilities = Abilities(self)
+        self.renew_in_child()
+        renewed_in_child(self)
+
+    def renew_in_child(self) -> None:
+        """Forget the parent's login, which is not to be closed here, and take new locks."""
+        self.objects_lock = threading.RLock()
+        self.abilities = Abilities(self, self.abilities.profile)
         self._lock = threading.Lock()
-        self._users = 0
-        self._anchor: Session | None = None
-        self._logged_in = False
-        self._pin_check: _PinCheck | None = None
-        self._idle: list[Session] = []
+        self._permits = Permits(self._bound)
+        self._login: Login | None = None
 
     @property
     def logged_in(self) -> bool:
         """Whether there is a login, so that private objects can be seen and made."""
-        return self._logged_in
+        return self.login().logged_in
 
-    def join(self, pin: PinSource) -> None:
-        """Become one more user of the connection, logging in where the token wants it.
+    @property
+    def in_use(self) -> bool:
+        """Whether a vault is open on it."""
+        return bool(self._users)
+
+    @property
+    def works(self) -> bool:
+        """Whether its login holds, asked of the token."""
+        login = self._login
+        return login is not None and login.holds()
+
+    @contextmanager
+    def reading_pin(self, pin: PinSource) -> Iterator[SecretBytes | None]:
+        """Read the PIN where the token wants one here, and wipe it afterwards."""
+        flags = self.token.flags
+        keypad = TokenFlag.PROTECTED_AUTHENTICATION_PATH in flags
+        if keypad or not (TokenFlag.LOGIN_REQUIRED in flags or pin.given):
+            yield None
+            return
+        with pin.read(f"token {self.token.label!r}") as secret:
+            yield secret
+
+    def join(
+        self, user: object, pin: PinSource, secret: SecretBytes | None, max_sessions: int
+    ) -> None:
+        """Let ``user`` use the connection, logging in where the token wants it.
+
+        Args:
+            user: who does; the same is given to :meth:`leave`.
+            pin: where the PIN comes from when the token was lost.
+            secret: the PIN now, as :meth:`reading_pin` gives it.
+            max_sessions: how many sessions there may be; the first user says it.
 
         Raises:
             AuthenticationError: the PIN is wrong or there is none. It is tried only once.
             UnavailableError: the token cannot be reached.
         """
-        flags = self.token.flags
-        if TokenFlag.PROTECTED_AUTHENTICATION_PATH in flags:
-            # The token has a keypad of its own, and asks by itself.
-            self._join(None, protected=True)
-        elif TokenFlag.LOGIN_REQUIRED in flags or pin.given:
-            # Asked for outside the lock: a prompt waits for a person.
-            with pin.read(f"token {self.token.label!r}") as secret:
-                self._join(secret)
-        else:
-            self._join(None)
+        with self._lock:
+            if not self._users:
+                self._pin_check = None
+                self._bound = max_sessions
+                self._permits = Permits(max_sessions)
+                try:
+                    self._connect(secret)
+                except BaseException:
+                    # Also where the caller has given up, and wiped the PIN, after the login.
+                    self._end_login()
+                    raise
+            elif secret is not None:
+                self._check(secret)
+            self._pin = pin
+            self._users.add(user)
 
-    def leave(self) -> None:
+    def leave(self, user: object) -> None:
         """Stop using the connection; the last one to leave logs out."""
         with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                self._disconnect()
+            self._users.discard(user)
+            if not self._users:
+                self._end_login()
+
+    def login(self) -> Login:
+        """Return the present login; where there is none any more, connect anew.
+
+        Raises:
+            UnavailableError: the token cannot be reached.
+            AuthenticationError: it wants another PIN than it is given.
+            InvalidStateError: all vaults on the token were closed.
+        """
+        login = self._login
+        if login is None:
+            self.recover(None)
+            login = self._login
+        if login is None:
+            raise InvalidStateError("the vault is closed")
+        return login
 
     @contextmanager
-    def session(self, *, keep: bool = True) -> Iterator[Session]:
-        """Lend a session, logged in, for one operation.
+    def session(self) -> Iterator[Session]:
+        """Lend a session, logged in, for one operation; see :meth:`Login.session`."""
+        with ExitStack() as lent:
+            yield self._lend(lent)
 
-        A session in which anything failed is closed, not used again: some modules leave an
-        operation active behind a failure. Its session objects are destroyed with it.
-
-        Args:
-            keep: whether it may be used again after a success.
-        """
-        try:
-            worker = self._idle.pop()
-        except IndexError:
-            worker = self._open_worker()
-        try:
-            yield worker
-        except BaseException:
-            _close(worker)
-            raise
-        if keep and self._users:
-            self._idle.append(worker)
-        else:
-            _close(worker)
+    def _lend(self, lent: ExitStack) -> Session:
+        while True:
+            login = self.login()
+            with suppress(LoginOverError):
+                return lent.enter_context(login.session())
+            self.recover(login)
 
     def alive(self) -> bool:
         """Ask the token for a random byte, on a session of its own, to see whether it is there."""
@@ -159,17 +187,142 @@ class Connection:
                 session.generate_random(8)
         except RandomNoRNG:
             return True
-        except PKCS11Error:
+        except (PKCS11Error, KeyhierError, LoginOverError):
             return False
         return True
 
-    def _join(self, pin: SecretBytes | None, *, protected: bool = False) -> None:
+    def recovering(
+        self,
+        call: Callable[[Login], _T],
+        failed: Callable[[PKCS11Error | KeyhierError], bool] = lost,
+    ) -> _T:
+        """Run ``call`` with the login; where the token was lost, connect and run it once more.
+
+        Args:
+            call: what may be done twice, wholly in the login that it is given.
+            failed: whether an error that it raises may mean a lost token.
+
+        Raises:
+            KeyhierError: the token does not come back, or what ``call`` raises.
+            PKCS11Error: what ``call`` raises.
+        """
+        login = self.login()
+        try:
+            return call(login)
+        except LoginOverError:
+            pass
+        except (PKCS11Error, KeyhierError) as error:
+            if not failed(error):
+                raise
+        self.recover(login)
+        try:
+            return call(self.login())
+        except LoginOverError:
+            pass
+        raise UnavailableError("the token was lost again and again")
+
+    def recover(self, login: Login | None) -> None:
+        """See to it that there is a login that holds, after a call in ``login`` has failed.
+
+        Raises:
+            UnavailableError, AuthenticationError, InvalidStateError: as :meth:`login`.
+        """
+        failures = self._failures
         with self._lock:
-            if self._anchor is None:
-                self._connect(pin, protected=protected)
-            elif pin is not None:
-                self._check(pin)
-            self._users += 1
+            present = self._login
+            if present is not login and present is not None and present.current:
+                return
+            if not self._users:
+                raise InvalidStateError("the vault is closed")
+            if self._failure is not None and self._failures != failures:
+                # Another thread has just tried, while this one waited for the lock.
+                raise copy.copy(self._failure)
+            if present is not None and present.holds():
+                # A session alone was lost. What else the token forgot nobody can tell.
+                present.handles = {}
+                return
+            try:
+                self._reconnect()
+            except KeyhierError as error:
+                self._failures += 1
+                self._failure = error
+                raise
+
+    def require_login(self, login: Login) -> None:
+        """Raise if the token has forgotten ``login``, as it does when other code logs out.
+
+        It hides private objects then without an error.
+
+        Raises:
+            LoginOverError: the next login is another.
+        """
+        if login.logged_in and not login.holds():
+            self.recover(login)
+            raise LoginOverError
+
+    def _reconnect(self) -> None:
+        self._end_login()
+        with self.reading_pin(self._pin) as secret:
+            self._connect(secret)
+
+    def _connect(self, secret: SecretBytes | None) -> None:
+        """Log in; where that fails, initialise the module anew and log in."""
+        if self.module.process != os.getpid():
+            self._start_in_child()
+        else:
+            era = self.module.era
+            try:
+                self._open_login(secret)
+            except KeyhierError as error:
+                if not lost(error) or not self._is_module_dead():
+                    raise
+            else:
+                return
+            restart(self.module, era)
+            self.token = self._find_again()
+        self._open_login(secret)
+
+    def _start_in_child(self) -> None:
+        """Initialise the module and find the token, which may have to be done more than once.
+
+        SoftHSM reads its tokens when it is initialised, and leaves out one that another process,
+        such as another child that logs in, writes to at that moment.
+        """
+        for attempt in range(1, _ATTEMPTS):
+            restart(self.module, self.module.era)
+            try:
+                self.token = self._find_again()
+            except UnavailableError:
+                time.sleep(_PAUSE_SECONDS * attempt)
+            else:
+                return
+        restart(self.module, self.module.era)
+        self.token = self._find_again()
+
+    def _is_module_dead(self) -> bool:
+        """Whether no other connection of the module works, so that nobody is disturbed."""
+        others = [each for each in _connections.of(self.module) if each is not self]
+        return not any(other.works for other in others)
+
+    def _find_again(self) -> Token:
+        # Its slot may have another number now.
+        selection = {
+            "token": self.token.label,
+            "serial": serial_of(self.token),
+            "manufacturer": self.token.manufacturer_id,
+            "model": self.token.model,
+        }
+        address = TokenAddress(Path(self.module.so), selection, self._pin)
+        try:
+            return choose_token(self.module, address)
+        except NotFoundError as error:
+            missing = error
+        # Never a NotFoundError, which would say that a key is gone.
+        raise UnavailableError(
+            f"token {self.token.label!r} is away: the module does not show it",
+            native=missing.native,
+            remedy="see whether the HSM runs; the next operation connects again",
+        )
 
     def _check(self, pin: SecretBytes) -> None:
         if self._pin_check is None:
@@ -183,62 +336,109 @@ class Connection:
                 "logged in with"
             )
 
-    def _connect(self, pin: SecretBytes | None, *, protected: bool) -> None:
+    def _open_login(self, pin: SecretBytes | None) -> None:
+        # A token with a keypad of its own asks by itself.
+        keypad = TokenFlag.PROTECTED_AUTHENTICATION_PATH in self.token.flags
+        if pin is not None and self._refused.holds(pin):
+            raise AuthenticationError(
+                f"token {self.token.label!r} has refused this PIN before, and it is not tried "
+                "again, because an HSM locks after a few tries",
+                remedy="correct the PIN at its source",
+            )
+        with self.module.calls:
+            anchor = self._open_anchor(pin, keypad=keypad)
+            self._login = Login(
+                self.module, self.token, anchor, self._permits, logged_in=keypad or pin is not None
+            )
+        if pin is not None and not (self._pin_check and self._pin_check.accepts(pin)):
+            self._pin_check = PinCheck.of(pin)
+        self._refused.clear()
+
+    def _open_anchor(self, pin: SecretBytes | None, *, keypad: bool) -> Session:
         what = f"token {self.token.label!r}"
         try:
-            if protected:
-                self._anchor = self.token.open(user_pin=PROTECTED_AUTH)
-            elif pin is not None:
-                self._anchor = self.token.open(user_pin=pin.reveal().decode())
-            else:
-                self._anchor = patiently(self.token.open)
+            if keypad:
+                return self.token.open(user_pin=PROTECTED_AUTH)
+            if pin is not None:
+                return self.token.open(user_pin=pin.reveal().decode())
+            return patiently(self.token.open)
         except UserAlreadyLoggedIn as error:
+            if self._users and (pin is None or (self._pin_check and self._pin_check.accepts(pin))):
+                # The login outlived the session that was lost.
+                return patiently(self.token.open)
             raise AuthenticationError(
                 f"other code of this process is logged in to {what}, so no PIN can be checked",
                 native=native("C_Login", error),
             ) from error
-        except PinIncorrect as error:
+        except PIN_ERRORS as error:
+            if pin is not None:
+                self._refused.add(pin)
             raise AuthenticationError(
                 f"{what} does not accept the PIN",
                 native=native("C_Login", error),
                 remedy="check it before the next try: an HSM locks after a few",
             ) from error
         except PKCS11Error as error:
-            raise translated(error, "C_Login", f"logging in to {what}") from error
-        self._logged_in = protected or pin is not None
-        self._pin_check = _PinCheck.of(pin) if pin is not None else None
+            raise translated(error, self._failing(), f"logging in to {what}") from error
 
-    def _disconnect(self) -> None:
-        while self._idle:
-            _close(self._idle.pop())
-        if self._anchor is not None:
-            _close(self._anchor)
-        self._anchor = None
-        self._logged_in = False
-        self._pin_check = None
-        self.handles = {}
-
-    def _open_worker(self) -> Session:
-        writable = TokenFlag.WRITE_PROTECTED not in self.token.flags
+    def _failing(self) -> str:
+        """Say which call fails of the two that python-pkcs11 makes as one."""
         try:
-            return patiently(lambda: self.token.open(rw=writable, attribute_mapper=_MAPPER))
-        except PKCS11Error as error:
-            what = f"opening a session with token {self.token.label!r}"
-            raise translated(error, "C_OpenSession", what) from error
+            self.token.open().close()
+        except PKCS11Error:
+            return "C_OpenSession"
+        return "C_Login"
+
+    def _end_login(self) -> None:
+        login, self._login = self._login, None
+        if login is not None:
+            login.end()
 
 
-def _close(session: Session) -> None:
-    # A session that the token has lost is closed already.
-    with suppress(PKCS11Error):
-        session.close()
+def restart(module: Module, era: int) -> None:
+    """Initialise a dead module anew, unless that was done since ``era``.
+
+    Raises:
+        UnavailableError: it does not initialise, or calls of it hang.
+    """
+    with module.calls.alone(_RESTART_PATIENCE_SECONDS) as alone:
+        if module.era != era and module.process == os.getpid():
+            return
+        if not alone:
+            raise UnavailableError(
+                "the PKCS#11 module is dead, and cannot be initialised anew while calls of it hang",
+                remedy="start the program anew",
+            )
+        module.restart()
 
 
-_registry_lock = threading.Lock()
-_connections: dict[tuple[str, int, str, str], Connection] = {}
+class _Connections:
+    """The connections of this process, by module and token."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], Connection] = {}
+        self.renew_in_child()
+        renewed_in_child(self)
+
+    def renew_in_child(self) -> None:
+        self._lock = threading.Lock()
+
+    def to(self, module: Module, token: Token) -> Connection:
+        key = (module.so, token.label, serial_of(token), token.manufacturer_id, token.model)
+        with self._lock:
+            connection = self._known.setdefault(key, Connection(module, token))
+            if not connection.in_use:
+                connection.token = token
+            return connection
+
+    def of(self, module: Module) -> list[Connection]:
+        with self._lock:
+            return [each for each in self._known.values() if each.module is module]
 
 
-def connection_to(token: Token, module_path: str) -> Connection:
+_connections: Final = _Connections()
+
+
+def connection_to(module: Module, token: Token) -> Connection:
     """Return the process's one connection to ``token``, connected or not."""
-    key = (module_path, token.slot.slot_id, serial_of(token), token.label)
-    with _registry_lock:
-        return _connections.setdefault(key, Connection(token))
+    return _connections.to(module, token)

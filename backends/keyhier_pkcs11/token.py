@@ -70,6 +70,11 @@ def choose_token(module: Module, address: TokenAddress) -> Token:
 
 
 def _tokens(module: Module) -> tuple[list[Token], str | None]:
+    with module.calls:
+        return _tokens_of_slots(module)
+
+
+def _tokens_of_slots(module: Module) -> tuple[list[Token], str | None]:
     present: list[Token] = []
     unreadable: str | None = None
     try:

@@ -20,9 +20,11 @@ DEVICE_REMOVED = 0x032
 # The places of functions in CK_FUNCTION_LIST (pkcs11f.h).
 _PLACES = {
     "C_Initialize": 0,
+    "C_Finalize": 1,
     "C_GetSlotList": 4,
     "C_GetTokenInfo": 6,
     "C_GetMechanismList": 7,
+    "C_GetMechanismInfo": 8,
     "C_OpenSession": 12,
     "C_CloseSession": 13,
     "C_Login": 18,
@@ -32,6 +34,7 @@ _PLACES = {
     "C_SetAttributeValue": 25,
     "C_FindObjectsInit": 26,
     "C_Encrypt": 30,
+    "C_DecryptInit": 33,
     "C_Decrypt": 34,
     "C_GenerateKey": 58,
     "C_GenerateKeyPair": 59,
@@ -86,6 +89,31 @@ def answering(module: Path, name: str, code: int) -> Iterator[list[int]]:
         return answer
 
     with replaced(module, name, [], make):
+        yield calls
+
+
+@contextmanager
+def answering_once(
+    module: Path, name: str, code: int, argument_types: list[Any], *, after: bool = False
+) -> Iterator[list[int]]:
+    """Make the first call of a function answer ``code``, without doing anything or after it did.
+
+    Yields a list that grows at each call, the others included.
+    """
+    calls: list[int] = []
+
+    def make(original: Function) -> Function:
+        def answer(*arguments: Any) -> int:
+            calls.append(code)
+            if len(calls) > 1:
+                return original(*arguments)
+            if after:
+                original(*arguments)
+            return code
+
+        return answer
+
+    with replaced(module, name, argument_types, make):
         yield calls
 
 

@@ -274,9 +274,9 @@ def test_a_key_deleted_elsewhere_is_not_found_although_its_handle_was_known(
     driver: Pkcs11Driver, rsa_version: KeyVersion
 ) -> None:
     driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, bytes(256))
-    handles = dict(driver._shared.handles)
+    handles = dict(driver._shared.login().handles)
     driver.delete_key(rsa_version)
-    driver._shared.handles.update(handles)
+    driver._shared.login().handles.update(handles)
     with pytest.raises(NotFoundError):
         driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, bytes(256))
 

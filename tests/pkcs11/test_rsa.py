@@ -161,14 +161,14 @@ def test_the_session_of_a_failed_call_is_not_used_again(
 ) -> None:
     good = wrapped(rsa_version)
     driver.unwrap(rsa_version, OAEP, good)
-    (session,) = driver._shared._idle
+    (session,) = driver._shared.login()._idle
     # A replaced C_Decrypt leaves the operation active, as some modules do.
     with (
         answering(softhsm_token.module_path, "C_Decrypt", ENCRYPTED_DATA_INVALID),
         pytest.raises(UnwrapError),
     ):
         driver.unwrap(rsa_version, OAEP, good)
-    assert session not in driver._shared._idle
+    assert session not in driver._shared.login()._idle
     assert driver.unwrap(rsa_version, OAEP, good) == SECRET
 
 

@@ -1,0 +1,422 @@
+"""A lost session, login, token or module: the next operation connects and goes on."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.driver import CreateKey, ImportKey, KeyVersion
+from keyhier.errors import (
+    AuthenticationError,
+    NotFoundError,
+    UnavailableError,
+    UnwrapError,
+)
+from keyhier.secret import SecretBytes
+from tests.pkcs11.function_list import answering, answering_once, counted, replaced
+from tests.pkcs11.network_hsm import SERVER, NetworkHsm
+
+if TYPE_CHECKING:
+    from keyhier.testing.softhsm import SoftHsm, SoftHsmToken
+    from keyhier_pkcs11.driver import Pkcs11Driver
+    from tests.pkcs11.conftest import OpenDriver
+
+NUMBER, POINTER = ctypes.c_ulong, ctypes.c_void_p
+LOGIN = [NUMBER, NUMBER, POINTER, NUMBER]
+GENERAL_ERROR = 0x005
+DEVICE_ERROR = 0x030
+LOST = {
+    "DEVICE_ERROR": DEVICE_ERROR,
+    "DEVICE_REMOVED": 0x032,
+    "OPERATION_ACTIVE": 0x090,
+    "SESSION_CLOSED": 0x0B0,
+    "SESSION_HANDLE_INVALID": 0x0B3,
+    "TOKEN_NOT_PRESENT": 0x0E0,
+    "USER_NOT_LOGGED_IN": 0x101,
+    "CRYPTOKI_NOT_INITIALIZED": 0x190,
+}
+KW, GCM = WrapAlgorithm.A256KW, WrapAlgorithm.A256GCMKW
+ARGUMENTS = {
+    "C_DecryptInit": [NUMBER, POINTER, NUMBER],
+    "C_Decrypt": [NUMBER, POINTER, NUMBER, POINTER, POINTER],
+    "C_Encrypt": [NUMBER, POINTER, NUMBER, POINTER, POINTER],
+    "C_WrapKey": [NUMBER, POINTER, NUMBER, NUMBER, POINTER, POINTER],
+    "C_UnwrapKey": [NUMBER, POINTER, NUMBER, POINTER, NUMBER, POINTER, NUMBER, POINTER],
+    "C_GenerateRandom": [NUMBER, POINTER, NUMBER],
+    "C_FindObjectsInit": [NUMBER, POINTER, NUMBER],
+    "C_GetAttributeValue": [NUMBER, NUMBER, POINTER, NUMBER],
+    "C_SetAttributeValue": [NUMBER, NUMBER, POINTER, NUMBER],
+    "C_DestroyObject": [NUMBER, NUMBER],
+    "C_OpenSession": [NUMBER, NUMBER, POINTER, POINTER, POINTER],
+    "C_GenerateKey": [NUMBER, POINTER, POINTER, NUMBER, POINTER],
+    "C_GenerateKeyPair": [NUMBER, POINTER, POINTER, NUMBER, POINTER, NUMBER, POINTER, POINTER],
+    "C_CreateObject": [NUMBER, POINTER, NUMBER, POINTER],
+}
+
+
+class Used:
+    """A vault with keys, and what can be done with it twice over."""
+
+    def __init__(self, driver: Pkcs11Driver) -> None:
+        self.driver = driver
+        self.kw = driver.create_key(CreateKey("kw", KeySpec.AES_256, KW))
+        self.gcm = driver.create_key(CreateKey("gcm", KeySpec.AES_256, GCM))
+        self._wrapped = {
+            key.id: driver.wrap(key, algorithm, SecretBytes(b"s" * 32))
+            for key, algorithm in ((self.kw, KW), (self.gcm, GCM))
+        }
+
+    def opens(self, key: KeyVersion, algorithm: WrapAlgorithm) -> bool:
+        return self.driver.unwrap(key, algorithm, self._wrapped[key.id]) == b"s" * 32
+
+    def wraps(self, key: KeyVersion, algorithm: WrapAlgorithm) -> bool:
+        wrapped = self.driver.wrap(key, algorithm, SecretBytes(b"t" * 32))
+        return self.driver.unwrap(key, algorithm, wrapped) == b"t" * 32
+
+    def works(self) -> bool:
+        return (
+            self.opens(self.kw, KW)
+            and self.opens(self.gcm, GCM)
+            and self.wraps(self.kw, KW)
+            and len(self.driver.random_bytes(7)) == 7
+            and [key.id.name for key in self.driver.list_keys()] == ["gcm", "kw"]
+        )
+
+
+TWICE: dict[str, tuple[str, Callable[[Used], bool]]] = {
+    "unwrap, C_UnwrapKey": ("C_UnwrapKey", lambda used: used.opens(used.kw, KW)),
+    "unwrap, C_Decrypt": ("C_Decrypt", lambda used: used.opens(used.gcm, GCM)),
+    "unwrap, C_DecryptInit": ("C_DecryptInit", lambda used: used.opens(used.gcm, GCM)),
+    "wrap, C_WrapKey": ("C_WrapKey", lambda used: used.wraps(used.kw, KW)),
+    "wrap, C_CreateObject": ("C_CreateObject", lambda used: used.wraps(used.kw, KW)),
+    "wrap, C_Encrypt": ("C_Encrypt", lambda used: used.wraps(used.gcm, GCM)),
+    "random": ("C_GenerateRandom", lambda used: len(used.driver.random_bytes(9)) == 9),
+    "find, C_FindObjectsInit": (
+        "C_FindObjectsInit",
+        lambda used: used.driver.get_key("kw") == used.kw,
+    ),
+    "find, C_GetAttributeValue": (
+        "C_GetAttributeValue",
+        lambda used: used.driver.get_key("kw") == used.kw,
+    ),
+    "list": ("C_FindObjectsInit", lambda used: len(list(used.driver.list_keys())) == 2),
+    "disable": (
+        "C_SetAttributeValue",
+        lambda used: not used.driver.set_enabled(used.kw, enabled=False).enabled,
+    ),
+}
+
+
+@pytest.fixture
+def used(driver: Pkcs11Driver) -> Used:
+    """A vault with two keys."""
+    return Used(driver)
+
+
+def module_of(token: SoftHsmToken) -> ctypes.CDLL:
+    return ctypes.CDLL(str(token.module_path))
+
+
+def slot_of(driver: Pkcs11Driver) -> ctypes.c_ulong:
+    return ctypes.c_ulong(driver._shared.token.slot.slot_id)
+
+
+@pytest.mark.parametrize("operation", TWICE)
+@pytest.mark.parametrize("code", LOST)
+def test_what_may_be_done_twice_is_tried_again_once(
+    used: Used, softhsm_token: SoftHsmToken, operation: str, code: str
+) -> None:
+    function, perform = TWICE[operation]
+    module = softhsm_token.module_path
+    with answering_once(module, function, LOST[code], ARGUMENTS[function]) as calls:
+        assert perform(used)
+    assert len(calls) >= 2
+    assert used.driver.set_enabled(used.kw, enabled=True).enabled
+    assert used.works()
+
+
+@pytest.mark.parametrize("code", LOST)
+def test_a_token_that_stays_away_is_told_and_comes_back(
+    used: Used, softhsm_token: SoftHsmToken, code: str
+) -> None:
+    module = softhsm_token.module_path
+    with ExitStack() as shims:
+        for function in ("C_UnwrapKey", "C_OpenSession", "C_GenerateRandom"):
+            shims.enter_context(answering(module, function, LOST[code]))
+        for _ in range(3):
+            with pytest.raises((UnavailableError, AuthenticationError)) as caught:
+                used.opens(used.kw, KW)
+            assert caught.value.native is not None
+            assert caught.value.native.startswith(("C_OpenSession: CKR", "C_Login: CKR"))
+    assert used.works()
+
+
+def test_an_ambiguous_code_of_a_dead_token_is_not_bad_input(
+    used: Used, softhsm_token: SoftHsmToken
+) -> None:
+    module = softhsm_token.module_path
+    with (
+        answering_once(module, "C_Decrypt", GENERAL_ERROR, ARGUMENTS["C_Decrypt"]),
+        answering_once(module, "C_GenerateRandom", GENERAL_ERROR, ARGUMENTS["C_GenerateRandom"]),
+    ):
+        assert used.opens(used.gcm, GCM)
+    with (
+        answering(module, "C_Decrypt", GENERAL_ERROR),
+        counted(module, "C_GenerateRandom", ARGUMENTS["C_GenerateRandom"]) as probes,
+        pytest.raises(UnwrapError),
+    ):
+        used.opens(used.gcm, GCM)
+    assert len(probes) == 1
+
+
+def test_one_dead_session_does_not_take_the_others_down(
+    used: Used, softhsm_token: SoftHsmToken
+) -> None:
+    shared = used.driver._shared
+    with shared.session() as one, shared.session() as other:
+        handles = (one.handle, other.handle)
+    login = shared.login()
+    # The one that is used next.
+    dead = login._idle[-1].handle
+    assert dead in handles
+    assert module_of(softhsm_token).C_CloseSession(ctypes.c_ulong(dead)) == 0
+    with counted(softhsm_token.module_path, "C_Login", LOGIN) as logins:
+        assert used.works()
+    assert not logins
+    assert shared.login() is login
+    survivors = {session.handle for session in login._idle}
+    assert survivors & set(handles)
+
+
+@pytest.mark.parametrize(
+    "operation", ["works", "unwraps", "finds", "creates", "rotates", "disables", "deletes"]
+)
+@pytest.mark.parametrize("loss", ["sessions", "login", "module"])
+def test_what_other_code_takes_away_comes_back_with_one_login(
+    used: Used, softhsm_token: SoftHsmToken, loss: str, operation: str
+) -> None:
+    driver = used.driver
+    library = module_of(softhsm_token)
+    if loss == "sessions":
+        assert library.C_CloseAllSessions(slot_of(driver)) == 0
+    elif loss == "login":
+        assert library.C_Logout(ctypes.c_ulong(driver._shared.login()._anchor.handle)) == 0
+    else:
+        assert library.C_Finalize(None) == 0
+    request = CreateKey("new", KeySpec.AES_256, KW)
+    with counted(softhsm_token.module_path, "C_Login", LOGIN) as logins:
+        if operation == "works":
+            assert used.works()
+        elif operation == "unwraps":
+            assert used.opens(used.kw, KW)
+        elif operation == "finds":
+            assert driver.get_key("kw") == used.kw
+        elif operation == "creates":
+            assert driver.create_key(request).enabled
+        elif operation == "rotates":
+            assert driver.rotate_key("kw").id != used.kw.id
+        elif operation == "disables":
+            assert not driver.set_enabled(used.gcm, enabled=False).enabled
+        else:
+            driver.delete_key(used.gcm)
+            with pytest.raises(NotFoundError):
+                driver.get_key("gcm")
+    assert len(logins) == 1
+    assert used.opens(used.kw, KW)
+
+
+def test_a_number_of_an_earlier_login_is_never_used_for_a_key(
+    used: Used, softhsm_token: SoftHsmToken
+) -> None:
+    before = used.driver._shared.login()
+    assert used.works()
+    assert before.handles
+    assert module_of(softhsm_token).C_Finalize(None) == 0
+    assert used.works()
+    after = used.driver._shared.login()
+    assert after is not before
+    assert after.handles is not before.handles
+
+
+@pytest.mark.parametrize("spec", [KeySpec.AES_256, KeySpec.RSA_2048])
+@pytest.mark.parametrize("made", [True, False])
+def test_promise_8_a_creation_is_not_repeated_but_looked_up(
+    used: Used, softhsm_token: SoftHsmToken, spec: KeySpec, *, made: bool
+) -> None:
+    aes = spec is KeySpec.AES_256
+    function = "C_GenerateKey" if aes else "C_GenerateKeyPair"
+    module = softhsm_token.module_path
+    request = CreateKey("new", spec, KW if aes else None)
+    with answering_once(module, function, DEVICE_ERROR, ARGUMENTS[function], after=made) as calls:
+        if made:
+            assert used.driver.create_key(request).id.name == "new"
+        else:
+            with pytest.raises(UnavailableError) as caught:
+                used.driver.create_key(request)
+            assert caught.value.native == f"{function}: CKR_DEVICE_ERROR"
+    assert len(calls) == 1
+    present = [key.id.name for key in used.driver.list_keys()]
+    assert present == (["gcm", "kw", "new"] if made else ["gcm", "kw"])
+
+
+def test_promise_8_an_import_is_not_repeated_but_looked_up(
+    used: Used, softhsm_token: SoftHsmToken
+) -> None:
+    request = ImportKey("new", KeySpec.AES_256, SecretBytes(bytes(range(32))), KW)
+    arguments = ARGUMENTS["C_CreateObject"]
+    with answering_once(
+        softhsm_token.module_path, "C_CreateObject", DEVICE_ERROR, arguments, after=True
+    ):
+        key = used.driver.import_key(request)
+    assert used.wraps(key, KW)
+    assert len(used.driver.list_versions("new")) == 1
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_key_that_was_destroyed_although_the_token_failed_is_gone(
+    used: Used, softhsm_token: SoftHsmToken, *, done: bool
+) -> None:
+    with answering_once(
+        softhsm_token.module_path,
+        "C_DestroyObject",
+        DEVICE_ERROR,
+        ARGUMENTS["C_DestroyObject"],
+        after=done,
+    ):
+        used.driver.delete_key(used.gcm)
+    assert [key.id.name for key in used.driver.list_keys()] == ["kw"]
+    with pytest.raises(NotFoundError):
+        used.driver.delete_key(used.gcm)
+
+
+def test_a_pin_that_changed_meanwhile_is_tried_once(
+    used: Used, softhsm_token: SoftHsmToken
+) -> None:
+    softhsm_token.pin_file.write_text("another-pin-5")
+    assert module_of(softhsm_token).C_CloseAllSessions(slot_of(used.driver)) == 0
+    with counted(softhsm_token.module_path, "C_Login", LOGIN) as logins:
+        for _ in range(3):
+            with pytest.raises(AuthenticationError) as caught:
+                used.opens(used.kw, KW)
+            assert "another-pin-5" not in str(caught.value)
+        assert len(logins) == 1
+        softhsm_token.pin_file.write_text(softhsm_token.pin)
+        assert used.works()
+    assert len(logins) == 2
+
+
+def test_a_module_is_not_restarted_under_a_token_that_works(
+    used: Used, softhsm: SoftHsm, softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    twin = softhsm.new_token()
+    other = Used(open_driver(twin.uri))
+    slot = used.driver._shared.token.slot.slot_id
+    arguments = ARGUMENTS["C_OpenSession"]
+    module = softhsm_token.module_path
+    assert module_of(softhsm_token).C_CloseAllSessions(slot_of(used.driver)) == 0
+
+    def one_slot_is_away(original: Callable[..., int]) -> Callable[..., int]:
+        def open_session(asked: int, *others: object) -> int:
+            return DEVICE_ERROR if asked == slot else original(asked, *others)
+
+        return open_session
+
+    with (
+        counted(module, "C_Finalize", [POINTER]) as ends,
+        replaced(module, "C_OpenSession", arguments, one_slot_is_away),
+    ):
+        with pytest.raises(UnavailableError):
+            used.opens(used.kw, KW)
+        assert other.works()
+    assert not ends
+    assert used.works()
+    other.driver.close()
+    softhsm.remove(twin)
+
+
+LOST_AND_FOUND = """
+import json, os, sys, threading, time
+from pathlib import Path
+import keyhier
+from keyhier.testing.softhsm import SoftHsmToken
+from tests.pkcs11.network_hsm import NetworkHsm
+
+fields = json.loads(os.environ["TOKEN"])
+names = ("label", "serial", "pin", "so_pin")
+paths = {"pin_file": Path(fields[4]), "module_path": Path(fields[5])}
+token = SoftHsmToken(**dict(zip(names, fields)), **paths)
+hsm = NetworkHsm(token, Path(os.environ["SOCKET"]))
+hsm.start()
+try:
+    vault = keyhier.open(os.environ["URI"])
+    key = vault.create_key("remote", "RSA-2048")
+    items = [(str(key.wrap(b"%d" % number)), None) for number in range(1000)]
+    started = 0.0
+
+    def progress(done):
+        global started
+        if done in (200, 500):
+            hsm.kill()
+        elif done == 700:
+            hsm.pause()
+            threading.Timer(0.3, hsm.resume).start()
+        elif done in (250, 550):
+            hsm.start()
+            started = time.monotonic()
+        elif done == 690:
+            assert vault.unwrap(items[0][0]) == b"0"
+    wrong, errors, right, longest = 0, {}, 0, 0.0
+    for outcome in vault.unwrap_many(items, workers=4, progress=progress):
+        if started and outcome.error is None:
+            longest = max(longest, time.monotonic() - started)
+            started = 0.0
+        if outcome.error is not None:
+            name = type(outcome.error).__name__
+            errors[name] = errors.get(name, 0) + 1
+        elif outcome.value == b"%d" % outcome.index:
+            right += 1
+        else:
+            wrong += 1
+    vault.close()
+finally:
+    hsm.kill()
+print(json.dumps({"wrong": wrong, "right": right, "errors": errors, "recovery": longest}))
+"""
+
+
+@pytest.mark.requires_tool(SERVER)
+def test_a_network_hsm_that_is_killed_stopped_and_started_again_spoils_no_item(
+    softhsm_token: SoftHsmToken, tmp_path: Path
+) -> None:
+    hsm = NetworkHsm(softhsm_token, tmp_path / "socket")
+    token = softhsm_token
+    fields = (token.label, token.serial, token.pin, token.so_pin, token.pin_file, token.module_path)
+    done = subprocess.run(
+        [sys.executable, "-c", LOST_AND_FOUND],
+        env={
+            **os.environ,
+            **hsm.environment,
+            "SOCKET": str(tmp_path / "socket"),
+            "TOKEN": json.dumps([str(field) for field in fields]),
+        },
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert told["wrong"] == 0
+    assert told["errors"].keys() <= {"UnavailableError"}
+    assert told["right"] + sum(told["errors"].values()) == 1000
+    assert told["right"] >= 700
+    assert told["recovery"] < 5
