@@ -48,6 +48,7 @@ __all__ = ["Connection", "connection_to"]
 _T = TypeVar("_T")
 
 _RESTART_PATIENCE_SECONDS: Final = 5.0
+_LOGINS: Final = 10
 _ATTEMPTS: Final = 5
 _PAUSE_SECONDS: Final = 0.02
 
@@ -205,20 +206,20 @@ class Connection:
             KeyhierError: the token does not come back, or what ``call`` raises.
             PKCS11Error: what ``call`` raises.
         """
-        login = self.login()
-        try:
-            return call(login)
-        except LoginOverError:
-            pass
-        except (PKCS11Error, KeyhierError) as error:
-            if not failed(error):
-                raise
-        self.recover(login)
-        try:
-            return call(self.login())
-        except LoginOverError:
-            pass
-        raise UnavailableError("the token was lost again and again")
+        attempts = 0
+        for _ in range(_LOGINS):
+            login = self.login()
+            try:
+                return call(login)
+            except LoginOverError:
+                # Nothing was done: another thread has lost the token meanwhile.
+                pass
+            except (PKCS11Error, KeyhierError) as error:
+                attempts += 1
+                if attempts > 1 or not failed(error):
+                    raise
+            self.recover(login)
+        raise UnavailableError(f"token {self.token.label!r} was lost again and again")
 
     def recover(self, login: Login | None) -> None:
         """See to it that there is a login that holds, after a call in ``login`` has failed.
@@ -255,8 +256,12 @@ class Connection:
         Raises:
             LoginOverError: the next login is another.
         """
-        if login.logged_in and not login.holds():
+        if not login.logged_in:
+            return
+        if not login.holds():
             self.recover(login)
+        # Another thread may have logged in again since, so that the token said yes just now.
+        if self._login is not login:
             raise LoginOverError
 
     def _reconnect(self) -> None:
