@@ -282,7 +282,7 @@ class Connection:
                     raise
             else:
                 return
-            restart(self.module, era)
+            _restart(self.module, era)
             self.token = self._find_again()
         self._open_login(secret)
 
@@ -293,14 +293,14 @@ class Connection:
         such as another child that logs in, writes to at that moment.
         """
         for attempt in range(1, _ATTEMPTS):
-            restart(self.module, self.module.era)
+            _restart(self.module, self.module.era)
             try:
                 self.token = self._find_again()
             except UnavailableError:
                 time.sleep(_PAUSE_SECONDS * attempt)
             else:
                 return
-        restart(self.module, self.module.era)
+        _restart(self.module, self.module.era)
         self.token = self._find_again()
 
     def _is_module_dead(self) -> bool:
@@ -399,7 +399,7 @@ class Connection:
             login.end()
 
 
-def restart(module: Module, era: int) -> None:
+def _restart(module: Module, era: int) -> None:
     """Initialise a dead module anew, unless that was done since ``era``.
 
     Raises:
