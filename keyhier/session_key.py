@@ -11,8 +11,8 @@ from keyhier.driver import KeyVersion, SupportsUnwrapInto
 from keyhier.identifiers import KeyId
 
 if TYPE_CHECKING:
-    from keyhier.key import Key, Secret
-    from keyhier.secret import SecretBytes
+    from keyhier.key import Key
+    from keyhier.secret import Secret, SecretBytes
     from keyhier.wrapped import WrappedKey
 
 __all__ = ["SessionKey"]
