@@ -91,12 +91,12 @@ def opencryptoki_token() -> Iterator[PreparedToken]:
         if _JOURNAL.exists():
             # The daemon of the process that left it may still be about to end.
             _wait_for(lambda: not _running())
-        _put_back()
         if _running():
             raise InvalidStateError(
                 "this machine uses opencryptoki: pkcsslotd is running",
                 remedy="stop it for the time of the test: systemctl stop pkcsslotd",
             )
+        _put_back()
         stack.callback(_put_back)
         _move_aside()
         _configure()
