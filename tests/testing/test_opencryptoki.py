@@ -87,10 +87,13 @@ def test_a_token_is_fresh_and_the_machine_is_as_before(opencryptoki: Opencryptok
         assert not module._running()
 
 
-def test_what_a_killed_process_left_is_put_back(opencryptoki: OpencryptokiToken) -> None:
+def test_what_a_killed_process_left_is_put_back(
+    opencryptoki: OpencryptokiToken, tmp_path: Path
+) -> None:
     with nobody_else():
         before = system()
-    done = subprocess.run([sys.executable, "-c", KILLED], check=False)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
     with opencryptoki() as token, keyhier.open(token.uri) as vault:
         assert len(vault.random_bytes(3)) == 3
