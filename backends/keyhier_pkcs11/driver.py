@@ -48,9 +48,8 @@ from keyhier_pkcs11.making import KeyMaker
 from keyhier_pkcs11.module import load_module
 from keyhier_pkcs11.objects import Identity, KeyObject, TokenObjects
 from keyhier_pkcs11.profile import Way, choose_profile
-from keyhier_pkcs11.session import connection_to
+from keyhier_pkcs11.session import connection_to, find_token
 from keyhier_pkcs11.session_keys import SessionKey, SessionKeys
-from keyhier_pkcs11.token import choose_token
 
 if TYPE_CHECKING:
     from pkcs11.mechanisms import Mechanism
@@ -542,7 +541,7 @@ def _connection(address: TokenAddress) -> Connection:
     module = load_module(address.module_path, address.init_args)
     profile = choose_profile(module.info, address.profile)
     with _hinting(NotFoundError, "this kind of module is told", profile.init_args):
-        token = choose_token(module, address)
+        token = find_token(module, address)
     connection = connection_to(module, token)
     connection.abilities.adopt(profile)
     return connection

@@ -75,6 +75,8 @@ class Module(lib):
         calls: those in flight.
         era: how often it was initialised anew; sessions and handles belong to one era.
         process: the id of the process that initialised it.
+        fresh: whether it was initialised here, just now, and no token of it was chosen yet, so that
+            nobody in the process can be using it.
     """
 
     def __new__(cls, path: str, _: str = "") -> Self:
@@ -94,6 +96,7 @@ class Module(lib):
         self.calls = Calls()
         self.era = 0
         self.process = os.getpid()
+        self.fresh = False
         held_by_forks(self.calls)
         with self.calls:
             super().__init__(path)
@@ -122,6 +125,7 @@ class Module(lib):
                 native=f"C_Initialize: {code:#x}",
                 remedy="see the module's own configuration and log, and init-args in the URI",
             )
+        self.fresh = code == _CKR_OK and self.era == 0
 
     def call(self, function: str, *arguments: object) -> None:
         """Call a function past python-pkcs11, where that does not call it as is needed.

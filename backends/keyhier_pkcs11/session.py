@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from keyhier.secret import SecretBytes
     from keyhier_pkcs11.module import Module
 
-__all__ = ["Connection", "connection_to"]
+__all__ = ["Connection", "connection_to", "find_token"]
 
 _T = TypeVar("_T")
 
@@ -415,6 +415,26 @@ def _restart(module: Module, era: int) -> None:
                 remedy="start the program anew",
             )
         module.restart()
+
+
+def find_token(module: Module, address: TokenAddress) -> Token:
+    """Return the one token that ``address`` names.
+
+    SoftHSM reads its tokens when it is initialised, and leaves out one that another process logs
+    in to at that moment. So a module that was initialised just now is so again, a few times.
+
+    Raises:
+        NotFoundError, AmbiguousError: as :func:`~keyhier_pkcs11.token.choose_token`.
+    """
+    attempts = _ATTEMPTS if module.fresh else 1
+    module.fresh = False
+    for attempt in range(1, attempts):
+        try:
+            return choose_token(module, address)
+        except NotFoundError:
+            time.sleep(_PAUSE_SECONDS * attempt)
+            _restart(module, module.era)
+    return choose_token(module, address)
 
 
 class _Connections:
