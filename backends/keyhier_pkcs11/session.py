@@ -365,7 +365,8 @@ class Connection:
             if keypad:
                 return self.token.open(user_pin=PROTECTED_AUTH)
             if pin is not None:
-                return self.token.open(user_pin=pin.reveal().decode())
+                # What is tried again is no refusal of the PIN, which would count against it.
+                return patiently(lambda: self.token.open(user_pin=pin.reveal().decode()))
             return patiently(self.token.open)
         except UserAlreadyLoggedIn as error:
             if self._users and (pin is None or (self._pin_check and self._pin_check.accepts(pin))):
