@@ -1,1 +1,1 @@
-"""For tests: SoftHSM tokens, the driver contract and the pytest plug-in."""
+"""For tests: tokens of four PKCS#11 modules, the driver contract and the pytest plug-in."""

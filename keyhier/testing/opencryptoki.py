@@ -12,11 +12,12 @@ import fcntl
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,7 @@ _GROUP: Final = "pkcs11"
 _FACTORY_SO_PIN: Final = "87654321"
 _PATIENCE_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.01
+_RESPITE_SECONDS: Final = 0.5
 
 
 def find_opencryptoki() -> Path | None:
@@ -89,14 +91,14 @@ def opencryptoki_token() -> Iterator[PreparedToken]:
     with ExitStack() as stack:
         stack.enter_context(_alone())
         if _JOURNAL.exists():
-            # The daemon of the process that left it may still be about to end.
-            _wait_for(lambda: not _running())
-        _put_back()
-        if _running():
+            # What runs is the daemon of the process that left it.
+            _wait_for(_ended)
+        if _daemons():
             raise InvalidStateError(
                 "this machine uses opencryptoki: pkcsslotd is running",
                 remedy="stop it for the time of the test: systemctl stop pkcsslotd",
             )
+        _put_back()
         stack.callback(_put_back)
         _move_aside()
         _configure()
@@ -145,8 +147,11 @@ def _daemon() -> Iterator[None]:
             raise UnavailableError("pkcsslotd does not start")
         yield
     finally:
-        daemon.terminate()
-        daemon.wait()
+        # It misses a signal that comes just as it begins to wait.
+        while daemon.poll() is None:
+            daemon.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                daemon.wait(_RESPITE_SECONDS)
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
@@ -155,9 +160,19 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-def _running() -> bool:
-    """Whether a pkcsslotd runs, which is not ours: there is none while nobody has the lock."""
-    return any(_program(process) == _DAEMON for process in Path("/proc").glob("[0-9]*"))
+def _ended() -> bool:
+    """Ask every pkcsslotd to end; True when there is none."""
+    for process in _daemons():
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGTERM)
+    time.sleep(_RESPITE_SECONDS)
+    return not _daemons()
+
+
+def _daemons() -> list[int]:
+    """Return the processes that run pkcsslotd: none of ours while nobody has the lock."""
+    processes = Path("/proc").glob("[0-9]*")
+    return [int(process.name) for process in processes if _program(process) == _DAEMON]
 
 
 def _program(process: Path) -> Path | None:

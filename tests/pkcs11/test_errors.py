@@ -64,6 +64,7 @@ def test_every_code_of_the_library_has_a_name() -> None:
         (exceptions.ObjectHandleInvalid(), NotFoundError),
         (exceptions.DeviceRemoved(), UnavailableError),
         (exceptions.PKCS11Error("Unmapped error code 0x68"), InvalidStateError),
+        (exceptions.KeyTypeInconsistent(), InvalidStateError),
     ],
 )
 def test_an_error_is_of_the_tree_and_names_the_call(

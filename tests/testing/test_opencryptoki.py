@@ -79,24 +79,27 @@ def test_a_token_is_fresh_and_the_machine_is_as_before(opencryptoki: Opencryptok
             key = vault.create_key("kek", "RSA-2048")
             with vault.unwrap(key.wrap(b"secret")) as opened:
                 assert opened == b"secret"
-            assert module._running()
+            assert module._daemons()
             assert token.pin not in f"{token!r} {token.uri}"
     assert labels[0] != labels[1]
     with nobody_else():
         assert system() == before
-        assert not module._running()
+        assert not module._daemons()
 
 
-def test_what_a_killed_process_left_is_put_back(opencryptoki: OpencryptokiToken) -> None:
+def test_what_a_killed_process_left_is_put_back(
+    opencryptoki: OpencryptokiToken, tmp_path: Path
+) -> None:
     with nobody_else():
         before = system()
-    done = subprocess.run([sys.executable, "-c", KILLED], check=False)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
     with opencryptoki() as token, keyhier.open(token.uri) as vault:
         assert len(vault.random_bytes(3)) == 3
     with nobody_else():
         assert system() == before
-        assert not module._running()
+        assert not module._daemons()
 
 
 @pytest.mark.usefixtures("opencryptoki")

@@ -86,6 +86,23 @@ def test_without_softhsm_its_fixtures_fail_in_ci(sample: Path) -> None:
     assert "with CI=true nothing is skipped" in done.stdout
 
 
+def test_without_nss_its_fixture_skips_and_says_why_and_fails_in_ci(tmp_path: Path) -> None:
+    sample = tmp_path / "test_sample.py"
+    sample.write_text("def test_token(nss_token):\n    assert nss_token.uri\n")
+    done = _pytest(sample, NSS_MODULE="/nowhere/libsoftokn3.so")
+    assert "1 skipped" in done.stdout
+    assert "install libnss3" in done.stdout
+    assert "1 error" in _pytest(sample, NSS_MODULE="/nowhere/libsoftokn3.so", CI="true").stdout
+
+
+def test_opencryptoki_is_left_alone_unless_it_is_asked_for(tmp_path: Path) -> None:
+    sample = tmp_path / "test_sample.py"
+    sample.write_text("def test_token(opencryptoki_token):\n    assert opencryptoki_token.uri\n")
+    done = _pytest(sample)
+    assert "1 skipped" in done.stdout
+    assert "ask for it with --keyhier-opencryptoki" in done.stdout
+
+
 def test_loading_the_plug_in_loads_nothing_but_pytest() -> None:
     code = (
         "import sys, pytest; before = set(sys.modules)\n"
