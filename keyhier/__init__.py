@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from keyhier.audit import AuditEvent
     from keyhier.batch import Outcome
     from keyhier.capabilities import Capabilities
+    from keyhier.doctor import Diagnosis, Finding, Severity
     from keyhier.errors import (
         AccessDeniedError,
         AlreadyExistsError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         UnwrapError,
     )
+    from keyhier.examination import examine
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
     from keyhier.secret import SecretBytes
@@ -51,6 +53,8 @@ __all__ = [
     "Capabilities",
     "CapacityError",
     "ConflictError",
+    "Diagnosis",
+    "Finding",
     "IntegrityError",
     "InvalidInputError",
     "InvalidStateError",
@@ -63,6 +67,7 @@ __all__ = [
     "Outcome",
     "PlacementError",
     "SecretBytes",
+    "Severity",
     "ThrottledError",
     "UnavailableError",
     "UnsupportedError",
@@ -70,6 +75,7 @@ __all__ = [
     "Vault",
     "WrapAlgorithm",
     "WrappedKey",
+    "examine",
     "open",
 ]
 
@@ -78,15 +84,19 @@ _HOMES = {
     "AuditEvent": "audit",
     "BitLockerKey": "volume.bitlocker",
     "Capabilities": "capabilities",
+    "Diagnosis": "doctor",
+    "Finding": "doctor",
     "Key": "key",
     "KeyId": "identifiers",
     "KeySpec": "algorithms",
     "LinuxPassphrase": "volume.luks",
     "Outcome": "batch",
     "SecretBytes": "secret",
+    "Severity": "doctor",
     "Vault": "vault",
     "WrapAlgorithm": "algorithms",
     "WrappedKey": "wrapped",
+    "examine": "examination",
     "open": "vault",
 }
 

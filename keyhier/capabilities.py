@@ -10,6 +10,7 @@ from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import (
     Driver,
     SupportsBackup,
+    SupportsDoctor,
     SupportsImport,
     SupportsLifecycle,
     SupportsRandom,
@@ -28,7 +29,7 @@ class Capabilities:
         scheme: which kind of vault it is.
         key_specs: what :meth:`Vault.create_key` can make.
         algorithms: what the vault can unwrap with.
-        imports, rotates, soft_delete, backup, random: whether it can at all.
+        imports, rotates, soft_delete, backup, random, doctor: whether it can at all.
         lifecycle: whether versions can be disabled and keys deleted.
     """
 
@@ -41,6 +42,7 @@ class Capabilities:
     soft_delete: bool
     backup: bool
     random: bool
+    doctor: bool
 
     @classmethod
     def of(cls, driver: Driver) -> Self:
@@ -55,4 +57,5 @@ class Capabilities:
             soft_delete=isinstance(driver, SupportsSoftDelete),
             backup=isinstance(driver, SupportsBackup),
             random=isinstance(driver, SupportsRandom),
+            doctor=isinstance(driver, SupportsDoctor),
         )

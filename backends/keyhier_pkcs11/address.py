@@ -29,11 +29,13 @@ class TokenAddress:
         selection: attribute names of RFC 7512, section 2.3, to the values that the token must
             have; ``token`` or ``serial`` or both are among them.
         pin: how to get the PIN.
+        uri: the URI itself, by which another process can open the token.
     """
 
     module_path: Path
     selection: dict[str, str]
     pin: PinSource
+    uri: str
 
     @classmethod
     def from_uri(cls, uri: VaultUri, callback: PinCallback | None) -> TokenAddress:
@@ -70,7 +72,8 @@ class TokenAddress:
         # A bare file name would be looked for along the loader's path (promise 4).
         if not Path(module_path).is_absolute():
             raise InvalidInputError("module-path is an absolute path")
-        return cls(Path(module_path), selection, PinSource(uri.query.get("pin-source"), callback))
+        pin = PinSource(uri.query.get("pin-source"), callback)
+        return cls(Path(module_path), selection, pin, uri.text)
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {value!r}" for name, value in self.selection.items())

@@ -22,7 +22,7 @@ from keyhier.errors import (
 )
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
-from keyhier_pkcs11 import aes, rsa
+from keyhier_pkcs11 import aes, doctor, rsa
 from keyhier_pkcs11.errors import REJECTED, STALE_HANDLE, ambiguous, not_permitted, translated
 from keyhier_pkcs11.keys import (
     Purpose,
@@ -39,23 +39,33 @@ from keyhier_pkcs11.session import connection_to
 from keyhier_pkcs11.token import choose_token
 
 if TYPE_CHECKING:
+    from keyhier.doctor import Finding
     from keyhier_pkcs11.address import TokenAddress
     from keyhier_pkcs11.binding import BoundKey
     from keyhier_pkcs11.session import Connection
 
-__all__ = ["Pkcs11Driver"]
+__all__ = ["Pkcs11Driver", "connect"]
 
 _T = TypeVar("_T")
 
 _GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
 
 
+def connect(address: TokenAddress) -> Connection:
+    """Load the module, choose the token and log in; see :meth:`Backend.open`."""
+    module = load_module(address.module_path)
+    connection = connection_to(choose_token(module, address), module.so)
+    connection.join(address.pin)
+    return connection
+
+
 class Pkcs11Driver:
     """One open token; shares its login with every other vault of the process on that token."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, address: TokenAddress) -> None:
         """Take over a connection that was joined; :meth:`open` is the way in."""
         self._shared = connection
+        self._address = address
         self._objects = TokenObjects(connection)
         self._maker = KeyMaker(connection, self._objects)
         self._close_lock = threading.Lock()
@@ -64,10 +74,7 @@ class Pkcs11Driver:
     @classmethod
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
-        module = load_module(address.module_path)
-        connection = connection_to(choose_token(module, address), module.so)
-        connection.join(address.pin)
-        return cls(connection)
+        return cls(connect(address), address)
 
     def __repr__(self) -> str:
         return f"<Pkcs11Driver: token {self.vault!r}>"
@@ -195,6 +202,10 @@ class Pkcs11Driver:
                 return SecretBytes.adopt(bytearray(session.generate_random(length * 8)))
         except PKCS11Error as error:
             raise translated(error, "C_GenerateRandom", "random bytes") from error
+
+    def examine(self) -> Iterator[Finding]:
+        """See :meth:`SupportsDoctor.examine`."""
+        return doctor.examine(self._connection, self._address)
 
     def close(self) -> None:
         """Leave the token; the last vault of the process that does logs out."""
