@@ -59,7 +59,8 @@ class Finding:
     @classmethod
     def of_error(cls, check: str, error: KeyhierError) -> Finding:
         """Turn an error into what was found; the check could not be brought to its end."""
-        return cls(check, Severity.ERROR, error.message, error.remedy, error.native)
+        remedy = error.remedy or "see what the vault's own log and documentation say of it"
+        return cls(check, Severity.ERROR, error.message, remedy, error.native)
 
     def as_dict(self) -> dict[str, str | None]:
         """Return the finding for JSON."""

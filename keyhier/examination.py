@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keyhier.doctor import Diagnosis, Finding, Severity
 from keyhier.driver import OpenOptions, SupportsPreliminaries
-from keyhier.errors import InvalidInputError, KeyhierError
+from keyhier.errors import AuthenticationError, InvalidInputError, KeyhierError
 from keyhier.pin import PinCallback
 from keyhier.pin_exposure import examine_pin_source
 from keyhier.registry import backend_for
@@ -42,6 +42,10 @@ def examine(uri: str, *, pin: PinCallback | None = None) -> Diagnosis:
     except InvalidInputError:
         raise
     except KeyhierError as error:
-        return Diagnosis(str(parsed), (*seen, Finding.of_error("opening", error)))
+        return Diagnosis(str(parsed), (*seen, Finding.of_error(_refused_at(error), error)))
     with vault:
         return vault.doctor()
+
+
+def _refused_at(error: KeyhierError) -> str:
+    return "login" if isinstance(error, AuthenticationError) else "opening"

@@ -25,7 +25,6 @@ from keyhier_pkcs11.token import choose_token
 
 if TYPE_CHECKING:
     from keyhier_pkcs11.address import TokenAddress
-    from keyhier_pkcs11.doctor.workbench import Workbench
     from keyhier_pkcs11.session import Connection
 
 __all__ = ["examine", "preliminaries"]
@@ -57,7 +56,7 @@ def examine(connection: Connection, address: TokenAddress) -> Iterator[Finding]:
         lambda: examine_sessions(read_token_info(str(address.module_path), slot.slot_id)),
     )
     yield from guarded("abilities", lambda: _abilities(connection))
-    yield from guarded("trials", lambda: _trials(connection))
+    yield from _trials(connection)
     yield from guarded("threads", lambda: examine_threads(connection, address))
     yield from guarded("keys", lambda: examine_inventory(connection))
 
@@ -90,13 +89,17 @@ def _abilities(connection: Connection) -> Iterator[Finding]:
 
 
 def _trials(connection: Connection) -> Iterator[Finding]:
-    with open_workbench(connection) as bench:
-        found = [*examine_mechanisms(bench), *examine_attributes(bench)]
+    found: list[Finding] = []
+    # What was found is told also where the token does not let the workbench be cleared.
+    cleared = [*guarded("trials", lambda: _tried(connection, found))]
     yield from found
-    yield from guarded("trials", lambda: _cleared(bench))
+    yield from cleared
 
 
-def _cleared(bench: Workbench) -> Iterator[Finding]:
+def _tried(connection: Connection, found: list[Finding]) -> Iterator[Finding]:
+    with open_workbench(connection) as bench:
+        found.extend(examine_mechanisms(bench))
+        found.extend(examine_attributes(bench))
     left = bench.left_over()
     if left:
         found = f"{left} objects of this examination are still there, called {bench.label!r}"

@@ -8,7 +8,6 @@ this process down and no other.
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 import threading
@@ -24,7 +23,7 @@ from keyhier.errors import KeyhierError
 from keyhier.uri import VaultUri
 from keyhier_pkcs11.address import TokenAddress
 from keyhier_pkcs11.driver import connect
-from keyhier_pkcs11.errors import code_of
+from keyhier_pkcs11.errors import code_of, translated
 from keyhier_pkcs11.search import search
 from keyhier_pkcs11.templates import secret_in_session
 
@@ -52,14 +51,15 @@ class _Trial:
         """Go round until the time is up; one thread of several."""
         while time.monotonic() < self._until:
             try:
-                self._round()
+                self.round()
             except PKCS11Error as error:
                 self.failures[code_of(error)] += 1
             except KeyhierError as error:
                 self.failures[error.native or type(error).__name__] += 1
             self.rounds += 1
 
-    def _round(self) -> None:
+    def round(self) -> None:
+        """Use the token once in each of several ways."""
         with self._connection.session() as session:
             session.generate_random(256)
             made = session.create_object(self._template)
@@ -81,6 +81,10 @@ def main() -> None:
     )
     connection = connect(address)
     trial = _Trial(connection, time.monotonic() + task["seconds"])
+    try:
+        trial.round()
+    except PKCS11Error as error:
+        raise translated(error, "a round", "what the threads were to do, on one thread") from error
     threads = [threading.Thread(target=trial.work) for _ in range(task["threads"])]
     for thread in threads:
         thread.start()
@@ -97,5 +101,3 @@ if __name__ == "__main__":
     except KeyhierError as error:
         told = {"error": error.message, "native": error.native, "remedy": error.remedy}
         sys.stdout.write(f"{json.dumps(told)}\n")
-    sys.stdout.flush()
-    os._exit(0)

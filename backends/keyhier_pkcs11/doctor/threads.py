@@ -43,24 +43,27 @@ def examine_threads(connection: Connection, address: TokenAddress) -> Iterator[F
         found = "not tried: a second process would ask for a PIN at the token's keypad"
         yield Finding(_CHECK, Severity.NOTE, found)
         return
-    with _handed_over(connection, address.pin) as pin:
-        yield _judged(*_run(address.uri, pin, handed_over=address.pin.by_person))
+    if not (connection.logged_in and address.pin.by_person):
+        yield _judged(*_run(address.uri, None))
+        return
+    with _asked_again(connection, address.pin) as pin:
+        yield _judged(*_run(address.uri, pin))
 
 
-def _handed_over(connection: Connection, source: PinSource) -> SecretBytes:
-    """Return the PIN that the child cannot get by itself, or nothing."""
-    if not connection.logged_in or not source.by_person:
-        return SecretBytes(b"")
+def _asked_again(connection: Connection, source: PinSource) -> SecretBytes:
+    """Return the PIN that the child cannot get by itself."""
     pin = source.read(f"token {connection.token.label!r}, for the thread check")
-    # A login with a PIN that is wrong would be one of the few tries that an HSM allows.
+    # The child's login with a wrong PIN would be one of the few tries that an HSM allows; here it
+    # is compared with the one that is logged in, without asking the token.
     connection.join(PinSource(callback=lambda _: pin.reveal().decode()))
     connection.leave()
     return pin
 
 
-def _run(uri: str, pin: SecretBytes, *, handed_over: bool) -> tuple[int | None, bytes]:
+def _run(uri: str, pin: SecretBytes | None) -> tuple[int | None, bytes]:
     """Run the child; return how it ended, None if it had to be killed, and what it said."""
-    task = {"uri": uri, "pin": handed_over, "threads": _THREADS, "seconds": _SECONDS}
+    task = {"uri": uri, "pin": pin is not None, "threads": _THREADS, "seconds": _SECONDS}
+    message = json.dumps(task).encode() + b"\n" + (pin.reveal() if pin else b"")
     # -P keeps the working directory out of the child's path: nothing is loaded from there.
     command = [sys.executable, "-P", "-m", "keyhier_pkcs11.doctor.thread_trial"]
     path = os.pathsep.join(each for each in sys.path if each)
@@ -71,7 +74,6 @@ def _run(uri: str, pin: SecretBytes, *, handed_over: bool) -> tuple[int | None, 
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": path},
     ) as child:
-        message = json.dumps(task).encode() + b"\n" + pin.reveal()
         try:
             said, _ = child.communicate(message, timeout=_PATIENCE_SECONDS + _SECONDS)
         except subprocess.TimeoutExpired:
@@ -81,15 +83,13 @@ def _run(uri: str, pin: SecretBytes, *, handed_over: bool) -> tuple[int | None, 
 
 
 def _judged(ended: int | None, said: bytes) -> Finding:
-    where = f"{_THREADS} threads of a process of its own"
+    where = f"{_THREADS} threads, in a process of its own"
     if ended is None:
         found = f"{where} did not come to an end; the process was killed"
         return Finding(_CHECK, Severity.ERROR, found, _REMEDY)
     if ended < 0:
         name = signal.Signals(-ended).name
-        return Finding(
-            _CHECK, Severity.ERROR, f"the module crashes ({name}) under {where}", _REMEDY
-        )
+        return Finding(_CHECK, Severity.ERROR, f"the module crashes ({name}) with {where}", _REMEDY)
     result = _read(said)
     if result is None:
         found = f"{where} could not be started: Python ended with {ended}"
@@ -101,9 +101,9 @@ def _judged(ended: int | None, said: bytes) -> Finding:
     failures: dict[str, int] = result["failures"]
     if failures:
         counted = ", ".join(f"{code} {count} times" for code, count in sorted(failures.items()))
-        found = f"of {result['rounds']} rounds in {where} some failed: {counted}"
+        found = f"of {result['rounds']} rounds with {where}, some failed: {counted}"
         return Finding(_CHECK, Severity.ERROR, found, _REMEDY)
-    found = f"{result['rounds']} rounds in {_SECONDS:g} s in {where}, none with a failure"
+    found = f"{result['rounds']} rounds in {_SECONDS:g} s with {where}, and none failed"
     return Finding(_CHECK, Severity.OK, found)
 
 

@@ -65,23 +65,21 @@ def examine_token(module: Module, token: Token) -> Iterator[Finding]:
 
 def examine_sessions(info: TokenInfo) -> Iterator[Finding]:
     """Look at how many sessions are to be had."""
-    for what, limit, open_now in (
-        ("", info.max_sessions, info.sessions),
-        ("writable ", info.max_writable_sessions, info.writable_sessions),
-    ):
-        if limit is None:
-            continue
-        free = limit - (open_now or 0)
-        found = f"{free} of {limit} {what}sessions are free for this process"
-        if free < _SESSIONS_NEEDED:
-            remedy = (
-                f"with fewer than {_SESSIONS_NEEDED}, set max-sessions in the URI to what is free"
-            )
-            yield Finding("sessions", Severity.WARNING, found, remedy)
-        else:
-            yield Finding("sessions", Severity.OK, found)
-    if info.max_sessions is None and info.max_writable_sessions is None:
+    kinds = (
+        (info.max_sessions, info.sessions, "sessions"),
+        (info.max_writable_sessions, info.writable_sessions, "writable sessions"),
+    )
+    limited = [(limit - (used or 0), limit, what) for limit, used, what in kinds if limit]
+    if not limited:
         found = "the token tells of no limit to its sessions"
+        yield Finding("sessions", Severity.OK, found)
+        return
+    free, limit, what = min(limited)
+    found = f"{free} of {limit} {what} are free for this process"
+    if free < _SESSIONS_NEEDED:
+        remedy = f"use fewer than {max(free, 2)} threads, or raise the limit of the token"
+        yield Finding("sessions", Severity.WARNING, found, remedy)
+    else:
         yield Finding("sessions", Severity.OK, found)
 
 
