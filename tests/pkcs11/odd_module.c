@@ -3,11 +3,12 @@
  *
  * ODD_CLOCK      the token's time, YYYYMMDDhhmmss00
  * ODD_FLAGS      flags to add to CK_TOKEN_INFO, in hexadecimal
- * ODD_SESSIONS   the limit of sessions, all but one of which are open
+ * ODD_SESSIONS   the limit of sessions and how many are open, with a comma between
  * ODD_HIDDEN     mechanisms to leave out of the list, in hexadecimal, each between commas: ,1085,
  * ODD_REFUSED    functions that answer CKR_FUNCTION_FAILED, each between commas: ,C_Encrypt,
  * ODD_READABLE   functions that make keys readable whatever the template says: ,C_UnwrapKey,
  * ODD_THREADS    what C_GenerateRandom does on other threads than the first: crash, fail or hang
+ * ODD_KEYPAD     the PIN that is typed at the token's keypad
  * ODD_RANDOM     set: C_GenerateRandom gives always the same
  */
 #define _GNU_SOURCE
@@ -23,7 +24,7 @@ typedef unsigned long number;
 typedef number (*function)(number, number, number, number, number, number, number, number);
 typedef struct { number type; void *value; number length; } attribute;
 
-enum { TOKEN_INFO = 6, MECHANISMS = 7, CREATE = 20, DESTROY = 22, SET = 25, ENCRYPT_INIT = 29,
+enum { TOKEN_INFO = 6, MECHANISMS = 7, LOGIN = 18, CREATE = 20, DESTROY = 22, SET = 25, ENCRYPT_INIT = 29,
        DECRYPT_INIT = 33, GENERATE = 58, GENERATE_PAIR = 59, WRAP = 60, UNWRAP = 61, RANDOM = 64,
        FUNCTIONS = 68 };
 
@@ -82,6 +83,16 @@ static number odd_unwrap(number session, number mechanism, number by, number wra
     return original[UNWRAP](session, mechanism, by, wrapped, length, template, count, key);
 }
 
+static number odd_login(number session, number user, number pin, number length)
+{
+    const char *keypad = getenv("ODD_KEYPAD");
+    if (!pin && keypad) {
+        pin = (number)keypad;
+        length = strlen(keypad);
+    }
+    return original[LOGIN](session, user, pin, length, 0, 0, 0, 0);
+}
+
 static number odd_random(number session, char *buffer, number length)
 {
     const char *threads = getenv("ODD_THREADS");
@@ -110,8 +121,9 @@ static number odd_token_info(number slot, char *info)
     }
     if (flags) numbers[0] |= strtoul(flags, NULL, 16);
     if (sessions) {
-        numbers[1] = numbers[3] = strtoul(sessions, NULL, 10);
-        numbers[2] = numbers[4] = numbers[1] - 1;
+        char *comma;
+        numbers[1] = numbers[3] = strtoul(sessions, &comma, 10);
+        numbers[2] = numbers[4] = strtoul(comma + 1, NULL, 10);
     }
     return 0;
 }
@@ -142,6 +154,7 @@ number C_GetFunctionList(void ***answer)
         void **places = list + 1;
         places[TOKEN_INFO] = odd_token_info;
         places[MECHANISMS] = odd_mechanisms;
+        places[LOGIN] = odd_login;
         places[CREATE] = odd_C_CreateObject;
         places[DESTROY] = odd_C_DestroyObject;
         places[SET] = odd_C_SetAttributeValue;

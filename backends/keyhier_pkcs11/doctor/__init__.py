@@ -102,8 +102,8 @@ def _tried(connection: Connection, found: list[Finding]) -> Iterator[Finding]:
         found.extend(examine_attributes(bench))
     left = bench.left_over()
     if left:
-        found = f"{left} objects of this examination are still there, called {bench.label!r}"
-        yield Finding("trials", Severity.ERROR, found, "delete them; do not trust session objects")
+        said = f"{left} objects of this examination are still there, called {bench.label!r}"
+        yield Finding("trials", Severity.ERROR, said, "delete them; do not trust session objects")
     else:
-        found = "what was made to try with was in the session only, and is gone"
-        yield Finding("trials", Severity.OK, found)
+        said = "what was made to try with was in the session only, and is gone"
+        yield Finding("trials", Severity.OK, said)

@@ -151,6 +151,26 @@ def _changeable(bench: Workbench) -> Iterator[Finding]:
 
 
 def _unwrapped(bench: Workbench) -> Iterator[Finding]:
+    try:
+        ignored = _ignored_at_unwrap(bench)
+    except KeyhierError as error:
+        found = "not tried: the token does not unwrap a key into itself with AES key wrap"
+        yield Finding(_UNWRAPPED, Severity.NOTE, found, native=error.native)
+        return
+    if ignored:
+        yield Finding(
+            _UNWRAPPED,
+            Severity.WARNING,
+            f"a key that is unwrapped into the token does not get what its template says: "
+            f"{', '.join(ignored)}",
+            "let no other program unwrap keys into this token unless it checks them afterwards",
+        )
+    else:
+        found = "a key that is unwrapped into the token gets every attribute of its template"
+        yield Finding(_UNWRAPPED, Severity.OK, found)
+
+
+def _ignored_at_unwrap(bench: Workbench) -> list[str]:
     wrapping = bench.known_aes_key(Attribute.WRAP, Attribute.UNWRAP)
     with SecretBytes.random(KeySpec.AES_256.size) as plaintext:
         wrap = partial(
@@ -172,15 +192,4 @@ def _unwrapped(bench: Workbench) -> Iterator[Finding]:
         held.destroy()
         return ignored
 
-    ignored = bench.attempt("C_UnwrapKey", wrapping.handle, unwrap)
-    if ignored:
-        yield Finding(
-            _UNWRAPPED,
-            Severity.WARNING,
-            f"a key that is unwrapped into the token does not get what its template says: "
-            f"{', '.join(ignored)}",
-            "let no other program unwrap keys into this token unless it checks them afterwards",
-        )
-    else:
-        found = "a key that is unwrapped into the token gets every attribute of its template"
-        yield Finding(_UNWRAPPED, Severity.OK, found)
+    return bench.attempt("C_UnwrapKey", wrapping.handle, unwrap)

@@ -45,20 +45,23 @@ class _Trial:
     needed_for: str
     run: Callable[[Workbench], Iterator[Finding]]
 
-    @property
-    def check(self) -> str:
-        return f"mechanism.CKM_{self.mechanism.name}"
-
 
 def examine_mechanisms(bench: Workbench) -> Iterator[Finding]:
     """Try each mechanism that keyhier has a use for, on objects of the session."""
     yield from guarded("random", lambda: _random(bench))
     for trial in _TRIALS:
         if trial.mechanism in bench.listed:
-            yield from guarded(trial.check, partial(trial.run, bench))
+            yield from _tried(trial, bench)
         else:
             found = f"the token does not list it, which {trial.needed_for} would need"
-            yield Finding(trial.check, Severity.NOTE, found)
+            yield Finding(_check(trial.mechanism), Severity.NOTE, found)
+
+
+def _tried(trial: _Trial, bench: Workbench) -> Iterator[Finding]:
+    try:
+        yield from trial.run(bench)
+    except KeyhierError as error:
+        yield _refused(trial.mechanism, "the trial", error)
 
 
 def _check(mechanism: Mechanism) -> str:

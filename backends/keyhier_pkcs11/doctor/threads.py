@@ -92,11 +92,11 @@ def _judged(ended: int | None, said: bytes) -> Finding:
         return Finding(_CHECK, Severity.ERROR, f"the module crashes ({name}) with {where}", _REMEDY)
     result = _read(said)
     if result is None:
-        found = f"{where} could not be started: Python ended with {ended}"
+        found = f"{where}, were not started: Python ended with {ended}"
         remedy = f"see whether {sys.executable} can import keyhier_pkcs11"
         return Finding(_CHECK, Severity.WARNING, found, remedy)
     if "error" in result:
-        found = f"{where} could not be started: {result['error']}"
+        found = f"{where}, were not started: {result['error']}"
         return Finding(_CHECK, Severity.WARNING, found, result["remedy"], result["native"])
     failures: dict[str, int] = result["failures"]
     if failures:

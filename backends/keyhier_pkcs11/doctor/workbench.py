@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 
 @contextmanager
-def trying(function: str) -> Iterator[None]:
+def trying(function: str, said: str = "the token refused a trial") -> Iterator[None]:
     """Turn what the token answers into an error of keyhier's that names the call and the code.
 
     What the code means is for the finding to say: a token that cannot do something is not broken.
@@ -49,7 +49,7 @@ def trying(function: str) -> Iterator[None]:
         yield
     except PKCS11Error as error:
         code = native(function, error)
-        raise UnavailableError("the token refused a trial", native=code) from error
+        raise UnavailableError(said, native=code) from error
 
 
 @attrs.frozen
@@ -197,7 +197,7 @@ class Workbench:
         Raises:
             KeyhierError: the token refuses.
         """
-        with trying("C_DestroyObject"):
+        with trying("C_DestroyObject", "the token does not destroy what was made to try with"):
             while self._made:
                 self._made.pop().destroy()
 
