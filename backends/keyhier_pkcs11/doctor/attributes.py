@@ -6,25 +6,29 @@ Known tokens do not: opencryptoki ignores CKA_SENSITIVE and CKA_EXTRACTABLE when
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.constants import Attribute
 from pkcs11.exceptions import PKCS11Error
-from pkcs11.mechanisms import KeyType, Mechanism
+from pkcs11.mechanisms import Mechanism
 
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.doctor import Finding, Severity, guarded
 from keyhier.errors import KeyhierError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes
-from keyhier_pkcs11.binding import BoundKey, handle_of
+from keyhier_pkcs11.binding import handle_of
+from keyhier_pkcs11.doctor.unwrapping import ways_in
 from keyhier_pkcs11.doctor.workbench import trying
 from keyhier_pkcs11.errors import native
 
 if TYPE_CHECKING:
     from pkcs11.types import Object
 
+    from keyhier_pkcs11.binding import BoundKey
+    from keyhier_pkcs11.doctor.unwrapping import Unwrap
     from keyhier_pkcs11.doctor.workbench import Workbench
 
 __all__ = ["examine_attributes"]
@@ -44,7 +48,7 @@ def examine_attributes(bench: Workbench) -> Iterator[Finding]:
         yield from guarded(_ONE_WAY, lambda: _one_way(bench))
         yield from guarded(_USAGES, lambda: _usages(bench))
         yield from guarded(_CHANGEABLE, lambda: _changeable(bench))
-    if Mechanism.AES_KEY_WRAP in bench.listed:
+    if bench.listed & {Mechanism.AES_KEY_WRAP, Mechanism.RSA_PKCS_OAEP}:
         yield from guarded(_UNWRAPPED, lambda: _unwrapped(bench))
 
 
@@ -150,45 +154,45 @@ def _changeable(bench: Workbench) -> Iterator[Finding]:
 
 
 def _unwrapped(bench: Workbench) -> Iterator[Finding]:
-    try:
-        ignored = _ignored_at_unwrap(bench)
-    except KeyhierError as error:
-        found = "not tried: the token does not unwrap a key into itself with AES key wrap"
-        yield Finding(_UNWRAPPED, Severity.NOTE, found, native=error.native)
-        return
-    if ignored:
-        yield Finding(
-            _UNWRAPPED,
-            Severity.WARNING,
-            f"a key that is unwrapped into the token does not get what its template says: "
-            f"{', '.join(ignored)}",
-            "let no other program unwrap keys into this token unless it checks them afterwards",
-        )
-    else:
-        found = "a key that is unwrapped into the token gets every attribute of its template"
-        yield Finding(_UNWRAPPED, Severity.OK, found)
+    refused: list[str] = []
+    for way, prepare in ways_in(bench).items():
+        try:
+            handle, unwrap = prepare(bench)
+            ignored, after = bench.attempt(
+                "C_UnwrapKey", handle, partial(_inspected, unwrap, bench)
+            )
+        except KeyhierError as error:
+            refused.append(f"{way}: {error.native or error.message}")
+        else:
+            yield _told(way, ignored, after)
+            return
+    found = f"not tried: the token unwraps no key into itself ({'; '.join(refused)})"
+    yield Finding(_UNWRAPPED, Severity.NOTE, found)
 
 
-def _ignored_at_unwrap(bench: Workbench) -> list[str]:
-    wrapping = bench.known_aes_key(Attribute.WRAP, Attribute.UNWRAP)
-    with SecretBytes.random(KeySpec.AES_256.size) as plaintext:
-        wrap = partial(
-            aes.wrap, mechanism=Mechanism.AES_KEY_WRAP, plaintext=plaintext, private=bench.private
-        )
-        wrapped = bench.attempt("C_WrapKey", wrapping.handle, wrap)
+def _inspected(unwrap: Unwrap, bench: Workbench, key: BoundKey) -> tuple[list[str], list[str]]:
+    """Return what an unwrapped key ignores of its template: at first, and when told again."""
     template = bench.kept(WrapAlgorithm.A256KW)
+    held = unwrap(key, template)
+    ignored = after = _ignored(held, template)
+    if ignored:
+        for name, safe in ((Attribute.SENSITIVE, True), (Attribute.EXTRACTABLE, False)):
+            # What the token refuses is found by reading again.
+            with suppress(PKCS11Error):
+                held[name] = safe
+        after = _ignored(held, template)
+    held.destroy()
+    return ignored, after
 
-    def unwrap(bound: BoundKey) -> list[str]:
-        held = bound.unwrap_key(
-            ObjectClass.SECRET_KEY,
-            KeyType.AES,
-            wrapped,
-            mechanism=Mechanism.AES_KEY_WRAP,
-            capabilities=0,
-            template=template,
-        )
-        ignored = _ignored(held, template)
-        held.destroy()
-        return ignored
 
-    return bench.attempt("C_UnwrapKey", wrapping.handle, unwrap)
+def _told(way: str, ignored: list[str], after: list[str]) -> Finding:
+    subject = f"a key that is unwrapped into the token ({way})"
+    if not ignored:
+        found = f"{subject} gets every attribute of its template"
+        return Finding(_UNWRAPPED, Severity.OK, found)
+    found = f"{subject} does not get what its template says: {', '.join(ignored)}"
+    remedy = "unwrap no key into this token"
+    if not after:
+        found += "; set afterwards, it does"
+        remedy = "let no program unwrap keys into this token that does not set and check them then"
+    return Finding(_UNWRAPPED, Severity.WARNING, found, remedy)

@@ -45,7 +45,7 @@ def examine_module(module: Module) -> Iterator[Finding]:
         yield Finding("module.file", Severity.ERROR, found, f"chmod go-w {path}")
     if version < _OLDEST_VERSION:
         found = f"the module is for PKCS#11 {_dotted(version)}, which is older than 2.40"
-        yield Finding("module.version", Severity.WARNING, found, "install a newer release")
+        yield Finding("module.version", Severity.NOTE, found)
 
 
 def examine_token(module: Module, token: Token) -> Iterator[Finding]:
@@ -110,7 +110,7 @@ def _clock(module: Module, token: Token) -> Iterator[Finding]:
         yield Finding("clock", Severity.OK, found)
     elif info.clock is None:
         found = "the token claims to have a clock and shows no time"
-        yield Finding("clock", Severity.NOTE, found, "set the token's clock")
+        yield Finding("clock", Severity.NOTE, found)
     else:
         drift = (info.clock - datetime.now(UTC)).total_seconds()
         off = abs(drift) > _DRIFT_SECONDS

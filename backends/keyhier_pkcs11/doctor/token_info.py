@@ -18,6 +18,7 @@ _CKF_CLOCK_ON_TOKEN: Final = 0x40
 # CK_UNAVAILABLE_INFORMATION and CK_EFFECTIVELY_INFINITE.
 _UNKNOWN: Final = ctypes.c_ulong(-1).value
 _UNBOUNDED: Final = 0
+_BEYOND_REACH: Final = 2**31
 
 
 class _TokenInfo(ctypes.Structure):
@@ -119,7 +120,8 @@ def _function_list(module_path: str) -> _FunctionList:
 
 
 def _limit(number: int) -> int | None:
-    return None if number in (_UNBOUNDED, _UNKNOWN) else number
+    # opencryptoki tells a number that nothing could ever reach; CK_UNAVAILABLE_INFORMATION is one.
+    return None if number == _UNBOUNDED or number > _BEYOND_REACH else number
 
 
 def _count(number: int) -> int | None:
