@@ -458,6 +458,52 @@ def test_attributes_that_are_ignored_are_told(odd_uri: OddUri, open_driver: Open
 
 
 @gcc
+def test_a_key_that_does_what_it_is_not_for_is_an_error(
+    odd_uri: OddUri, open_driver: OpenDriver
+) -> None:
+    usages = only(trials(open_driver, odd_uri(usable=",C_GenerateKey,")), "attributes.usages")
+    assert usages.severity is Severity.ERROR
+    assert "C_Decrypt" in usages.found
+
+
+@gcc
+def test_wrong_results_are_errors(odd_uri: OddUri, open_driver: OpenDriver) -> None:
+    findings = trials(open_driver, odd_uri(wrong=",C_WrapKey,C_Decrypt,"))
+    for mechanism in ("RSA_PKCS", "AES_KEY_WRAP", "AES_GCM"):
+        assert only(findings, f"mechanism.CKM_{mechanism}").severity is Severity.ERROR
+    oaep = only(findings, "mechanism.CKM_RSA_PKCS_OAEP")
+    assert oaep.severity is Severity.WARNING
+    assert "SHA-1 gives wrong bytes" in oaep.found
+    padded = only(findings, "mechanism.CKM_AES_KEY_WRAP_PAD")
+    assert "is not RFC 5649" in padded.found
+
+
+@gcc
+def test_what_the_token_says_it_did_and_did_not_is_told(
+    odd_uri: OddUri, open_driver: OpenDriver
+) -> None:
+    findings = trials(open_driver, odd_uri(ignored=",C_SetAttributeValue,C_DestroyObject,"))
+    assert "does not make it" in only(findings, "attributes.changeable").found
+    assert only(findings, "attributes.one-way").severity is Severity.OK
+    cleared = only(findings, "trials")
+    assert cleared.severity is Severity.ERROR
+    assert "still there" in cleared.found
+
+
+@gcc
+def test_a_token_without_a_login_is_examined_without_one(odd_uri: OddUri) -> None:
+    uri = odd_uri(cleared="4").partition("&pin-source")[0]
+    diagnosis = keyhier.examine(uri)
+    assert only(diagnosis, "login").severity is Severity.NOTE
+    assert only(diagnosis, "threads").severity is Severity.OK
+
+
+@gcc
+def test_a_token_without_a_user_pin_is_an_error(odd_uri: OddUri) -> None:
+    assert "no user PIN" in only(preliminary(odd_uri(cleared="8")), "pin").found
+
+
+@gcc
 def test_a_generator_that_repeats_itself_is_an_error(
     odd_uri: OddUri, open_driver: OpenDriver
 ) -> None:
