@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from keyhier import rsa_wrap
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.doctor import Finding, Severity, guarded
 from keyhier.errors import KeyhierError
+from keyhier.rsa_wrap import wrap as wrap_locally
 from keyhier.secret import SecretBytes
 from keyhier_memory import operations
 from keyhier_memory.keys import Material
@@ -84,7 +84,7 @@ def _tried(algorithm: WrapAlgorithm, material: Material) -> Iterator[Finding]:
     try:
         with SecretBytes.random(32) as secret:
             if material.public_key is not None:
-                wrapped = rsa_wrap.wrap(material.public_key, algorithm, secret)
+                wrapped = wrap_locally(material.public_key, algorithm, secret)
             else:
                 wrapped = operations.wrap(material, algorithm, secret, b"")
             with operations.unwrap(material, algorithm, wrapped, b"") as opened:
