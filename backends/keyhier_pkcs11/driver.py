@@ -22,7 +22,7 @@ from keyhier.errors import (
 )
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
-from keyhier_pkcs11 import aes, doctor, rsa
+from keyhier_pkcs11 import aes, rsa
 from keyhier_pkcs11.errors import REJECTED, STALE_HANDLE, ambiguous, not_permitted, translated
 from keyhier_pkcs11.keys import (
     Purpose,
@@ -44,19 +44,11 @@ if TYPE_CHECKING:
     from keyhier_pkcs11.binding import BoundKey
     from keyhier_pkcs11.session import Connection
 
-__all__ = ["Pkcs11Driver", "connect"]
+__all__ = ["Pkcs11Driver"]
 
 _T = TypeVar("_T")
 
 _GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
-
-
-def connect(address: TokenAddress) -> Connection:
-    """Load the module, choose the token and log in; see :meth:`Backend.open`."""
-    module = load_module(address.module_path)
-    connection = connection_to(choose_token(module, address), module.so)
-    connection.join(address.pin)
-    return connection
 
 
 class Pkcs11Driver:
@@ -74,7 +66,10 @@ class Pkcs11Driver:
     @classmethod
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
-        return cls(connect(address), address)
+        module = load_module(address.module_path)
+        connection = connection_to(choose_token(module, address), module.so)
+        connection.join(address.pin)
+        return cls(connection, address)
 
     def __repr__(self) -> str:
         return f"<Pkcs11Driver: token {self.vault!r}>"
@@ -205,7 +200,10 @@ class Pkcs11Driver:
 
     def examine(self) -> Iterator[Finding]:
         """See :meth:`SupportsDoctor.examine`."""
-        return doctor.examine(self._connection, self._address)
+        # It needs much that no other operation does, and this module among it.
+        from keyhier_pkcs11 import doctor  # noqa: PLC0415
+
+        return doctor.examine(self.connection, self._address)
 
     def close(self) -> None:
         """Leave the token; the last vault of the process that does logs out."""
@@ -214,6 +212,11 @@ class Pkcs11Driver:
                 return
             self._closed = True
         self._shared.leave()
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, for an examination."""
+        return self._connection
 
     @property
     def _connection(self) -> Connection:

@@ -22,7 +22,7 @@ from pkcs11.mechanisms import KeyType
 from keyhier.errors import KeyhierError
 from keyhier.uri import VaultUri
 from keyhier_pkcs11.address import TokenAddress
-from keyhier_pkcs11.driver import connect
+from keyhier_pkcs11.driver import Pkcs11Driver
 from keyhier_pkcs11.errors import code_of, translated
 from keyhier_pkcs11.search import search
 from keyhier_pkcs11.templates import secret_in_session
@@ -79,8 +79,8 @@ def main() -> None:
     address = TokenAddress.from_uri(
         VaultUri.parse(task["uri"]), (lambda _: pin) if task["pin"] else None
     )
-    connection = connect(address)
-    trial = _Trial(connection, time.monotonic() + task["seconds"])
+    driver = Pkcs11Driver.open(address)
+    trial = _Trial(driver.connection, time.monotonic() + task["seconds"])
     try:
         trial.round()
     except PKCS11Error as error:
@@ -90,7 +90,7 @@ def main() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    connection.leave()
+    driver.close()
     result = {"rounds": trial.rounds, "failures": trial.failures}
     sys.stdout.write(f"{json.dumps(result)}\n")
 

@@ -10,11 +10,13 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 from pkcs11.constants import TokenFlag
 
 from keyhier.doctor import Finding, Severity
 from keyhier.pin import PinSource
 from keyhier.secret import SecretBytes
+from keyhier_pkcs11.driver import Pkcs11Driver
 
 if TYPE_CHECKING:
     from keyhier_pkcs11.address import TokenAddress
@@ -46,17 +48,17 @@ def examine_threads(connection: Connection, address: TokenAddress) -> Iterator[F
     if not (connection.logged_in and address.pin.by_person):
         yield _judged(*_run(address.uri, None))
         return
-    with _asked_again(connection, address.pin) as pin:
+    with _asked_again(connection, address) as pin:
         yield _judged(*_run(address.uri, pin))
 
 
-def _asked_again(connection: Connection, source: PinSource) -> SecretBytes:
+def _asked_again(connection: Connection, address: TokenAddress) -> SecretBytes:
     """Return the PIN that the child cannot get by itself."""
-    pin = source.read(f"token {connection.token.label!r}, for the thread check")
+    pin = address.pin.read(f"token {connection.token.label!r}, for the thread check")
     # The child's login with a wrong PIN would be one of the few tries that an HSM allows; here it
     # is compared with the one that is logged in, without asking the token.
-    connection.join(PinSource(callback=lambda _: pin.reveal().decode()))
-    connection.leave()
+    given = PinSource(callback=lambda _: pin.reveal().decode())
+    Pkcs11Driver.open(attrs.evolve(address, pin=given)).close()
     return pin
 
 
