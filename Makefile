@@ -15,6 +15,9 @@ JOBS ?= 2
 # cryptsetup lives where the PATH of an ordinary user does not look.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/sbin:/sbin
 
+# opencryptoki brings a daemon that systemd starts: only where nobody works.
+SYSTEM_WIDE := $(if $(filter true,$(CI)),opencryptoki:/usr/sbin/pkcsslotd)
+
 .PHONY: help env packages demo test tests lint docs bench clean
 
 help: ## Show this list
@@ -33,7 +36,8 @@ $(STAMP): pyproject.toml constraints.txt
 packages: ## Install the Debian packages that the tests use, where that is allowed
 	@tools/debian-packages softhsm2:softhsm2-util opensc:pkcs11-tool cryptsetup-bin:cryptsetup \
 	  libbde-utils:bdeinfo openssl:openssl p11-kit:/usr/libexec/p11-kit/p11-kit-server \
-	  p11-kit-modules:/usr/lib/$$(uname -m)-linux-gnu/pkcs11/p11-kit-client.so
+	  p11-kit-modules:/usr/lib/$$(uname -m)-linux-gnu/pkcs11/p11-kit-client.so \
+	  libnss3:/usr/lib/$$(uname -m)-linux-gnu/libsoftokn3.so libnss3-tools:certutil $(SYSTEM_WIDE)
 
 demo: env ## Show the main job: keys made, wrapped, unwrapped and used
 	@keyhier demo

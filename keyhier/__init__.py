@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
     from keyhier.secret import SecretBytes
+    from keyhier.session_key import SessionKey
     from keyhier.vault import Vault
     from keyhier.vault import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
     from keyhier.volume.bitlocker import BitLockerKey
@@ -67,6 +68,7 @@ __all__ = [
     "Outcome",
     "PlacementError",
     "SecretBytes",
+    "SessionKey",
     "Severity",
     "ThrottledError",
     "UnavailableError",
@@ -93,6 +95,7 @@ _HOMES = {
     "Outcome": "batch",
     "SecretBytes": "secret",
     "Severity": "doctor",
+    "SessionKey": "session_key",
     "Vault": "vault",
     "WrapAlgorithm": "algorithms",
     "WrappedKey": "wrapped",

@@ -6,7 +6,7 @@ from typing import Self
 
 import attrs
 
-from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm
 from keyhier.driver import (
     Driver,
     SupportsBackup,
@@ -16,6 +16,7 @@ from keyhier.driver import (
     SupportsRandom,
     SupportsRotation,
     SupportsSoftDelete,
+    SupportsUnwrapInto,
 )
 
 __all__ = ["Capabilities"]
@@ -31,6 +32,8 @@ class Capabilities:
         algorithms: what the vault can unwrap with.
         imports, rotates, soft_delete, backup, random, doctor: whether it can at all.
         lifecycle: whether versions can be disabled and keys deleted.
+        unwraps_into: whether a wrapped AES key can be unwrapped to stay inside and be of use there;
+            not every token can do so with every algorithm.
     """
 
     scheme: str
@@ -43,14 +46,17 @@ class Capabilities:
     backup: bool
     random: bool
     doctor: bool
+    unwraps_into: bool
 
     @classmethod
     def of(cls, driver: Driver) -> Self:
         """Say what ``driver`` can do."""
+        algorithms = tuple(sorted(driver.algorithms))
+        aes = any(algorithm.key_type is KeyType.AES for algorithm in algorithms)
         return cls(
             scheme=driver.scheme,
             key_specs=tuple(sorted(driver.key_specs)),
-            algorithms=tuple(sorted(driver.algorithms)),
+            algorithms=algorithms,
             imports=isinstance(driver, SupportsImport),
             rotates=isinstance(driver, SupportsRotation),
             lifecycle=isinstance(driver, SupportsLifecycle),
@@ -58,4 +64,5 @@ class Capabilities:
             backup=isinstance(driver, SupportsBackup),
             random=isinstance(driver, SupportsRandom),
             doctor=isinstance(driver, SupportsDoctor),
+            unwraps_into=aes and isinstance(driver, SupportsUnwrapInto),
         )

@@ -58,6 +58,7 @@ __all__ = [
     "SupportsRandom",
     "SupportsRotation",
     "SupportsSoftDelete",
+    "SupportsUnwrapInto",
 ]
 
 
@@ -331,6 +332,46 @@ class SupportsDoctor(Protocol):
         is the trial's own, and gone when it is over, and no key of the vault's is used. Ask for no
         more rights than the vault was opened with. A check that cannot be made is a finding and
         no exception; :func:`keyhier.doctor.guarded` sees to it.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsUnwrapInto(Protocol):
+    """A wrapped AES key can be unwrapped into the vault, to be used there and never to come out."""
+
+    def unwrap_into(
+        self,
+        key: KeyVersion,
+        algorithm: WrapAlgorithm,
+        wrapped: bytes,
+        purpose: WrapAlgorithm,
+        key_id: KeyId,
+    ) -> KeyVersion:
+        """Unwrap an AES key that exists until it is discarded, and describe it as a version.
+
+        It is for one algorithm, sensitive and not extractable, and no search finds it. Look whether
+        the vault made it so: some ignore what they are told.
+
+        Args:
+            key: the version that wrapped it.
+            algorithm: how; the output of that algorithm's raw wrap of the key's bytes.
+            wrapped: the wrapped key.
+            purpose: the one algorithm that it will be for, which also says its size.
+            key_id: what the description calls it.
+
+        Raises:
+            UnwrapError: the key rejects the bytes, or what they hold is no AES key of that size.
+            UnsupportedError: the vault cannot unwrap this way without showing the key to anybody.
+            InvalidStateError: the version is disabled.
+            NotFoundError: the version is gone.
+        """
+        ...
+
+    def discard(self, key: KeyVersion) -> None:
+        """Destroy what :meth:`unwrap_into` made; doing so twice is harmless.
+
+        Afterwards its use is an ``InvalidStateError``. Closing the driver does the same to all.
         """
         ...
 

@@ -19,15 +19,17 @@ from keyhier.algorithms import (
     KeyType,
     WrapAlgorithm,
     check_capacity,
+    check_wrapped_length,
     split_gcm,
 )
-from keyhier.driver import KeyVersion, SupportsLifecycle, SupportsRotation
+from keyhier.driver import KeyVersion, SupportsLifecycle, SupportsRotation, SupportsUnwrapInto
 from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError, UnwrapError
 from keyhier.header import finish_header, start_header
 from keyhier.identifiers import KeyId
 from keyhier.kek_operations import KekOperations
 from keyhier.opened import OpenedVault
 from keyhier.secret import SecretBytes, Wrappable
+from keyhier.session_key import SessionKey
 from keyhier.wrapped import WrappedKey, check_secret_length
 
 __all__ = ["Key", "Secret"]
@@ -295,6 +297,52 @@ class Key:
         _check_aad(chosen, aad)
         with self._opened.operation("unwrap_raw", self.id, chosen):
             return self._kek.unwrap(chosen, bytes(wrapped), aad)
+
+    # ------------------------------------------------------------------ keys of keys
+
+    def unwrap_into(
+        self,
+        wrapped: bytes,
+        algorithm: WrapAlgorithm | str | None = None,
+        *,
+        key_id: KeyId | str,
+        purpose: WrapAlgorithm | str = WrapAlgorithm.A256KW,
+    ) -> SessionKey:
+        """Unwrap an AES key encryption key into the vault, where it stays until it is closed.
+
+        Its bytes are seen by nobody, this program included; volume keys are wrapped and unwrapped
+        with it in the vault. Use it as a context manager.
+
+        Args:
+            wrapped: what :meth:`wrap_raw` of the AES key's bytes gave.
+            algorithm: how it was wrapped, as for :meth:`unwrap_raw`.
+            key_id: what its envelopes call it: the id of the record that it is kept in,
+                ``record:HIERARCHY/NAME/VERSION``.
+            purpose: the one algorithm it is for, which also says its size.
+
+        Raises:
+            InvalidInputError: the bytes cannot be this algorithm's output, by their length, or the
+                id is not one of a record, or the purpose is not one for AES keys.
+            UnwrapError: they do not open, or hold no AES key of that size.
+            UnsupportedError: the vault cannot do so without showing the key to anybody.
+            InvalidStateError: the key is disabled or deleted, or the vault closed.
+        """
+        chosen = self._kek.choose(algorithm)
+        use = WrapAlgorithm.parse(purpose)
+        if use.key_type is not KeyType.AES:
+            raise InvalidInputError(f"{use} is no algorithm for an AES key")
+        named = key_id if isinstance(key_id, KeyId) else KeyId.parse(key_id)
+        if named.scheme != "record" or not named.version:
+            raise InvalidInputError(
+                "a key that is unwrapped into a vault is named by its record and version",
+                remedy="for example record:fleet/web/1",
+            )
+        driver = self._opened.capable(SupportsUnwrapInto, "unwrap keys into itself")
+        with self._opened.operation("unwrap_into", self.id, chosen):
+            check_wrapped_length(chosen, self.spec, len(wrapped))
+            self._require_usable()
+            version = driver.unwrap_into(self._kek.version, chosen, bytes(wrapped), use, named)
+        return SessionKey(driver, Key(self._opened, version), version)
 
     def _require_usable(self) -> None:
         self._opened.require_open()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
-from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.algorithms import KeySpec, WrapAlgorithm, algorithms_for
 from keyhier.doctor import Finding
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
+from keyhier.errors import InvalidStateError, UnwrapError
+from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier_memory import operations
 from keyhier_memory.backup import open_backup, seal_backup
@@ -33,6 +35,7 @@ class MemoryDriver:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._session_keys: dict[int, Material] = {}
 
     def get_key(self, name: str, version: str | None = None) -> KeyVersion:
         """See :meth:`keyhier.driver.Driver.get_key`."""
@@ -79,15 +82,45 @@ class MemoryDriver:
         self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""
     ) -> bytes:
         """See :meth:`keyhier.driver.Driver.wrap`."""
-        material = self._store.read().usable(key.id).material
-        return operations.wrap(material, algorithm, plaintext, aad)
+        return operations.wrap(self._material(key), algorithm, plaintext, aad)
 
     def unwrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
     ) -> SecretBytes:
         """See :meth:`keyhier.driver.Driver.unwrap`."""
-        material = self._store.read().usable(key.id).material
-        return operations.unwrap(material, algorithm, wrapped, aad)
+        return operations.unwrap(self._material(key), algorithm, wrapped, aad)
+
+    def _material(self, key: KeyVersion) -> Material:
+        content = self._store.read()
+        if not isinstance(key.handle, Material):
+            return content.usable(key.id).material
+        if key.handle.secret.wiped:
+            raise InvalidStateError("the key that was unwrapped into the vault has been closed")
+        return key.handle
+
+    def unwrap_into(
+        self,
+        key: KeyVersion,
+        algorithm: WrapAlgorithm,
+        wrapped: bytes,
+        purpose: WrapAlgorithm,
+        key_id: KeyId,
+    ) -> KeyVersion:
+        """See :meth:`keyhier.driver.SupportsUnwrapInto.unwrap_into`."""
+        secret = operations.unwrap_key(self._material(key), algorithm, wrapped)
+        spec = next(spec for spec in KeySpec if purpose in algorithms_for(spec))
+        if len(secret) != spec.size:
+            secret.wipe()
+            raise UnwrapError
+        material = Material.load(spec, purpose, secret)
+        self._session_keys[id(material)] = material
+        return KeyVersion(key_id, spec, material.algorithms, handle=material)
+
+    def discard(self, key: KeyVersion) -> None:
+        """See :meth:`keyhier.driver.SupportsUnwrapInto.discard`."""
+        material = cast("Material", key.handle)
+        material.secret.wipe()
+        self._session_keys.pop(id(material), None)
 
     def set_enabled(self, key: KeyVersion, *, enabled: bool) -> KeyVersion:
         """See :meth:`keyhier.driver.SupportsLifecycle.set_enabled`."""
@@ -137,4 +170,7 @@ class MemoryDriver:
 
     def close(self) -> None:
         """See :meth:`keyhier.driver.Driver.close`."""
+        for material in list(self._session_keys.values()):
+            material.secret.wipe()
+        self._session_keys.clear()
         self._store.close()

@@ -21,7 +21,7 @@ from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.secret import SecretBytes
 from keyhier_memory.keys import Material
 
-__all__ = ["open_gcm", "seal_gcm", "unwrap", "wrap"]
+__all__ = ["open_gcm", "seal_gcm", "unwrap", "unwrap_key", "wrap"]
 
 _KEY_WRAP: Final = frozenset({WrapAlgorithm.A128KW, WrapAlgorithm.A192KW, WrapAlgorithm.A256KW})
 _GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
@@ -88,6 +88,25 @@ def unwrap(material: Material, algorithm: WrapAlgorithm, wrapped: bytes, aad: by
         plaintext = open_gcm(material.secret, wrapped, aad)
     else:
         plaintext = _unwrap_aes(material.secret, algorithm, wrapped)
+    if plaintext is None:
+        raise UnwrapError
+    return plaintext
+
+
+def unwrap_key(material: Material, algorithm: WrapAlgorithm, wrapped: bytes) -> SecretBytes:
+    """Unwrap a key that stays in the vault, with RSA-AES-KWP composed here (PKCS#11 v3.1, 6.1.23).
+
+    Raises:
+        UnwrapError: the key rejects the bytes.
+        UnsupportedError: the key is not for that algorithm, or it is RSA1_5, which opens anything.
+    """
+    if algorithm is WrapAlgorithm.RSA1_5:
+        raise UnsupportedError(f"{algorithm} answers garbage with garbage, which is no key")
+    if algorithm is not WrapAlgorithm.RSA_AES_KWP:
+        return unwrap(material, algorithm, wrapped, b"")
+    size = material.spec.size
+    with unwrap(material, WrapAlgorithm.RSA_OAEP, wrapped[:size], b"") as transport:
+        plaintext = _unwrap_aes(transport, WrapAlgorithm.A256KWP, wrapped[size:])
     if plaintext is None:
         raise UnwrapError
     return plaintext

@@ -30,12 +30,16 @@ class TokenAddress:
             have; ``token`` or ``serial`` or both are among them.
         pin: how to get the PIN.
         uri: the URI itself, by which another process can open the token.
+        init_args: what the module wants to be told when it is initialised, or nothing.
+        profile: the profile that the URI names, or None where the module's own is used.
     """
 
     module_path: Path
     selection: dict[str, str]
     pin: PinSource
     uri: str
+    init_args: str = ""
+    profile: str | None = None
 
     @classmethod
     def from_uri(cls, uri: VaultUri, callback: PinCallback | None) -> TokenAddress:
@@ -44,7 +48,7 @@ class TokenAddress:
         Raises:
             InvalidInputError: an attribute is unknown, malformed or missing.
         """
-        uri.only("module-path", "pin-source")
+        uri.only("module-path", "pin-source", "init-args", "profile")
         selection: dict[str, str] = {}
         for name, value in parse_path_attributes(uri.path).items():
             if name == "slot-id":
@@ -72,11 +76,25 @@ class TokenAddress:
         # A bare file name would be looked for along the loader's path (promise 4).
         if not Path(module_path).is_absolute():
             raise InvalidInputError("module-path is an absolute path")
-        pin = PinSource(uri.query.get("pin-source"), callback)
-        return cls(Path(module_path), selection, pin, uri.text)
+        return cls(
+            module_path=Path(module_path),
+            selection=selection,
+            pin=PinSource(uri.query.get("pin-source"), callback),
+            uri=uri.text,
+            init_args=_init_args(uri),
+            profile=uri.query.get("profile"),
+        )
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {value!r}" for name, value in self.selection.items())
+
+
+def _init_args(uri: VaultUri) -> str:
+    init_args = uri.query.get("init-args")
+    # It is handed over as a C string, which a NUL would end.
+    if init_args is not None and (not init_args or "\0" in init_args):
+        raise InvalidInputError("init-args of a pkcs11: URI is text, not empty and without NUL")
+    return init_args or ""
 
 
 def _text(name: str, value: bytes) -> str:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.constants import Attribute
 from pkcs11.mechanisms import GCMParams, KeyType, Mechanism
 
 from keyhier.algorithms import GCM_IV_BYTES, GCM_TAG_BYTES
-from keyhier.errors import IntegrityError, UnsupportedError, UnwrapError
+from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.secret import SecretBytes
+from keyhier_pkcs11.errors import INCAPABLE, native
 from keyhier_pkcs11.templates import secret_in_session
+from keyhier_pkcs11.unwrapping import unwrap_and_read
 
 if TYPE_CHECKING:
     from keyhier_pkcs11.binding import BoundKey
 
 __all__ = ["gcm_open", "gcm_seal", "unwrap", "wrap"]
+
+_KEY_WRAP_OVERHEAD: Final = 8
 
 
 def wrap(key: BoundKey, mechanism: Mechanism, plaintext: SecretBytes, *, private: bool) -> bytes:
@@ -24,41 +28,38 @@ def wrap(key: BoundKey, mechanism: Mechanism, plaintext: SecretBytes, *, private
 
     It is a generic secret, which may have any length. Should the wrap fail, the session is
     closed, and the object goes with it.
+
+    Raises:
+        UnsupportedError: the token takes no such object.
     """
     template = secret_in_session(KeyType.GENERIC_SECRET, private=private)
-    held = key.session.create_object({**template, Attribute.VALUE: plaintext.reveal()})
+    try:
+        held = key.session.create_object({**template, Attribute.VALUE: plaintext.reveal()})
+    except INCAPABLE as error:
+        raise UnsupportedError(
+            "the token takes no content key in the clear, which AES key wrap needs",
+            native=native("C_CreateObject", error),
+            remedy="use an RSA key, or an AES key for A256GCMKW, which seals inside",
+        ) from error
     wrapped: bytes = key.wrap_key(held, mechanism=mechanism)
     held.destroy()
     return wrapped
 
 
-def unwrap(key: BoundKey, mechanism: Mechanism, wrapped: bytes, *, private: bool) -> SecretBytes:
-    """Unwrap with C_UnwrapKey into an object of this session, read it and destroy it.
+def unwrap(
+    key: BoundKey, mechanism: Mechanism, wrapped: bytes, *, private: bool, tell_length: bool = False
+) -> SecretBytes:
+    """Unwrap with C_UnwrapKey; see :func:`~keyhier_pkcs11.unwrapping.unwrap_and_read`.
+
+    Args:
+        tell_length: whether the token wants to be told how long the result is, which is certain
+            without padding (RFC 3394: 8 bytes less).
 
     Raises:
-        UnsupportedError: the token does not let out what it unwrapped.
-        IntegrityError: the token put it where it was not told to.
+        UnsupportedError, IntegrityError: as there.
     """
-    held = key.unwrap_key(
-        ObjectClass.SECRET_KEY,
-        KeyType.GENERIC_SECRET,
-        wrapped,
-        mechanism=mechanism,
-        capabilities=0,
-        template=secret_in_session(KeyType.GENERIC_SECRET, private=private),
-    )
-    try:
-        read = held.get_attributes([Attribute.VALUE, Attribute.TOKEN])
-    finally:
-        held.destroy()
-    # Tokens are known that ignore a template (promise 5); the object is destroyed all the same.
-    if read.get(Attribute.TOKEN, False):
-        raise IntegrityError("the token kept a key that it was told to unwrap for the session only")
-    if Attribute.VALUE not in read:
-        raise UnsupportedError(
-            "the token does not let out what it unwrapped", native="C_GetAttributeValue: CKA_VALUE"
-        )
-    return SecretBytes.adopt(bytearray(read[Attribute.VALUE]))
+    length = len(wrapped) - _KEY_WRAP_OVERHEAD if tell_length else None
+    return unwrap_and_read(key, mechanism, wrapped, private=private, length=length)
 
 
 def gcm_seal(key: BoundKey, plaintext: SecretBytes, aad: bytes) -> bytes:

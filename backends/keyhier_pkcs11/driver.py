@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.exceptions import PKCS11Error
-from pkcs11.mechanisms import Mechanism
 
-from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
 from keyhier.errors import (
+    AuthenticationError,
     IntegrityError,
     InvalidStateError,
     KeyhierError,
@@ -35,10 +36,14 @@ from keyhier_pkcs11.keys import (
 from keyhier_pkcs11.making import KeyMaker
 from keyhier_pkcs11.module import load_module
 from keyhier_pkcs11.objects import Identity, KeyObject, TokenObjects
+from keyhier_pkcs11.profile import Way, choose_profile
 from keyhier_pkcs11.session import connection_to
+from keyhier_pkcs11.session_keys import SessionKey, SessionKeys
 from keyhier_pkcs11.token import choose_token
 
 if TYPE_CHECKING:
+    from pkcs11.mechanisms import Mechanism
+
     from keyhier.doctor import Finding
     from keyhier_pkcs11.address import TokenAddress
     from keyhier_pkcs11.binding import BoundKey
@@ -48,6 +53,8 @@ __all__ = ["Pkcs11Driver"]
 
 _T = TypeVar("_T")
 
+# NSS gives at most 65,536.
+_RANDOM_BYTES_AT_ONCE: Final = 32 * 1024
 _GCM: Final = frozenset({WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW})
 
 
@@ -60,15 +67,22 @@ class Pkcs11Driver:
         self._address = address
         self._objects = TokenObjects(connection)
         self._maker = KeyMaker(connection, self._objects)
+        self._session_keys = SessionKeys(connection, self._objects)
+        self._ways: dict[Identity, Way | None] = {}
         self._close_lock = threading.Lock()
         self._closed = False
 
     @classmethod
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
-        module = load_module(address.module_path)
-        connection = connection_to(choose_token(module, address), module.so)
-        connection.join(address.pin)
+        module = load_module(address.module_path, address.init_args)
+        profile = choose_profile(module.info, address.profile)
+        with _hinting(NotFoundError, "this kind of module is told", profile.init_args):
+            token = choose_token(module, address)
+        connection = connection_to(token, module)
+        connection.abilities.adopt(profile)
+        with _hinting(AuthenticationError, "a PIN of this kind of token is", profile.pin):
+            connection.join(address.pin)
         return cls(connection, address)
 
     def __repr__(self) -> str:
@@ -148,9 +162,9 @@ class Pkcs11Driver:
         self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
     ) -> SecretBytes:
         """Unwrap with a key on the token; what the token rejects is an :class:`UnwrapError`."""
-        function, operation = self._opening(algorithm, wrapped, aad)
+        function, operation = self._opening(key, algorithm, wrapped, aad)
         try:
-            return self._open_objects.use(_identity(key), operation)
+            return self._use(key, operation)
         except PKCS11Error as error:
             failure = error
         if algorithm is WrapAlgorithm.RSA1_5 and _may_be_padding(failure):
@@ -158,6 +172,38 @@ class Pkcs11Driver:
             return rsa.random_result(key.spec)
         # Raised outside the handler, so that nothing of the cause hangs on it (promise 3).
         raise self._verdict(failure, function)
+
+    def unwrap_into(
+        self,
+        key: KeyVersion,
+        algorithm: WrapAlgorithm,
+        wrapped: bytes,
+        purpose: WrapAlgorithm,
+        key_id: KeyId,
+    ) -> KeyVersion:
+        """Unwrap an AES key into an object of a session, which is never let out."""
+        abilities = self._connection.abilities
+        if not abilities.supports(purpose):
+            raise abilities.lacking(f"what {purpose} needs", purpose)
+        try:
+            held = self._session_keys.unwrap(key, algorithm, wrapped, purpose)
+        except PKCS11Error as error:
+            failure = error
+        else:
+            spec = next(spec for spec in KeySpec if purpose in algorithms_for(spec))
+            made = KeyVersion(key_id, spec, (purpose,), handle=held)
+            with ExitStack() as stack:
+                stack.callback(self._session_keys.discard, held)
+                if not self._works(made, purpose):
+                    raise UnwrapError
+                stack.pop_all()
+            return made
+        # Raised outside the handler, as in unwrap.
+        raise self._verdict(failure, "C_UnwrapKey")
+
+    def discard(self, key: KeyVersion) -> None:
+        """Destroy what :meth:`unwrap_into` made; doing so twice is harmless."""
+        self._session_keys.discard(cast("SessionKey", key.handle))
 
     def set_enabled(self, key: KeyVersion, *, enabled: bool) -> KeyVersion:
         """Set or clear the usages of a version, and read them back."""
@@ -193,8 +239,12 @@ class Pkcs11Driver:
         """Return random bytes from the token."""
         try:
             with self._connection.session() as session:
-                # python-pkcs11 counts bits.
-                return SecretBytes.adopt(bytearray(session.generate_random(length * 8)))
+                drawn = bytearray(length)
+                for start in range(0, length, _RANDOM_BYTES_AT_ONCE):
+                    part = min(_RANDOM_BYTES_AT_ONCE, length - start)
+                    # python-pkcs11 counts bits.
+                    drawn[start : start + part] = session.generate_random(part * 8)
+                return SecretBytes.adopt(drawn)
         except PKCS11Error as error:
             raise translated(error, "C_GenerateRandom", "random bytes") from error
 
@@ -211,6 +261,7 @@ class Pkcs11Driver:
             if self._closed:
                 return
             self._closed = True
+        self._session_keys.close()
         self._shared.leave()
 
     @property
@@ -270,8 +321,12 @@ class Pkcs11Driver:
             if publics is None:
                 publics = self._objects.find(key_id=key.id, classes=[ObjectClass.PUBLIC_KEY])
             check_public_half(key, publics)
-            trial = (key.handle, public_key) if enabled else None
-            algorithms = self._connection.abilities.rsa_algorithms(trial)
+            abilities = self._connection.abilities
+            way = abilities.way_for(key.usages) if enabled else None
+            self._ways[key.identity] = way
+            trial = (key.handle, public_key) if way else None
+            usable = way is not None or not enabled
+            algorithms = abilities.rsa_algorithms(trial, way) if usable else ()
         return KeyVersion(
             id=KeyId("pkcs11", self.vault, key.label, key.id.hex()),
             spec=purpose.spec,
@@ -283,43 +338,52 @@ class Pkcs11Driver:
         )
 
     def _wrapping_mechanism(self, algorithm: WrapAlgorithm, length: int) -> Mechanism:
-        abilities = self._connection.abilities
-        if algorithm is not WrapAlgorithm.A256KWP:
-            if length % 8:
-                raise UnsupportedError(f"{algorithm} wraps multiples of 8 bytes, not {length}")
-            abilities.require(Mechanism.AES_KEY_WRAP)
-            return Mechanism.AES_KEY_WRAP
-        padded = abilities.padded_key_wrap()
-        if padded is None:
-            raise abilities.lacking("a mechanism that proves to be AES key wrap with padding")
-        if not padded.wraps(length):
+        if algorithm is not WrapAlgorithm.A256KWP and length % 8:
+            raise UnsupportedError(f"{algorithm} wraps multiples of 8 bytes, not {length}")
+        key_wrap = self._connection.abilities.key_wrap(algorithm)
+        if not key_wrap.wraps(length):
+            rfc = "RFC 5649" if algorithm is WrapAlgorithm.A256KWP else "RFC 3394"
             raise UnsupportedError(
-                f"this token does not wrap {length} bytes with {algorithm} as RFC 5649 says",
+                f"this token does not wrap {length} bytes with {algorithm} as {rfc} says",
                 remedy="use an envelope (`wrap`)",
             )
-        return padded.mechanism
+        return key_wrap.mechanism
 
     def _opening(
-        self, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes
+        self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes
     ) -> tuple[str, Callable[[BoundKey], SecretBytes]]:
         """Return the PKCS#11 function that unwraps, and how to call it."""
         if algorithm in _GCM:
-            return "C_Decrypt", lambda key: aes.gcm_open(key, wrapped, aad)
-        if algorithm in (
-            WrapAlgorithm.RSA_OAEP,
-            WrapAlgorithm.RSA_OAEP_256,
-            WrapAlgorithm.RSA1_5,
-        ):
-            return "C_Decrypt", lambda key: rsa.decrypt(key, algorithm, wrapped)
-        abilities = self._connection.abilities
+            return "C_Decrypt", lambda bound: aes.gcm_open(bound, wrapped, aad)
         private = self._connection.logged_in
-        mechanism = Mechanism.AES_KEY_WRAP
-        if algorithm is WrapAlgorithm.A256KWP:
-            padded = abilities.padded_key_wrap()
-            if padded is None:
-                raise abilities.lacking("a mechanism that proves to be AES key wrap with padding")
-            mechanism = padded.mechanism
-        return "C_UnwrapKey", lambda key: aes.unwrap(key, mechanism, wrapped, private=private)
+        if algorithm.key_type is KeyType.RSA:
+            if self._ways.get(_identity(key)) is Way.UNWRAP and algorithm in rsa.OAEP:
+                return "C_UnwrapKey", lambda bound: rsa.unwrap(
+                    bound, algorithm, wrapped, private=private
+                )
+            return "C_Decrypt", lambda bound: rsa.decrypt(bound, algorithm, wrapped)
+        found = self._connection.abilities.key_wrap(algorithm)
+        return "C_UnwrapKey", lambda bound: aes.unwrap(
+            bound, found.mechanism, wrapped, private=private, tell_length=found.tell_length
+        )
+
+    def _use(self, key: KeyVersion, operation: Callable[[BoundKey], _T]) -> _T:
+        """Run ``operation`` with a key of the token, or one that was unwrapped into it."""
+        if isinstance(key.handle, SessionKey):
+            _ = self._connection
+            return self._session_keys.use(key.handle, operation)
+        return self._open_objects.use(_identity(key), operation)
+
+    def _works(self, key: KeyVersion, algorithm: WrapAlgorithm) -> bool:
+        """Whether a key that was unwrapped is one for AES: tokens take other lengths unseen."""
+        with SecretBytes.random(16) as sample:
+            try:
+                with self.unwrap(key, algorithm, self.wrap(key, algorithm, sample)) as opened:
+                    return opened == sample
+            except KeyhierError:
+                if not self._connection.alive():
+                    raise
+                return False
 
     def _run(
         self,
@@ -329,7 +393,7 @@ class Pkcs11Driver:
         operation: Callable[[BoundKey], _T],
     ) -> _T:
         try:
-            return self._open_objects.use(_identity(key), operation)
+            return self._use(key, operation)
         except PKCS11Error as error:
             raise translated(error, function, doing) from error
 
@@ -346,6 +410,18 @@ class Pkcs11Driver:
             raise UnsupportedError(
                 "the token does not let the usages of a key be changed", native=change.native
             ) from error
+
+
+@contextmanager
+def _hinting(kind: type[KeyhierError], said: str, hint: str | None) -> Iterator[None]:
+    """Add what the profile knows to the remedy of an error."""
+    try:
+        yield
+    except kind as error:
+        if hint is not None:
+            hint = f"{said}: {hint}"
+            error.remedy = f"{error.remedy}; {hint}" if error.remedy else hint
+        raise
 
 
 def _identity(key: KeyVersion) -> Identity:

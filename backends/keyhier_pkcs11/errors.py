@@ -23,12 +23,14 @@ from keyhier.errors import (
 )
 
 __all__ = [
+    "INCAPABLE",
     "REJECTED",
     "STALE_HANDLE",
     "ambiguous",
     "code_of",
     "native",
     "not_permitted",
+    "too_small",
     "translated",
 ]
 
@@ -66,6 +68,22 @@ REJECTED: Final = (
     ckr.WrappedKeyLenRange,
 )
 """The key rejects what it is to unwrap."""
+
+INCAPABLE: Final = (
+    ckr.AttributeReadOnly,
+    ckr.AttributeTypeInvalid,
+    ckr.AttributeValueInvalid,
+    ckr.FunctionRejected,
+    ckr.FunctionNotSupported,
+    ckr.KeyNotWrappable,
+    ckr.KeySizeRange,
+    ckr.KeyTypeInconsistent,
+    ckr.MechanismInvalid,
+    ckr.MechanismParamInvalid,
+    ckr.TemplateIncomplete,
+    ckr.TemplateInconsistent,
+)
+"""What a token answers to what it cannot do, whatever the values are."""
 
 _AMBIGUOUS: Final = (
     ckr.ArgumentsBad,
@@ -115,7 +133,6 @@ _KINDS: Final[tuple[tuple[type[KeyhierError], tuple[type[PKCS11Error], ...]], ..
             ckr.FunctionNotSupported,
             ckr.KeyNotWrappable,
             ckr.KeySizeRange,
-            ckr.KeyTypeInconsistent,
             ckr.KeyUnextractable,
             ckr.MechanismInvalid,
             ckr.MechanismParamInvalid,
@@ -147,8 +164,22 @@ def native(function: str, error: PKCS11Error) -> str:
 
 
 def not_permitted(error: PKCS11Error) -> bool:
-    """Whether the key's usage attributes forbid the operation, as they do on a disabled key."""
-    return code_of(error) == _KEY_FUNCTION_NOT_PERMITTED
+    """Whether the key's usage attributes forbid the operation, as they do on a disabled key.
+
+    NSS says CKR_KEY_TYPE_INCONSISTENT. Keys are not used here with mechanisms that are not for
+    their type, so that it is not taken for the type.
+    """
+    return isinstance(error, ckr.KeyTypeInconsistent) or (
+        code_of(error) == _KEY_FUNCTION_NOT_PERMITTED
+    )
+
+
+def too_small(error: PKCS11Error) -> bool:
+    """Whether the module told a smaller size for its output than it then wants.
+
+    NSS 3.87 does at C_WrapKey with CKM_AES_KEY_WRAP_KWP: it tells the size of the plaintext.
+    """
+    return code_of(error) == "CKR_BUFFER_TOO_SMALL"
 
 
 def ambiguous(error: PKCS11Error) -> bool:

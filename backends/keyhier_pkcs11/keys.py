@@ -98,7 +98,10 @@ def _rsa_purpose(key: KeyObject) -> Purpose:
         )
     if not key.exponent:
         raise UnsupportedError(f"the {key} does not show its public exponent")
-    return Purpose(spec, None, RSA_USAGES if key.version else (Attribute.DECRYPT,))
+    # A token, or the maker of the key, may know only one of the two usages.
+    present = tuple(usage for usage in RSA_USAGES if usage in key.usages)
+    absent = RSA_USAGES if key.version else (Attribute.DECRYPT,)
+    return Purpose(spec, None, present or absent)
 
 
 def _foreign_aes_purpose(key: KeyObject) -> Purpose:

@@ -15,6 +15,7 @@ from keyhier.errors import (
     AlreadyExistsError,
     IntegrityError,
     InvalidStateError,
+    UnsupportedError,
 )
 from keyhier_pkcs11 import rsa
 from keyhier_pkcs11.errors import translated
@@ -61,7 +62,7 @@ class KeyMaker:
         if request.algorithm is not None and not self._connection.abilities.supports(
             request.algorithm
         ):
-            raise self._connection.abilities.lacking(f"what {request.algorithm} needs")
+            raise self._lacking(request.algorithm)
         version = VersionId.new(request.algorithm)
         template = self._secret_half(request.name, version, extractable=False)
         if request.algorithm is None:
@@ -96,9 +97,18 @@ class KeyMaker:
         if spec not in abilities.key_specs:
             raise abilities.lacking(f"what a key of {spec} needs")
         if algorithm is not None and not abilities.supports(algorithm):
-            raise abilities.lacking(f"what {algorithm} needs")
+            raise self._lacking(algorithm)
+
+    def _lacking(self, algorithm: WrapAlgorithm) -> UnsupportedError:
+        return self._connection.abilities.lacking(f"what {algorithm} needs", algorithm)
 
     def _check_free(self, name: str) -> None:
+        longest = self._connection.abilities.profile.label_bytes
+        if longest is not None and len(name.encode()) > longest:
+            raise UnsupportedError(
+                f"this kind of token takes labels of {longest} bytes, and {name!r} is longer",
+                remedy="choose a shorter name",
+            )
         if self._objects.find(label=name):
             raise AlreadyExistsError(
                 f"the token has a key {name!r} already", remedy="choose another name, or rotate it"
@@ -117,7 +127,13 @@ class KeyMaker:
     def _secret_half(self, name: str, version: VersionId, *, extractable: bool) -> Template:
         private = self._connection.logged_in
         if version.algorithm is None:
-            return rsa_private_key(name, version.value, extractable=extractable, private=private)
+            return rsa_private_key(
+                name,
+                version.value,
+                extractable=extractable,
+                private=private,
+                usages=self._connection.abilities.rsa_usages,
+            )
         return aes_key(
             name, version.value, version.algorithm, extractable=extractable, private=private
         )

@@ -1,50 +1,43 @@
-"""What a token can do: its list of mechanisms, and where that does not tell, a trial.
+"""What a token can do: its list of mechanisms, a trial where that does not tell, and its profile.
 
-A mechanism that is listed may still take no SHA-256 in OAEP (SoftHSM), and 0x210A means RFC 5649
-on SoftHSM and PKCS#7 padding on NSS. So those are tried on values that are known outside.
+The profile narrows what is tried and never replaces a trial: see :mod:`keyhier_pkcs11.profile`.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import attrs
-from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
-from pkcs11 import exceptions as ckr
-from pkcs11.constants import Attribute, MechanismFlag
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap, aes_key_wrap_with_padding
+from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType as CkKeyType
 from pkcs11.mechanisms import Mechanism
 
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
-from keyhier.errors import UnsupportedError
-from keyhier.secret import SecretBytes
-from keyhier_pkcs11 import aes, rsa
-from keyhier_pkcs11.binding import BoundKey, handle_of
-from keyhier_pkcs11.errors import REJECTED, ambiguous, translated
-from keyhier_pkcs11.templates import rsa_private_key, rsa_public_key, secret_in_session
+from keyhier.errors import InvalidStateError, UnsupportedError
+from keyhier_pkcs11 import rsa
+from keyhier_pkcs11.binding import handle_of
+from keyhier_pkcs11.errors import INCAPABLE, translated
+from keyhier_pkcs11.profile import GENERIC, Profile, Way
+from keyhier_pkcs11.search import search
+from keyhier_pkcs11.templates import RSA_USAGES, rsa_private_key, rsa_public_key
+from keyhier_pkcs11.trials import (
+    CannotTryError,
+    KeyWrap,
+    try_gcm,
+    try_key_wrap,
+    try_oaep,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from pkcs11.types import Object
 
     from keyhier_pkcs11.session import Connection
 
 __all__ = ["Abilities", "KeyWrap"]
-
-_INCAPABLE: Final = (
-    ckr.AttributeValueInvalid,
-    ckr.FunctionNotSupported,
-    ckr.KeyNotWrappable,
-    ckr.KeySizeRange,
-    ckr.KeyTypeInconsistent,
-    ckr.MechanismInvalid,
-    ckr.MechanismParamInvalid,
-    ckr.TemplateInconsistent,
-)
 
 # What is of use here, to be named when something is missing.
 _OURS: Final = (
@@ -60,25 +53,11 @@ _OURS: Final = (
 _KEY_WRAP: Final = frozenset({WrapAlgorithm.A128KW, WrapAlgorithm.A192KW, WrapAlgorithm.A256KW})
 _GCM: Final = frozenset({WrapAlgorithm.A256GCMKW, WrapAlgorithm.A256GCM})
 _OAEP: Final = (WrapAlgorithm.RSA_OAEP_256, WrapAlgorithm.RSA_OAEP)
-
-
-@attrs.frozen
-class KeyWrap:
-    """A mechanism for AES key wrap with padding, as far as it proved to be RFC 5649.
-
-    Attributes:
-        mechanism: the mechanism, which unwraps correctly.
-        wraps_multiples: whether it wraps correctly what is a multiple of 8 bytes.
-        wraps_all: whether it wraps every length correctly.
-    """
-
-    mechanism: Mechanism
-    wraps_multiples: bool
-    wraps_all: bool
-
-    def wraps(self, length: int) -> bool:
-        """Whether it wraps ``length`` bytes as the RFC says."""
-        return self.wraps_all or (self.wraps_multiples and length % 8 == 0)
+# The standard's numbers; those of vendors are tried only where a profile names them.
+_STANDARD_KEY_WRAP: Final = (int(Mechanism.AES_KEY_WRAP),)
+_STANDARD_PADDED: Final = (int(Mechanism.AES_KEY_WRAP_KWP), int(Mechanism.AES_KEY_WRAP_PAD))
+_USAGES: Final = {Way.DECRYPT: Attribute.DECRYPT, Way.UNWRAP: Attribute.UNWRAP}
+_FLAGS: Final = {Way.DECRYPT: MechanismFlag.DECRYPT, Way.UNWRAP: MechanismFlag.UNWRAP}
 
 
 class Abilities:
@@ -86,11 +65,38 @@ class Abilities:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._narrow(GENERIC)
+
+    def _narrow(self, profile: Profile) -> None:
+        self._profile = profile
         self._listed: frozenset[int] | None = None
-        self._rsa: tuple[WrapAlgorithm, ...] | None = None
-        self._padded: KeyWrap | None = None
-        self._padded_tried = False
+        self._ways: tuple[Way, ...] | None = None
+        self._rsa: dict[Way, tuple[WrapAlgorithm, ...]] = {}
+        self._key_wraps: dict[str, KeyWrap | None] = {}
+        self._gcm: bool | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """What is known of the module."""
+        return self._profile
+
+    def adopt(self, profile: Profile) -> None:
+        """Narrow what is tried to what ``profile`` says.
+
+        Raises:
+            InvalidStateError: the token is open with another one.
+        """
+        with self._lock:
+            if profile == self._profile:
+                return
+            if self._connection.in_use:
+                raise InvalidStateError(
+                    f"token {self._connection.token.label!r} is open in this process with the "
+                    f"profile {self._profile.name}, not {profile.name}",
+                    remedy="close the other vault first, or name the same profile",
+                )
+            self._narrow(profile)
 
     @property
     def listed(self) -> frozenset[int]:
@@ -102,20 +108,25 @@ class Abilities:
                 raise translated(error, "C_GetMechanismList", "listing its mechanisms") from error
         return self._listed
 
-    def require(self, mechanism: Mechanism) -> None:
-        """Raise unless the token lists ``mechanism``.
+    def lacking(self, what: str, algorithm: WrapAlgorithm | None = None) -> UnsupportedError:
+        """Return the error for something that the token cannot do, listing what it can.
 
-        Raises:
-            UnsupportedError: naming the useful mechanisms that it does list.
+        Args:
+            algorithm: what it would be needed for.
         """
-        if mechanism not in self.listed:
-            raise self.lacking(f"CKM_{mechanism.name}")
-
-    def lacking(self, what: str) -> UnsupportedError:
-        """Return the error for something that the token cannot do, listing what it can."""
         there = ", ".join(f"CKM_{each.name}" for each in _OURS if each in self.listed) or "none"
         return UnsupportedError(
-            f"token {self._connection.token.label!r} lacks {what}; of those of use it has {there}"
+            f"token {self._connection.token.label!r} lacks {what}; of those of use it has {there}",
+            remedy=self._no_substitute(algorithm),
+        )
+
+    def _no_substitute(self, algorithm: WrapAlgorithm | None) -> str | None:
+        key_wrap = algorithm in _KEY_WRAP or algorithm is WrapAlgorithm.A256KWP
+        if not key_wrap or Mechanism.AES_CBC_PAD not in self.listed:
+            return None
+        return (
+            "CKM_AES_CBC_PAD, which it has, is no substitute for a key wrap: it opens what was "
+            "altered, and tells by its padding"
         )
 
     @property
@@ -133,33 +144,221 @@ class Abilities:
 
     def supports(self, algorithm: WrapAlgorithm) -> bool:
         """Whether an AES key for ``algorithm`` would be of use here."""
-        if algorithm in _KEY_WRAP:
-            return Mechanism.AES_KEY_WRAP in self.listed
         if algorithm in _GCM:
-            return Mechanism.AES_GCM in self.listed
-        return algorithm is WrapAlgorithm.A256KWP and self.padded_key_wrap() is not None
+            return self.gcm()
+        if algorithm.key_type is KeyType.RSA:
+            return False
+        return self.find_key_wrap(algorithm) is not None
 
-    def rsa_algorithms(self, key: tuple[int, RSAPublicKey] | None) -> tuple[WrapAlgorithm, ...]:
+    # ------------------------------------------------------------------ RSA
+
+    @property
+    def rsa_ways(self) -> tuple[Way, ...]:
+        """How the token opens what was wrapped under an RSA key, the better way first."""
+        if self._ways is None:
+            self._ways = self._find_ways()
+        return self._ways
+
+    def _find_ways(self) -> tuple[Way, ...]:
+        wanted = self._profile.rsa or tuple(Way)
+        if Mechanism.RSA_PKCS_OAEP not in self.listed:
+            return wanted
+        flags = self._connection.token.slot.get_mechanism_info(Mechanism.RSA_PKCS_OAEP).flags
+        if not any(flag in flags for flag in _FLAGS.values()):
+            # A token that says neither is asked, as one that says both.
+            return wanted
+        return tuple(way for way in wanted if _FLAGS[way] in flags)
+
+    @property
+    def rsa_usages(self) -> tuple[Attribute, ...]:
+        """What an RSA private key is made for here."""
+        return tuple(_USAGES[way] for way in Way if way in self.rsa_ways) or RSA_USAGES
+
+    def way_for(self, usages: Iterable[Attribute]) -> Way | None:
+        """Return how the token opens what was wrapped under an RSA key with these usages."""
+        return next((way for way in self.rsa_ways if _USAGES[way] in usages), None)
+
+    def rsa_algorithms(
+        self, key: tuple[int, RSAPublicKey] | None, way: Way | None = None
+    ) -> tuple[WrapAlgorithm, ...]:
         """Return what the token unwraps with RSA keys, the safe default first.
 
         Args:
-            key: the handle and the public half of a key that may decrypt, to try with; None
+            key: the handle and the public half of a key that may be used, to try with; None
                 makes a key pair that is gone when the trial is over.
+            way: how the key is used; by default in the better way.
         """
+        way = way or next(iter(self.rsa_ways), None)
+        if way is None:
+            return ()
         with self._lock:
-            if self._rsa is None:
-                self._rsa = self._try_rsa(key)
-            return self._rsa
+            if way not in self._rsa:
+                try:
+                    self._rsa[way] = self._try_rsa(key, way)
+                except CannotTryError:
+                    # Found out with the first key that is opened.
+                    return ()
+            return self._rsa[way]
+
+    def _try_rsa(self, key: tuple[int, RSAPublicKey] | None, way: Way) -> tuple[WrapAlgorithm, ...]:
+        found: list[WrapAlgorithm] = []
+        known = self._profile.oaep
+        tried = [each for each in _OAEP if known is None or each in known]
+        if Mechanism.RSA_PKCS_OAEP in self.listed:
+            if key:
+                found = try_oaep(self._connection, *key, tried, way)
+            elif self._profile.generates is False:
+                found = self._try_oaep_with_any_key(tried, way)
+            else:
+                found = self._try_oaep_with_new_key(tried, way)
+        if WrapAlgorithm.RSA_OAEP in found:
+            # It is composed of RSA-OAEP and a key wrap outside: CKM_RSA_AES_KEY_WRAP is rare.
+            found.append(WrapAlgorithm.RSA_AES_KWP)
+        if Mechanism.RSA_PKCS in self.listed and way is Way.DECRYPT:
+            info = self._connection.token.slot.get_mechanism_info(Mechanism.RSA_PKCS)
+            if MechanismFlag.DECRYPT in info.flags:
+                found.append(WrapAlgorithm.RSA1_5)
+        return tuple(found)
+
+    def _try_oaep_with_any_key(
+        self, algorithms: Sequence[WrapAlgorithm], way: Way
+    ) -> list[WrapAlgorithm]:
+        """Try with the first key of the token that is for this, where it makes none to try with."""
+        wanted = {
+            Attribute.CLASS: ObjectClass.PRIVATE_KEY,
+            Attribute.KEY_TYPE: CkKeyType.RSA,
+            _USAGES[way]: True,
+        }
+        try:
+            with self._connection.session() as session:
+                there = next(iter(search(session, wanted)), None)
+                if there is None:
+                    raise CannotTryError
+                return try_oaep(
+                    self._connection, handle_of(there), _public_half(there), algorithms, way
+                )
+        except PKCS11Error as error:
+            raise translated(error, "C_FindObjects", "looking for a key to try") from error
+
+    def _try_oaep_with_new_key(
+        self, algorithms: Sequence[WrapAlgorithm], way: Way
+    ) -> list[WrapAlgorithm]:
+        private = self._connection.logged_in
+        public_template = rsa_public_key("", b"", KeySpec.RSA_2048.bits)
+        private_template = rsa_private_key(
+            "", b"", extractable=False, private=private, usages=self.rsa_usages
+        )
+        private_template[Attribute.TOKEN] = False
+        try:
+            with self._connection.session() as session:
+                public, secret = session.generate_keypair(
+                    CkKeyType.RSA,
+                    KeySpec.RSA_2048.bits,
+                    capabilities=MechanismFlag(0),
+                    public_template=public_template,
+                    private_template=private_template,
+                )
+                works = try_oaep(
+                    self._connection, handle_of(secret), _public_half(public), algorithms, way
+                )
+                public.destroy()
+                secret.destroy()
+        except INCAPABLE:
+            raise CannotTryError from None
+        except PKCS11Error as error:
+            raise translated(error, "C_GenerateKeyPair", "making a key pair to try") from error
+        return works
+
+    # ------------------------------------------------------------------ AES
+
+    def gcm(self) -> bool:
+        """Whether AES-GCM here is what it is elsewhere."""
+        with self._lock:
+            if self._gcm is None:
+                self._gcm = self._find_gcm()
+            return self._gcm
+
+    def _find_gcm(self) -> bool:
+        if Mechanism.AES_GCM not in self.listed or self._profile.gcm is False:
+            return False
+        try:
+            return try_gcm(self._connection)
+        except CannotTryError:
+            # The list is believed, and what a key wraps is opened before it is handed out.
+            return True
+
+    def key_wrap(self, algorithm: WrapAlgorithm) -> KeyWrap:
+        """Return the token's mechanism for AES key wrap, with padding for ``A256KWP``.
+
+        Raises:
+            UnsupportedError: none proves to be what the RFC says.
+        """
+        found = self.find_key_wrap(algorithm)
+        if found is None:
+            what = f"a mechanism that proves to be AES key wrap for {algorithm}"
+            raise self.lacking(what, algorithm)
+        return found
+
+    def find_key_wrap(self, algorithm: WrapAlgorithm) -> KeyWrap | None:
+        """Return the same, or None where there is none."""
+        return self.padded_key_wrap() if algorithm not in _KEY_WRAP else self._plain_key_wrap()
 
     def padded_key_wrap(self) -> KeyWrap | None:
         """Return the token's mechanism for RFC 5649, or None where none proves to be that."""
+        return self._once("padded", self._find_padded_key_wrap)
+
+    def _plain_key_wrap(self) -> KeyWrap | None:
+        return self._once("plain", self._find_key_wrap)
+
+    def _once(self, kind: str, find: Callable[[], KeyWrap | None]) -> KeyWrap | None:
+        try:
+            return self._key_wraps[kind]
+        except KeyError:
+            pass
         with self._lock:
-            if not self._padded_tried:
-                self._padded = self._find_padded_key_wrap()
-                self._padded_tried = True
-            return self._padded
+            if kind not in self._key_wraps:
+                self._key_wraps[kind] = find()
+            return self._key_wraps[kind]
+
+    def _find_key_wrap(self) -> KeyWrap | None:
+        numbers = _or_standard(self._profile.key_wrap, _STANDARD_KEY_WRAP)
+        return self._first_proved(numbers, aes_key_wrap, (16, 24), believed=_STANDARD_KEY_WRAP)
+
+    def _find_padded_key_wrap(self) -> KeyWrap | None:
+        numbers = _or_standard(self._profile.padded_key_wrap, _STANDARD_PADDED)
+        return self._first_proved(numbers, aes_key_wrap_with_padding, (16, 13), believed=())
+
+    def _first_proved(
+        self,
+        numbers: Sequence[int],
+        outside: Callable[[bytes, bytes], bytes],
+        lengths: Sequence[int],
+        *,
+        believed: Sequence[int],
+    ) -> KeyWrap | None:
+        """Return the first mechanism that proves to be the RFC's.
+
+        Args:
+            believed: those that mean the RFC's also where nothing can be tried.
+        """
+        tell_length = bool(self._profile.value_len) and outside is aes_key_wrap
+        for number in numbers:
+            if number not in self.listed:
+                continue
+            mechanism = _mechanism(number)
+            try:
+                found = try_key_wrap(
+                    self._connection, mechanism, outside, lengths, tell_length=tell_length
+                )
+            except CannotTryError:
+                found = KeyWrap(mechanism, True, False) if number in believed else None  # noqa: FBT003  # They are fields.
+            if found is not None:
+                return found
+        return None
 
     def _makes(self, spec: KeySpec) -> bool:
+        if self._profile.generates is False:
+            return False
         if spec.key_type is KeyType.AES:
             return Mechanism.AES_KEY_GEN in self.listed and any(
                 self.supports(algorithm) for algorithm in algorithms_for(spec)
@@ -173,104 +372,26 @@ class Abilities:
         info = self._connection.token.slot.get_mechanism_info(generate)
         return (info.min_key_length or 0) <= spec.bits <= (info.max_key_length or spec.bits)
 
-    def _try_rsa(self, key: tuple[int, RSAPublicKey] | None) -> tuple[WrapAlgorithm, ...]:
-        found: list[WrapAlgorithm] = []
-        if Mechanism.RSA_PKCS_OAEP in self.listed:
-            found.extend(self._try_oaep(*key) if key else self._try_oaep_with_new_key())
-        if found:
-            found.append(WrapAlgorithm.RSA_AES_KWP)
-        if Mechanism.RSA_PKCS in self.listed:
-            info = self._connection.token.slot.get_mechanism_info(Mechanism.RSA_PKCS)
-            if MechanismFlag.DECRYPT in info.flags:
-                found.append(WrapAlgorithm.RSA1_5)
-        return tuple(found)
 
-    def _try_oaep(self, handle: int, public_key: RSAPublicKey) -> list[WrapAlgorithm]:
-        works: list[WrapAlgorithm] = []
-        for algorithm in _OAEP:
-            plaintext = os.urandom(32)
-            wrapped = rsa.oaep_wrap(public_key, algorithm, plaintext)
-            if (
-                self._attempt(handle, partial(rsa.decrypt, algorithm=algorithm, wrapped=wrapped))
-                == plaintext
-            ):
-                works.append(algorithm)
-        return works
+def _public_half(key: Object) -> RSAPublicKey:
+    numbers = key.get_attributes([Attribute.MODULUS, Attribute.PUBLIC_EXPONENT])
+    return rsa.public_key_of(
+        int.from_bytes(numbers[Attribute.MODULUS]),
+        int.from_bytes(numbers[Attribute.PUBLIC_EXPONENT]),
+    )
 
-    def _try_oaep_with_new_key(self) -> list[WrapAlgorithm]:
-        private = self._connection.logged_in
-        public_template = rsa_public_key("", b"", KeySpec.RSA_2048.bits)
-        private_template = rsa_private_key("", b"", extractable=False, private=private)
-        private_template[Attribute.TOKEN] = False
-        try:
-            with self._connection.session() as session:
-                public, secret = session.generate_keypair(
-                    CkKeyType.RSA,
-                    KeySpec.RSA_2048.bits,
-                    capabilities=MechanismFlag(0),
-                    public_template=public_template,
-                    private_template=private_template,
-                )
-                numbers = public.get_attributes([Attribute.MODULUS, Attribute.PUBLIC_EXPONENT])
-                public_key = rsa.public_key_of(
-                    int.from_bytes(numbers[Attribute.MODULUS]),
-                    int.from_bytes(numbers[Attribute.PUBLIC_EXPONENT]),
-                )
-                works = self._try_oaep(handle_of(secret), public_key)
-                public.destroy()
-                secret.destroy()
-        except PKCS11Error as error:
-            raise translated(error, "C_GenerateKeyPair", "making a key pair to try") from error
-        return works
 
-    def _find_padded_key_wrap(self) -> KeyWrap | None:
-        for mechanism in (Mechanism.AES_KEY_WRAP_KWP, Mechanism.AES_KEY_WRAP_PAD):
-            if mechanism in self.listed and (proved := self._prove(mechanism)):
-                return proved
-        return None
+def _or_standard(named: tuple[int, ...] | None, standard: tuple[int, ...]) -> tuple[int, ...]:
+    return standard if named is None else named
 
-    def _prove(self, mechanism: Mechanism) -> KeyWrap | None:
-        private = self._connection.logged_in
-        value = os.urandom(KeySpec.AES_256.size)
-        usages = (Attribute.WRAP, Attribute.UNWRAP)
-        template = secret_in_session(CkKeyType.AES, private=private, usages=usages)
-        vectors = [
-            (plaintext, aes_key_wrap_with_padding(value, plaintext))
-            for plaintext in (os.urandom(16), os.urandom(13))
-        ]
-        try:
-            with self._connection.session() as session:
-                held = session.create_object({**template, Attribute.VALUE: value})
-                opens, seals = [], []
-                for plaintext, wrapped in vectors:
-                    unwrap = partial(
-                        aes.unwrap, mechanism=mechanism, wrapped=wrapped, private=private
-                    )
-                    opens.append(self._attempt(handle_of(held), unwrap) == plaintext)
-                    with SecretBytes(plaintext) as secret:
-                        wrap = partial(
-                            aes.wrap, mechanism=mechanism, plaintext=secret, private=private
-                        )
-                        seals.append(self._attempt(handle_of(held), wrap) == wrapped)
-                held.destroy()
-        except _INCAPABLE:
-            return None
-        except PKCS11Error as error:
-            raise translated(error, "C_CreateObject", "making a key to try") from error
-        return KeyWrap(mechanism, seals[0], all(seals)) if all(opens) else None
 
-    def _attempt(
-        self, handle: int, operation: Callable[[BoundKey], SecretBytes | bytes]
-    ) -> SecretBytes | bytes | None:
-        """Run a trial; None says that the token cannot, an error that it is not there."""
-        try:
-            with self._connection.session() as session:
-                return operation(BoundKey(session, handle))
-        except UnsupportedError:
-            return None
-        except PKCS11Error as error:
-            if isinstance(error, (*_INCAPABLE, *REJECTED)):
-                return None
-            if ambiguous(error) and self._connection.alive():
-                return None
-            raise translated(error, "C_Decrypt", "trying a mechanism") from error
+def _mechanism(number: int) -> Mechanism:
+    """Return the mechanism with a number, which may be a vendor's."""
+    try:
+        return Mechanism(number)
+    except ValueError:
+        # python-pkcs11 takes members of its enumeration only, and knows no vendor's.
+        made = int.__new__(Mechanism, number)
+        made._name_ = f"VENDOR_{number:X}"
+        made._value_ = number
+        return made

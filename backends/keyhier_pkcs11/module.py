@@ -10,28 +10,38 @@ from __future__ import annotations
 import ctypes
 import threading
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from pkcs11._pkcs11 import lib
-from pkcs11.exceptions import PKCS11Error
+from pkcs11.exceptions import FunctionNotSupported, OperationActive, PKCS11Error
 
-from keyhier.errors import InvalidInputError, NotFoundError, UnavailableError, UnsupportedError
+from keyhier.errors import (
+    InvalidInputError,
+    InvalidStateError,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+)
 from keyhier_pkcs11.errors import translated
+from keyhier_pkcs11.profile import LibraryInfo
 
 __all__ = ["Module", "load_module"]
 
 # PKCS#11 v3.1, pkcs11t.h.
 _CKR_OK: Final = 0x000
 _CKR_CANT_LOCK: Final = 0x00A
+_CKR_OPERATION_ACTIVE: Final = 0x090
 _CKR_CRYPTOKI_ALREADY_INITIALIZED: Final = 0x191
 _CKF_OS_LOCKING_OK: Final = 0x2
+# The places of functions in CK_FUNCTION_LIST, in the order of pkcs11f.h.
+_PLACES: Final = {"C_EncryptInit": 29, "C_Encrypt": 30, "C_WrapKey": 60}
 
 
 class _InitializeArgs(ctypes.Structure):
     _fields_: ClassVar = [
         ("mutex_functions", ctypes.c_void_p * 4),
         ("flags", ctypes.c_ulong),
-        ("reserved", ctypes.c_void_p),
+        ("reserved", ctypes.c_char_p),
     ]
 
 
@@ -52,15 +62,46 @@ class Module(lib):
 
     It is never finalised from here: other code of the process may use it too, and the module
     lets everything go when the process ends.
+
+    Attributes:
+        init_args: what it was told when it was initialised (CK_C_INITIALIZE_ARGS.pReserved).
     """
+
+    def __new__(cls, path: str, _: str = "") -> Self:
+        """Load the module; python-pkcs11 wants to be given its path and nothing else."""
+        made: Self = super().__new__(cls, path)  # type: ignore[call-arg]  # Not in the stubs.
+        return made
+
+    def __init__(self, path: str, init_args: str = "") -> None:
+        """Initialise the module.
+
+        Raises:
+            UnsupportedError: the module cannot be used from several threads, or takes no
+                ``init_args`` from here.
+            UnavailableError: it does not initialise.
+        """
+        self.init_args = init_args
+        super().__init__(path)
+
+    @property
+    def info(self) -> LibraryInfo:
+        """What the module says of itself (CK_INFO)."""
+        return LibraryInfo(self.manufacturer_id, self.library_description, self.library_version)
 
     def initialize(self) -> None:
         """Initialise the module for several threads; python-pkcs11 calls this when it loads it."""
         functions = self._function_list()
         if functions is None:
+            if self.init_args:
+                raise UnsupportedError(
+                    f"{self.so} hands out a new function list at each call, and cannot be given "
+                    "init-args",
+                    remedy="leave init-args out of the URI",
+                )
             super().initialize()
             return
-        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK)
+        told = self.init_args.encode()
+        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK, reserved=told or None)
         code = functions.C_Initialize(ctypes.byref(arguments))
         if code == _CKR_CANT_LOCK:
             raise UnsupportedError(
@@ -71,8 +112,27 @@ class Module(lib):
             raise UnavailableError(
                 "the PKCS#11 module cannot be initialised",
                 native=f"C_Initialize: {code:#x}",
-                remedy="see the module's own configuration and log",
+                remedy="see the module's own configuration and log, and init-args in the URI",
             )
+
+    def call(self, function: str, *arguments: object) -> None:
+        """Call a function past python-pkcs11, where that does not call it as is needed.
+
+        Raises:
+            PKCS11Error: it fails.
+        """
+        functions = self._function_list()
+        if functions is None:
+            raise FunctionNotSupported
+        # The version stands before the first function and takes a pointer's place.
+        table = ctypes.cast(ctypes.pointer(functions), ctypes.POINTER(ctypes.c_void_p))
+        address = table[1 + _PLACES[function]]
+        code = ctypes.CFUNCTYPE(ctypes.c_ulong)(address)(*arguments)
+        if code == _CKR_OPERATION_ACTIVE:
+            raise OperationActive
+        if code != _CKR_OK:
+            # As python-pkcs11 words a code that it does not know.
+            raise PKCS11Error(f"Unmapped error code {code:#x}")
 
     def _function_list(self) -> _FunctionList | None:
         """Return the module's function list, or None where it hands out a new one at each call.
@@ -93,13 +153,15 @@ _lock = threading.Lock()
 _modules: dict[Path, Module] = {}
 
 
-def load_module(path: Path) -> Module:
+def load_module(path: Path, init_args: str = "") -> Module:
     """Return the module at ``path``, loaded and initialised once for the whole process.
 
     Raises:
         NotFoundError: there is no such file.
         InvalidInputError: it is no PKCS#11 module.
-        UnsupportedError: the module cannot be used from several threads.
+        InvalidStateError: the process has initialised it with other ``init_args``.
+        UnsupportedError: the module cannot be used from several threads, or takes no
+            ``init_args`` from here.
         UnavailableError: it does not initialise.
     """
     if not path.is_file():
@@ -110,11 +172,17 @@ def load_module(path: Path) -> Module:
     real = path.resolve()
     with _lock:
         if real not in _modules:
-            _modules[real] = _load(real)
-        return _modules[real]
+            _modules[real] = _load(real, init_args)
+        module = _modules[real]
+    if module.init_args != init_args:
+        raise InvalidStateError(
+            f"{path} is initialised in this process with other init-args",
+            remedy="a module has one configuration for a process: use another process",
+        )
+    return module
 
 
-def _load(path: Path) -> Module:
+def _load(path: Path, init_args: str) -> Module:
     try:
         # Asked first, because python-pkcs11 tells a file that is no module from a module that
         # fails by a sentence alone.
@@ -124,6 +192,10 @@ def _load(path: Path) -> Module:
     if entry is None:
         raise InvalidInputError(f"{path} is no PKCS#11 module: it has no C_GetFunctionList")
     try:
-        return Module(str(path))
+        module = Module(str(path), init_args)
     except PKCS11Error as error:
         raise translated(error, "C_Initialize", f"loading {path}") from error
+    # Never let go, not even when the interpreter ends: python-pkcs11 would unload the library
+    # under whoever else uses it, and by then has lost the method for it.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(module))
+    return module

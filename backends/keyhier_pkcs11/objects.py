@@ -156,11 +156,25 @@ class TokenObjects:
         """
         try:
             with self._connection.session() as session:
-                return operation(BoundKey(session, self._handle(session, identity)))
+                return operation(
+                    BoundKey(session, self._handle(session, identity), self._connection.module)
+                )
         except STALE_HANDLE:
             self._connection.handles.pop(identity, None)
         with self._connection.session() as session:
-            return operation(BoundKey(session, self._handle(session, identity)))
+            return operation(
+                BoundKey(session, self._handle(session, identity), self._connection.module)
+            )
+
+    def bound(self, session: Session, identity: Identity) -> BoundKey:
+        """Return a key for use in a session that the caller keeps.
+
+        Raises:
+            NotFoundError: the key is gone.
+        """
+        with self._connection.objects_lock:
+            found = patiently(lambda: self._search(session, identity))
+        return BoundKey(session, handle_of(_single(found, identity)), self._connection.module)
 
     def set_usages(self, identity: Identity, usages: Iterable[Attribute], *, value: bool) -> None:
         """Allow or forbid usages of a key on the token.

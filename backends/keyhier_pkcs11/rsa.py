@@ -20,6 +20,7 @@ from pkcs11.mechanisms import MGF, Mechanism
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.errors import IntegrityError, InvalidInputError
 from keyhier.secret import SecretBytes
+from keyhier_pkcs11.unwrapping import unwrap_and_read
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -27,12 +28,22 @@ if TYPE_CHECKING:
     from keyhier_pkcs11.binding import BoundKey
     from keyhier_pkcs11.templates import Template
 
-__all__ = ["decrypt", "oaep_wrap", "private_key_parts", "public_key_of", "random_result"]
+__all__ = [
+    "OAEP",
+    "decrypt",
+    "oaep_wrap",
+    "private_key_parts",
+    "public_key_of",
+    "random_result",
+    "unwrap",
+]
 
-_OAEP: Final = {
+OAEP: Final = {
     WrapAlgorithm.RSA_OAEP: (Mechanism.SHA_1, MGF.SHA1, None),
     WrapAlgorithm.RSA_OAEP_256: (Mechanism.SHA256, MGF.SHA256, None),
 }
+"""The parameters of CKM_RSA_PKCS_OAEP: hash, mask generation function and label."""
+
 _HASHES: Final = {
     WrapAlgorithm.RSA_OAEP: hashes.SHA1,  # RFC 7518, section 4.3.
     WrapAlgorithm.RSA_OAEP_256: hashes.SHA256,
@@ -48,9 +59,24 @@ def decrypt(key: BoundKey, algorithm: WrapAlgorithm, wrapped: bytes) -> SecretBy
         opened = key.decrypt(wrapped, mechanism=Mechanism.RSA_PKCS)
     else:
         opened = key.decrypt(
-            wrapped, mechanism=Mechanism.RSA_PKCS_OAEP, mechanism_param=_OAEP[algorithm]
+            wrapped, mechanism=Mechanism.RSA_PKCS_OAEP, mechanism_param=OAEP[algorithm]
         )
     return SecretBytes.adopt(bytearray(opened))
+
+
+def unwrap(
+    key: BoundKey, algorithm: WrapAlgorithm, wrapped: bytes, *, private: bool
+) -> SecretBytes:
+    """Open an OAEP ``wrapped`` with C_UnwrapKey, for keys and tokens that do not decrypt.
+
+    Not for RSA1_5: what follows a good padding and not a bad one would show by its time.
+
+    Raises:
+        UnsupportedError, IntegrityError: as :func:`~keyhier_pkcs11.unwrapping.unwrap_and_read`.
+    """
+    return unwrap_and_read(
+        key, Mechanism.RSA_PKCS_OAEP, wrapped, private=private, parameter=OAEP[algorithm]
+    )
 
 
 def random_result(spec: KeySpec) -> SecretBytes:

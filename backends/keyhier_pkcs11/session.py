@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from keyhier.pin import PinSource
     from keyhier.secret import SecretBytes
+    from keyhier_pkcs11.module import Module
 
 __all__ = ["Connection", "connection_to"]
 
@@ -78,6 +79,7 @@ class Connection:
 
     Attributes:
         token: the token.
+        module: the module that shows it.
         objects_lock: held while token objects are searched, made, changed or destroyed. SoftHSM
             damages objects that are written while another thread searches.
         handles: object handles by (class, CKA_ID). A new login brings a new dictionary, because
@@ -86,8 +88,9 @@ class Connection:
         abilities: what the token can do.
     """
 
-    def __init__(self, token: Token) -> None:
+    def __init__(self, token: Token, module: Module) -> None:
         self.token = token
+        self.module = module
         self.objects_lock = threading.RLock()
         self.handles: dict[tuple[int, bytes], int] = {}
         self.abilities = Abilities(self)
@@ -102,6 +105,11 @@ class Connection:
     def logged_in(self) -> bool:
         """Whether there is a login, so that private objects can be seen and made."""
         return self._logged_in
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any vault of this process is open on it."""
+        return self._users > 0
 
     def join(self, pin: PinSource) -> None:
         """Become one more user of the connection, logging in where the token wants it.
@@ -234,8 +242,8 @@ _registry_lock = threading.Lock()
 _connections: dict[tuple[str, int, str, str], Connection] = {}
 
 
-def connection_to(token: Token, module_path: str) -> Connection:
+def connection_to(token: Token, module: Module) -> Connection:
     """Return the process's one connection to ``token``, connected or not."""
-    key = (module_path, token.slot.slot_id, serial_of(token), token.label)
+    key = (module.so, token.slot.slot_id, serial_of(token), token.label)
     with _registry_lock:
-        return _connections.setdefault(key, Connection(token))
+        return _connections.setdefault(key, Connection(token, module))

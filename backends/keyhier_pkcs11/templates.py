@@ -18,6 +18,7 @@ __all__ = [
     "RSA_USAGES",
     "Template",
     "aes_key",
+    "kept_in_session",
     "rsa_private_key",
     "rsa_public_key",
     "secret_in_session",
@@ -30,7 +31,7 @@ _WRAPPING: Final = (Attribute.UNWRAP, Attribute.WRAP)
 _SEALING: Final = (Attribute.DECRYPT, Attribute.ENCRYPT)
 
 RSA_USAGES: Final = (Attribute.DECRYPT, Attribute.UNWRAP)
-"""What an RSA private key is made for; the first is what keyhier uses."""
+"""What an RSA private key is made for; a token may know only one of them."""
 
 AES_USAGES: Final[dict[WrapAlgorithm, tuple[Attribute, Attribute]]] = {
     WrapAlgorithm.A128KW: _WRAPPING,
@@ -105,12 +106,23 @@ def aes_key(
     }
 
 
-def rsa_private_key(label: str, version: bytes, *, extractable: bool, private: bool) -> Template:
-    """Return the template of an RSA private key on the token; ``private`` as in `aes_key`."""
+def rsa_private_key(
+    label: str,
+    version: bytes,
+    *,
+    extractable: bool,
+    private: bool,
+    usages: tuple[Attribute, ...] = RSA_USAGES,
+) -> Template:
+    """Return the template of an RSA private key on the token; ``private`` as in `aes_key`.
+
+    Args:
+        usages: those of :data:`RSA_USAGES` that the token knows.
+    """
     return {
         **_kept_on_token(ObjectClass.PRIVATE_KEY, KeyType.RSA, label, version, private=private),
         Attribute.EXTRACTABLE: extractable,
-        **_explicit(RSA_USAGES, _PRIVATE_KEY_USAGES),
+        **_explicit(usages, _PRIVATE_KEY_USAGES),
     }
 
 
@@ -126,6 +138,22 @@ def rsa_public_key(label: str, version: bytes, bits: int) -> Template:
         Attribute.MODULUS_BITS: bits,
         Attribute.PUBLIC_EXPONENT: b"\x01\x00\x01",
         **_explicit((Attribute.ENCRYPT, Attribute.WRAP), _PUBLIC_KEY_USAGES),
+    }
+
+
+def kept_in_session(usages: tuple[Attribute, ...], *, private: bool) -> Template:
+    """Return the template of an AES key that is in the token until the session ends.
+
+    It never comes out: what it is unwrapped from is the only copy outside.
+    """
+    return {
+        Attribute.CLASS: ObjectClass.SECRET_KEY,
+        Attribute.KEY_TYPE: KeyType.AES,
+        Attribute.TOKEN: False,
+        Attribute.PRIVATE: private,
+        Attribute.SENSITIVE: True,
+        Attribute.EXTRACTABLE: False,
+        **_explicit(usages, _SECRET_KEY_USAGES),
     }
 
 

@@ -19,6 +19,7 @@ _PROTOCOLS: Final = (
     interface.SupportsBackup,
     interface.SupportsRandom,
     interface.SupportsDoctor,
+    interface.SupportsUnwrapInto,
 )
 
 

@@ -68,7 +68,8 @@ def read_deviations(source: Path | str) -> tuple[Deviation, ...]:
     """Read a TOML file of ``[[deviation]]`` tables with ``test``, ``raises`` and ``reason``.
 
     Args:
-        source: the file's path, or the name of a list that keyhier ships: ``softhsm``.
+        source: the file's path, or the name of a list that keyhier ships: ``nss`` or
+            ``softhsm``.
 
     Raises:
         InvalidInputError: it cannot be read, is no TOML, or holds anything else.

@@ -7,17 +7,31 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
 
+    from keyhier.testing.p11_kit import NetworkHsm
+    from keyhier.testing.prepared import PreparedToken
     from keyhier.testing.softhsm import SoftHsm, SoftHsmToken
     from keyhier.vault import Vault
 
-__all__ = ["memory_vault", "softhsm", "softhsm_token", "softhsm_vault"]
+    OpencryptokiToken = Callable[[], AbstractContextManager[PreparedToken]]
+
+__all__ = [
+    "memory_vault",
+    "network_hsm",
+    "nss_token",
+    "opencryptoki",
+    "opencryptoki_token",
+    "softhsm",
+    "softhsm_token",
+    "softhsm_vault",
+]
 
 # The contract's modules are not test modules, and their assertions shall explain themselves too.
 pytest.register_assert_rewrite("keyhier.testing.contract")
@@ -35,7 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--keyhier-deviations",
         metavar="FILE",
         help="what that vault is known to fail: a TOML file of [[deviation]] tables (test, raises, "
-        "reason), or the name of a list that keyhier ships: softhsm",
+        "reason), or the name of a list that keyhier ships: nss, softhsm",
+    )
+    group.addoption(
+        "--keyhier-opencryptoki",
+        action="store_true",
+        help="run the tests that need opencryptoki, as root: its configuration, which is the "
+        "whole system's, is moved aside and put back; CI=true does the same",
     )
 
 
@@ -61,6 +81,16 @@ def memory_vault() -> Iterator[Vault]:
         yield vault
 
 
+def _missing(reason: str) -> NoReturn:
+    if _in_ci():
+        pytest.fail(f"{reason} (with CI=true nothing is skipped)")
+    pytest.skip(reason)
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
 @pytest.fixture(scope="session")
 def softhsm() -> SoftHsm:
     """SoftHSM in this process; skips where it is not installed, and fails there with CI=true."""
@@ -71,9 +101,7 @@ def softhsm() -> SoftHsm:
         return SoftHsm.current()
     except NotFoundError as error:
         reason = str(error)
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{reason} (with CI=true nothing is skipped)")
-    pytest.skip(reason)
+    _missing(reason)
 
 
 @pytest.fixture
@@ -91,3 +119,65 @@ def softhsm_vault(softhsm_token: SoftHsmToken) -> Iterator[Vault]:
 
     with keyhier.open(softhsm_token.uri) as vault:
         yield vault
+
+
+@pytest.fixture(scope="session")
+def nss_token() -> PreparedToken:
+    """This process's NSS token, for all tests; skips and fails as :func:`softhsm` does."""
+    from keyhier.errors import NotFoundError  # noqa: PLC0415  # See above.
+    from keyhier.testing import nss  # noqa: PLC0415
+
+    try:
+        return nss.nss_token()
+    except NotFoundError as error:
+        reason = str(error)
+    _missing(reason)
+
+
+@pytest.fixture(scope="session")
+def network_hsm(softhsm: SoftHsm) -> Iterator[NetworkHsm]:
+    """A SoftHSM token behind p11-kit-server; skips and fails as :func:`softhsm` does.
+
+    All tests of the process share it; one that kills or stops it leaves it running again.
+    """
+    from keyhier.errors import NotFoundError  # noqa: PLC0415  # See above.
+    from keyhier.testing.p11_kit import NetworkHsm  # noqa: PLC0415
+
+    token = softhsm.new_token()
+    try:
+        hsm = NetworkHsm(token)
+    except NotFoundError as error:
+        reason = str(error)
+    else:
+        with hsm:
+            yield hsm
+        softhsm.remove(token)
+        return
+    _missing(reason)
+
+
+@pytest.fixture(scope="session")
+def opencryptoki(pytestconfig: pytest.Config) -> OpencryptokiToken:
+    """What lends fresh opencryptoki tokens, one at a time for the whole machine.
+
+    Skips unless ``--keyhier-opencryptoki`` or CI=true is given, because it takes the machine's
+    one configuration of opencryptoki. Where it was asked for and cannot be had, the test fails.
+    """
+    from keyhier.testing.opencryptoki import opencryptoki_token  # noqa: PLC0415  # See above.
+
+    if not (pytestconfig.getoption("--keyhier-opencryptoki") or _in_ci()):
+        pytest.skip(
+            "opencryptoki's configuration is the whole system's: "
+            "ask for it with --keyhier-opencryptoki or CI=true"
+        )
+    return opencryptoki_token
+
+
+@pytest.fixture(scope="class")
+def opencryptoki_token(opencryptoki: OpencryptokiToken) -> Iterator[PreparedToken]:
+    """A fresh opencryptoki token, for a class of tests or for one test; see `opencryptoki`.
+
+    Tests in other processes wait for it. Its vaults are closed before the class ends.
+    """
+    with opencryptoki() as token:
+        yield token

@@ -8,7 +8,6 @@ module, and makes its tokens itself. Child processes find the configuration in t
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 import secrets
 import shutil
@@ -16,12 +15,13 @@ import tempfile
 import threading
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 import attrs
 
-from keyhier.errors import InvalidInputError, InvalidStateError, NotFoundError, UnavailableError
-from keyhier.uri import quote_text
+from keyhier.errors import InvalidStateError, NotFoundError, UnavailableError
+from keyhier.testing.cryptoki import Cryptoki
+from keyhier.testing.prepared import PreparedToken, write_pin
 
 __all__ = ["SoftHsm", "SoftHsmToken", "find_softhsm_module"]
 
@@ -35,35 +35,8 @@ _SEARCHED: Final = (
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 )
 
-# PKCS#11 v3.1: constants of pkcs11t.h.
-_CKR_OK: Final = 0x000
-_CKR_CRYPTOKI_ALREADY_INITIALIZED: Final = 0x191
-_CKF_OS_LOCKING_OK: Final = 0x2
+# PKCS#11 v3.1, pkcs11t.h.
 _CKF_TOKEN_INITIALIZED: Final = 0x400
-_CKF_SERIAL_RW_SESSION: Final = 0x6
-_CKU_SO: Final = 0
-_LABEL_BYTES: Final = 32
-
-
-class _InitializeArgs(ctypes.Structure):
-    _fields_: ClassVar = [
-        ("mutex_functions", ctypes.c_void_p * 4),
-        ("flags", ctypes.c_ulong),
-        ("reserved", ctypes.c_void_p),
-    ]
-
-
-class _TokenInfo(ctypes.Structure):
-    _fields_: ClassVar = [
-        ("label", ctypes.c_ubyte * 32),
-        ("manufacturer", ctypes.c_ubyte * 32),
-        ("model", ctypes.c_ubyte * 16),
-        ("serial", ctypes.c_ubyte * 16),
-        ("flags", ctypes.c_ulong),
-        ("counts", ctypes.c_ulong * 10),
-        ("versions", ctypes.c_ubyte * 4),
-        ("utc_time", ctypes.c_ubyte * 16),
-    ]
 
 
 def find_softhsm_module() -> Path | None:
@@ -78,33 +51,17 @@ def find_softhsm_module() -> Path | None:
     return None
 
 
-@attrs.frozen
-class SoftHsmToken:
-    """A token with a user PIN and nothing on it.
+@attrs.frozen(kw_only=True)
+class SoftHsmToken(PreparedToken):
+    """A token with a user PIN and nothing on it; its label is unique unless the test chose one.
 
     Attributes:
-        label: its label, unique unless the test chose one.
         serial: its serial number, which SoftHSM makes up.
-        pin: the user's PIN.
         so_pin: the security officer's PIN.
-        pin_file: a file of mode 0600 that holds the user's PIN.
-        module_path: SoftHSM's PKCS#11 module.
     """
 
-    label: str
     serial: str
-    pin: str = attrs.field(repr=False)
     so_pin: str = attrs.field(repr=False)
-    pin_file: Path
-    module_path: Path
-
-    @property
-    def uri(self) -> str:
-        """The URI that opens the token by its label, with the PIN from the file."""
-        return (
-            f"pkcs11:token={quote_text(self.label)}"
-            f"?module-path={self.module_path}&pin-source=file:{self.pin_file}"
-        )
 
 
 class SoftHsm:
@@ -135,8 +92,8 @@ class SoftHsm:
         )
         os.environ["SOFTHSM2_CONF"] = str(configuration)
         atexit.register(self._clean_up, os.getpid())
-        self._library = ctypes.CDLL(str(module_path))
-        if not self._initialize():
+        self._cryptoki = Cryptoki(module_path)
+        if not self._cryptoki.initialize():
             raise InvalidStateError(
                 "SoftHSM was initialised in this process with another configuration",
                 remedy="make the first SoftHSM token before the module is used",
@@ -169,69 +126,35 @@ class SoftHsm:
         pin, so_pin = secrets.token_hex(8), secrets.token_hex(8)
         with self._lock:
             # A program may have finalised the module since.
-            self._initialize()
+            self._cryptoki.initialize()
             slot = self._free_slot()
-            self._call("C_InitToken", slot, so_pin.encode(), len(so_pin), _padded(label))
-            session = ctypes.c_ulong()
-            self._call(
-                "C_OpenSession", slot, _CKF_SERIAL_RW_SESSION, None, None, ctypes.byref(session)
-            )
-            try:
-                self._call("C_Login", session.value, _CKU_SO, so_pin.encode(), len(so_pin))
-                self._call("C_InitPIN", session.value, pin.encode(), len(pin))
-                self._call("C_Logout", session.value)
-            finally:
-                self._call("C_CloseSession", session.value)
-            serial = bytes(self._info(slot).serial).decode().strip()
-        pin_file = self.folder / f"{serial}.pin"
-        pin_file.touch(mode=0o600)
-        pin_file.write_text(pin)
-        return SoftHsmToken(label, serial, pin, so_pin, pin_file, self.module_path)
+            self._cryptoki.init_token(slot, label, so_pin)
+            self._cryptoki.init_pin(slot, so_pin, pin)
+            serial = bytes(self._cryptoki.info(slot).serial).decode().strip()
+        return SoftHsmToken(
+            label=label,
+            pin=pin,
+            pin_file=write_pin(self.folder / f"{serial}.pin", pin),
+            module_path=self.module_path,
+            serial=serial,
+            so_pin=so_pin,
+        )
 
     def remove(self, token: SoftHsmToken) -> None:
         """Close every session on the token and delete it with all that is on it."""
         with self._lock:
-            for slot in self._slots():
-                if bytes(self._info(slot).serial).decode().strip() == token.serial:
-                    self._call("C_CloseAllSessions", slot)
+            for slot in self._cryptoki.slots():
+                if bytes(self._cryptoki.info(slot).serial).decode().strip() == token.serial:
+                    self._cryptoki.close_all_sessions(slot)
             for folder in self._tokens.iterdir():
                 # SoftHSM makes the serial number of the last 16 digits of the folder's UUID.
                 if folder.name.replace("-", "").endswith(token.serial):
                     shutil.rmtree(folder)
         token.pin_file.unlink(missing_ok=True)
 
-    def _initialize(self) -> bool:
-        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK)
-        code = self._library.C_Initialize(ctypes.byref(arguments))
-        if code not in (_CKR_OK, _CKR_CRYPTOKI_ALREADY_INITIALIZED):
-            raise UnavailableError(
-                "SoftHSM cannot be initialised", native=f"C_Initialize: {code:#x}"
-            )
-        return bool(code == _CKR_OK)
-
-    def _call(self, function: str, *arguments: object) -> None:
-        converted = [ctypes.c_ulong(a) if isinstance(a, int) else a for a in arguments]
-        code = self._library[function](*converted)
-        if code != _CKR_OK:
-            raise UnavailableError("SoftHSM refused", native=f"{function}: {code:#x}")
-
-    def _slots(self) -> list[int]:
-        count = ctypes.c_ulong()
-        # Asking for the number is what makes SoftHSM add a slot with a free token.
-        self._call("C_GetSlotList", ctypes.c_ubyte(1), None, ctypes.byref(count))
-        slots = (ctypes.c_ulong * count.value)()
-        self._call("C_GetSlotList", ctypes.c_ubyte(1), slots, ctypes.byref(count))
-        return list(slots[: count.value])
-
-    def _info(self, slot: int) -> _TokenInfo:
-        info = _TokenInfo()
-        # The slot of a deleted token stays and answers with an error, which leaves `info` empty.
-        self._library.C_GetTokenInfo(ctypes.c_ulong(slot), ctypes.byref(info))
-        return info
-
     def _free_slot(self) -> int:
-        for slot in reversed(self._slots()):
-            info = self._info(slot)
+        for slot in reversed(self._cryptoki.slots()):
+            info = self._cryptoki.info(slot)
             if any(info.label) and not info.flags & _CKF_TOKEN_INITIALIZED:
                 return slot
         raise UnavailableError("SoftHSM has no slot with a free token")
@@ -240,10 +163,3 @@ class SoftHsm:
         # A forked child inherits the exit handler, and must leave its parent's tokens alone.
         if os.getpid() == process:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _padded(label: str) -> bytes:
-    encoded = label.encode()
-    if len(encoded) > _LABEL_BYTES:
-        raise InvalidInputError("a token's label has at most 32 bytes of UTF-8")
-    return encoded.ljust(_LABEL_BYTES)

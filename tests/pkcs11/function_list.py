@@ -23,6 +23,7 @@ _PLACES = {
     "C_GetSlotList": 4,
     "C_GetTokenInfo": 6,
     "C_GetMechanismList": 7,
+    "C_GetMechanismInfo": 8,
     "C_OpenSession": 12,
     "C_Login": 18,
     "C_CreateObject": 20,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,12 @@ def test_a_uri_names_token_module_and_pin_source() -> None:
     assert address.pin.reference == "env:P"
 
 
+def test_init_args_are_decoded_and_may_hold_what_a_uri_may_not() -> None:
+    told = "configdir='sql:/a b' flags="
+    assert read(f"pkcs11:token=a?{MODULE}&init-args={quote(told, safe='')}").init_args == told
+    assert read(f"pkcs11:token=a?{MODULE}").init_args == ""
+
+
 @given(st.text(min_size=1, max_size=32))
 def test_every_label_survives_the_uri(label: str) -> None:
     try:
@@ -49,7 +56,9 @@ def test_every_label_survives_the_uri(label: str) -> None:
         (f"pkcs11:slot-id=1?{MODULE}", "slot-id is refused"),
         (f"pkcs11:token=a;object=b?{MODULE}", "known are token, serial, manufacturer, model"),
         (f"pkcs11:token=a;library-version=1?{MODULE}", "known are token, serial"),
-        (f"pkcs11:token=a?{MODULE}&timeout=1", "known are module-path, pin-source"),
+        (f"pkcs11:token=a?{MODULE}&timeout=1", "known are module-path, pin-source, init-args"),
+        (f"pkcs11:token=a?{MODULE}&init-args=", "init-args of a pkcs11: URI is text, not empty"),
+        (f"pkcs11:token=a?{MODULE}&init-args=a%00b", "without NUL"),
         (f"pkcs11:?{MODULE}", "by its label or serial number"),
         (f"pkcs11:model=m?{MODULE}", "by its label or serial number"),
         (f"pkcs11:token=?{MODULE}", "'token' of a pkcs11: URI is empty"),

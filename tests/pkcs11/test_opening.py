@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +51,7 @@ from tests.pkcs11.function_list import (
 )
 
 if TYPE_CHECKING:
+    from keyhier.testing.p11_kit import NetworkHsm
     from keyhier.testing.softhsm import SoftHsm, SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
     from tests.pkcs11.conftest import OpenDriver
@@ -62,11 +61,18 @@ PROTECTED_AUTHENTICATION_PATH = 0x100
 LOGIN_ARGUMENTS = [ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong]
 
 THROUGH_P11_KIT = """
-import os, keyhier
-with keyhier.open(os.environ["URI"]) as vault:
+import sys, keyhier
+from keyhier.errors import UnsupportedError
+try:
+    keyhier.open(sys.argv[1] + "&init-args=anything")
+except UnsupportedError as error:
+    refusal = error.message.partition("and ")[2]
+with keyhier.open(sys.argv[1]) as vault:
     key = vault.create_key("remote", "RSA-2048")
     with key.unwrap(key.wrap(b"secret")) as secret:
         print("the same" if secret == b"secret" else "another")
+    key.delete(confirm=key.name)
+print(refusal)
 """
 
 
@@ -185,38 +191,16 @@ def test_a_module_is_loaded_once(softhsm: SoftHsm, tmp_path: Path) -> None:
     assert load_module(softhsm.module_path) is load_module(link)
 
 
-@pytest.mark.requires_tool("/usr/libexec/p11-kit/p11-kit-server")
 def test_a_module_with_a_new_function_list_at_each_call_is_initialised_its_own_way(
-    softhsm_token: SoftHsmToken, tmp_path: Path
+    network_hsm: NetworkHsm,
 ) -> None:
-    client = next(Path("/usr/lib").glob("*/pkcs11/p11-kit-client.so"))
-    socket = tmp_path / "socket"
-    server = subprocess.Popen(
-        [
-            "/usr/libexec/p11-kit/p11-kit-server",
-            *("-f", "-n", str(socket), "--provider", str(softhsm_token.module_path)),
-            f"pkcs11:token={softhsm_token.label}",
-        ],
-        stdout=subprocess.DEVNULL,
+    done = subprocess.run(
+        [sys.executable, "-c", THROUGH_P11_KIT, network_hsm.uri],
+        check=False,
+        capture_output=True,
+        text=True,
     )
-    try:
-        while server.poll() is None and not socket.exists():
-            time.sleep(0.01)
-        done = subprocess.run(
-            [sys.executable, "-c", THROUGH_P11_KIT],
-            env={
-                **os.environ,
-                "P11_KIT_SERVER_ADDRESS": f"unix:path={socket}",
-                "URI": softhsm_token.uri.replace(str(softhsm_token.module_path), str(client)),
-            },
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-    finally:
-        server.terminate()
-        server.wait()
-    assert (done.stdout, done.stderr) == ("the same\n", "")
+    assert (done.stdout, done.stderr) == ("the same\ncannot be given init-args\n", "")
 
 
 def test_the_pin_comes_from_file_environment_and_callback(

@@ -33,7 +33,7 @@ __all__ = ["examine", "preliminaries"]
 def preliminaries(address: TokenAddress) -> Iterator[Finding]:
     """Yield what is seen of a token without a login."""
     try:
-        module = load_module(address.module_path)
+        module = load_module(address.module_path, address.init_args)
     except KeyhierError as error:
         yield Finding.of_error("module", error)
         return

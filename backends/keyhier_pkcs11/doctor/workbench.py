@@ -111,7 +111,7 @@ class Workbench:
             KeyhierError: the token refuses; ``native`` names the call and the code.
         """
         with trying(function), self.connection.session() as session:
-            return operation(BoundKey(session, handle))
+            return operation(BoundKey(session, handle, self.connection.module))
 
     def secret(self, key_type: KeyType, *usages: Attribute) -> Template:
         """Return the template of a secret of the session that can be read."""

@@ -38,6 +38,7 @@ from keyhier.testing.contract.opening import Opening
 from keyhier.testing.contract.purpose import Purpose
 from keyhier.testing.contract.randomness import Randomness
 from keyhier.testing.contract.raw_wraps import RawWraps
+from keyhier.testing.contract.session_keys import SessionKeys
 from keyhier.testing.contract.tampering import Tampering
 from keyhier.testing.contract.under_test import VaultUnderTest
 from keyhier.testing.contract.versions import Versions
@@ -61,6 +62,7 @@ class Contract(
     Imports,
     Backups,
     Randomness,
+    SessionKeys,
     Concurrency,
     Doctoring,
     Opening,

@@ -62,9 +62,11 @@ class Concurrency:
     ) -> None:
         shared = under_test.any_key()
         first = shared.wrap(b"first")
+        # RSA keys take a while to make.
+        rounds = ROUNDS // 2 if under_test.can_family(KeyType.AES) else 2
 
         def work(thread: int) -> None:
-            for number in range(ROUNDS // 2):
+            for number in range(rounds):
                 own = under_test.any_key()
                 secret = f"{thread}-{number}".encode()
                 wrapped = own.wrap(secret)
@@ -82,7 +84,7 @@ class Concurrency:
 
         _all_at_once(work)
         versions = under_test.another_user().key(shared.name).versions()
-        assert len({version.id for version in versions}) == 1 + THREADS * (ROUNDS // 2)
+        assert len({version.id for version in versions}) == 1 + THREADS * rounds
         for version in versions:
             with under_test.vault.unwrap(version.wrap(b"secret")) as opened:
                 assert opened == b"secret"
