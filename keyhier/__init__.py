@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from keyhier.audit import AuditEvent
     from keyhier.batch import Outcome
     from keyhier.capabilities import Capabilities
+    from keyhier.doctor import Diagnosis, Finding, Severity
     from keyhier.errors import (
         AccessDeniedError,
         AlreadyExistsError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         UnwrapError,
     )
+    from keyhier.examination import examine
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
     from keyhier.secret import SecretBytes
@@ -52,6 +54,8 @@ __all__ = [
     "Capabilities",
     "CapacityError",
     "ConflictError",
+    "Diagnosis",
+    "Finding",
     "IntegrityError",
     "InvalidInputError",
     "InvalidStateError",
@@ -65,6 +69,7 @@ __all__ = [
     "PlacementError",
     "SecretBytes",
     "SessionKey",
+    "Severity",
     "ThrottledError",
     "UnavailableError",
     "UnsupportedError",
@@ -72,6 +77,7 @@ __all__ = [
     "Vault",
     "WrapAlgorithm",
     "WrappedKey",
+    "examine",
     "open",
 ]
 
@@ -80,16 +86,20 @@ _HOMES = {
     "AuditEvent": "audit",
     "BitLockerKey": "volume.bitlocker",
     "Capabilities": "capabilities",
+    "Diagnosis": "doctor",
+    "Finding": "doctor",
     "Key": "key",
     "KeyId": "identifiers",
     "KeySpec": "algorithms",
     "LinuxPassphrase": "volume.luks",
     "Outcome": "batch",
     "SecretBytes": "secret",
+    "Severity": "doctor",
     "SessionKey": "session_key",
     "Vault": "vault",
     "WrapAlgorithm": "algorithms",
     "WrappedKey": "wrapped",
+    "examine": "examination",
     "open": "vault",
 }
 

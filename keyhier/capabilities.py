@@ -10,6 +10,7 @@ from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm
 from keyhier.driver import (
     Driver,
     SupportsBackup,
+    SupportsDoctor,
     SupportsImport,
     SupportsLifecycle,
     SupportsRandom,
@@ -29,7 +30,7 @@ class Capabilities:
         scheme: which kind of vault it is.
         key_specs: what :meth:`Vault.create_key` can make.
         algorithms: what the vault can unwrap with.
-        imports, rotates, soft_delete, backup, random: whether it can at all.
+        imports, rotates, soft_delete, backup, random, doctor: whether it can at all.
         lifecycle: whether versions can be disabled and keys deleted.
         unwraps_into: whether a wrapped AES key can be unwrapped to stay inside and be of use there;
             not every token can do so with every algorithm.
@@ -44,6 +45,7 @@ class Capabilities:
     soft_delete: bool
     backup: bool
     random: bool
+    doctor: bool
     unwraps_into: bool
 
     @classmethod
@@ -61,5 +63,6 @@ class Capabilities:
             soft_delete=isinstance(driver, SupportsSoftDelete),
             backup=isinstance(driver, SupportsBackup),
             random=isinstance(driver, SupportsRandom),
+            doctor=isinstance(driver, SupportsDoctor),
             unwraps_into=aes and isinstance(driver, SupportsUnwrapInto),
         )

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import attrs
 
 from keyhier.algorithms import KeySpec, WrapAlgorithm
+from keyhier.doctor import Finding
 from keyhier.identifiers import KeyId
 from keyhier.pin import PinCallback
 from keyhier.secret import SecretBytes
@@ -51,8 +52,10 @@ __all__ = [
     "KeyVersion",
     "OpenOptions",
     "SupportsBackup",
+    "SupportsDoctor",
     "SupportsImport",
     "SupportsLifecycle",
+    "SupportsPreliminaries",
     "SupportsRandom",
     "SupportsRotation",
     "SupportsSoftDelete",
@@ -324,6 +327,21 @@ class SupportsRandom(Protocol):
 
 
 @runtime_checkable
+class SupportsDoctor(Protocol):
+    """The vault can examine itself."""
+
+    def examine(self) -> Iterable[Finding]:
+        """Yield what was looked at and what was found, what others depend on first.
+
+        What can be tried is tried, and not read from a list. Nothing is changed: what a trial needs
+        is the trial's own, and gone when it is over, and no key of the vault's is used. Ask for no
+        more rights than the vault was opened with. A check that cannot be made is a finding and
+        no exception; :func:`keyhier.doctor.guarded` sees to it.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsUnwrapInto(Protocol):
     """A wrapped AES key can be unwrapped into the vault, to be used there and never to come out."""
 
@@ -400,5 +418,18 @@ class Backend(Protocol):
             AmbiguousError: several tokens answer to the URI.
             AuthenticationError: the PIN is wrong, or there is none.
             UnsupportedError: a package that the backend needs is not installed.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsPreliminaries(Protocol):
+    """A :class:`Backend` that can say something of a vault before it is opened."""
+
+    def preliminaries(self, uri: VaultUri, options: OpenOptions) -> Iterable[Finding]:
+        """Yield what is seen without a PIN; an error among it keeps the vault from being opened.
+
+        Raises:
+            InvalidInputError, UnsupportedError: as :meth:`Backend.open`.
         """
         ...

@@ -62,6 +62,17 @@ class PinSource:
         """Whether the user named a source, as opposed to leaving it to a prompt."""
         return self.reference is not None or self.callback is not None
 
+    @property
+    def file(self) -> Path | None:
+        """The file that the reference names, if it names one."""
+        matched = _FILE.fullmatch(self.reference or "")
+        return Path(matched["path"]) if matched else None
+
+    @property
+    def by_person(self) -> bool:
+        """Whether only this process can get the PIN: from its callback, or from who sits there."""
+        return self.callback is not None or self.reference in (None, "prompt:")
+
     def read(self, what: str, kind: str = "PIN") -> SecretBytes:
         """Return the PIN for ``what`` as UTF-8 bytes; the caller wipes it.
 

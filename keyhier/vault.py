@@ -15,6 +15,7 @@ from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.audit import AuditHook
 from keyhier.batch import Outcome, Progress, stream
 from keyhier.capabilities import Capabilities
+from keyhier.doctor import Diagnosis, guarded
 from keyhier.driver import (
     CreateKey,
     Driver,
@@ -22,6 +23,7 @@ from keyhier.driver import (
     KeyVersion,
     OpenOptions,
     SupportsBackup,
+    SupportsDoctor,
     SupportsImport,
     SupportsRandom,
     SupportsSoftDelete,
@@ -37,6 +39,7 @@ from keyhier.identifiers import KeyId, check_key_name
 from keyhier.key import Key
 from keyhier.opened import OpenedVault
 from keyhier.pin import PinCallback
+from keyhier.pin_exposure import examine_pin_source
 from keyhier.registry import backend_for
 from keyhier.secret import Secret, SecretBytes
 from keyhier.uri import VaultUri
@@ -375,6 +378,19 @@ class Vault:
         if not 0 < length <= MAX_RANDOM_BYTES:
             raise InvalidInputError(f"a vault gives 1 to {MAX_RANDOM_BYTES} random bytes at a time")
         return self._opened.capable(SupportsRandom, "generate random bytes").random_bytes(length)
+
+    def doctor(self) -> Diagnosis:
+        """Examine the vault: what it can do, tried; what is on it; what to do about it.
+
+        Nothing is changed, and no key of the vault's is used. It takes a few seconds.
+
+        Raises:
+            UnsupportedError: this kind of vault cannot be examined.
+            InvalidStateError: the vault was closed.
+        """
+        driver = self._opened.capable(SupportsDoctor, "examine itself")
+        pin_source = guarded("pin-source", lambda: examine_pin_source(VaultUri.parse(self._uri)))
+        return Diagnosis(self._uri, (*pin_source, *driver.examine()))
 
 
 def _check_text(*texts: str) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Final, cast
 
 from keyhier.algorithms import KeySpec, WrapAlgorithm, algorithms_for
+from keyhier.doctor import Finding
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
 from keyhier.errors import InvalidStateError, UnwrapError
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier_memory import operations
 from keyhier_memory.backup import open_backup, seal_backup
+from keyhier_memory.doctor import examine
 from keyhier_memory.keys import SCHEME, Material
 from keyhier_memory.store import Store
 
@@ -159,6 +161,12 @@ class MemoryDriver:
         # A closed vault has no generator either.
         self._store.read()
         return SecretBytes.random(length)
+
+    def examine(self) -> Iterator[Finding]:
+        """See :meth:`keyhier.driver.SupportsDoctor.examine`."""
+        # A closed vault cannot be examined, and says so at once.
+        self._store.read()
+        return examine(self._store)
 
     def close(self) -> None:
         """See :meth:`keyhier.driver.Driver.close`."""

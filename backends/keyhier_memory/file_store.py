@@ -37,7 +37,7 @@ class FileStore:
     """
 
     def __init__(self, file: VaultFile, passphrase: SecretBytes, loaded: _Loaded) -> None:
-        self._file = file
+        self.file = file
         self._passphrase = passphrase
         # Taken to load or to change; a read that finds the file unchanged takes no lock.
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class FileStore:
         loaded = self._loaded
         if loaded is None:
             raise closed()
-        if self._file.signature() == loaded.signature:
+        if self.file.signature() == loaded.signature:
             return loaded.content
         with self._lock:
             return self._reload()[0].content
@@ -73,19 +73,19 @@ class FileStore:
     def _reload(self) -> tuple[_Loaded, bytes]:
         if self._loaded is None:
             raise closed()
-        signature, data = self._file.read()
+        signature, data = self.file.read()
         if signature != self._loaded.signature:
-            content, cost = open_content(data, self._passphrase, self._file.path)
+            content, cost = open_content(data, self._passphrase, self.file.path)
             self._loaded = _Loaded(signature, content, cost)
         return self._loaded, data
 
     def change(self, change: Change) -> Content:
         """See :meth:`keyhier_memory.store.Store.change`."""
-        with self._lock, self._file.locked():
+        with self._lock, self.file.locked():
             loaded, before = self._reload()
             changed = change(loaded.content)
             data = seal_content(changed, self._passphrase, loaded.cost)
-            self._loaded = _Loaded(self._file.replace(data, before), changed, loaded.cost)
+            self._loaded = _Loaded(self.file.replace(data, before), changed, loaded.cost)
         return changed
 
     def close(self) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from keyhier.errors import InvalidStateError
 from keyhier_memory.content import Content
+
+if TYPE_CHECKING:
+    from keyhier_memory.vault_file import VaultFile
 
 __all__ = ["Change", "MemoryStore", "Store", "closed"]
 
@@ -20,6 +23,11 @@ Change = Callable[[Content], Content]
 
 class Store(Protocol):
     """Keeps the content of one vault."""
+
+    @property
+    def file(self) -> VaultFile | None:
+        """The file that it is kept in, or None where there is none."""
+        ...
 
     def read(self) -> Content:
         """Return what the vault holds now.
@@ -51,6 +59,8 @@ def closed() -> InvalidStateError:
 
 class MemoryStore:
     """Keeps the content in this process and nowhere else."""
+
+    file: Final = None
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -58,6 +58,11 @@ class VaultFile:
         """The copy before the last change."""
         return self._beside(".previous")
 
+    @property
+    def unfinished(self) -> Path:
+        """What is being written, until it takes the file's place."""
+        return self._beside(".new")
+
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
 
@@ -198,7 +203,7 @@ class VaultFile:
         return signature
 
     def _put(self, target: Path, data: bytes) -> Signature:
-        temporary = self._beside(".new")
+        temporary = self.unfinished
         try:
             # One that a killed writer left behind is in the way of O_EXCL.
             temporary.unlink(missing_ok=True)

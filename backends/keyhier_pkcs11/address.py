@@ -33,6 +33,7 @@ class TokenAddress:
         selection: attribute names of RFC 7512, section 2.3, to the values that the token must
             have; ``token`` or ``serial`` or both are among them.
         pin: how to get the PIN.
+        uri: the URI itself, by which another process can open the token.
         init_args: what the module wants to be told when it is initialised, or nothing.
         profile: the profile that the URI names, or None where the module's own is used.
         max_sessions: how many sessions may be at work at once, besides the one that logs in.
@@ -42,6 +43,7 @@ class TokenAddress:
     module_path: Path
     selection: dict[str, str]
     pin: PinSource
+    uri: str
     init_args: str = ""
     profile: str | None = None
     max_sessions: int = USUAL_SESSIONS
@@ -86,6 +88,7 @@ class TokenAddress:
             module_path=Path(module_path),
             selection=selection,
             pin=PinSource(uri.query.get("pin-source"), callback),
+            uri=uri.text,
             init_args=_init_args(uri),
             max_sessions=_max_sessions(uri.query.get("max-sessions")),
             timeout=_timeout(uri.query.get("timeout")),

@@ -11,6 +11,9 @@ from keyhier.errors import UnsupportedError
 from keyhier_pkcs11.address import TokenAddress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keyhier.doctor import Finding
     from keyhier.driver import OpenOptions
     from keyhier.uri import VaultUri
     from keyhier_pkcs11.driver import Pkcs11Driver
@@ -46,10 +49,22 @@ class Pkcs11Backend:
             UnsupportedError: python-pkcs11 is not installed, or the module cannot be used
                 from several threads.
         """
-        address = TokenAddress.from_uri(uri, options.pin)
-        if find_spec("pkcs11") is None:
-            raise UnsupportedError(_MISSING)
+        address = self._address(uri, options)
         # Loading python-pkcs11 takes time that only those who open a token should pay.
         from keyhier_pkcs11.driver import Pkcs11Driver  # noqa: PLC0415
 
         return Pkcs11Driver.open(address)
+
+    def preliminaries(self, uri: VaultUri, options: OpenOptions) -> Iterator[Finding]:
+        """See :meth:`SupportsPreliminaries.preliminaries`."""
+        address = self._address(uri, options)
+        from keyhier_pkcs11 import doctor  # noqa: PLC0415  # As in `open`.
+
+        return doctor.preliminaries(address)
+
+    @staticmethod
+    def _address(uri: VaultUri, options: OpenOptions) -> TokenAddress:
+        address = TokenAddress.from_uri(uri, options.pin)
+        if find_spec("pkcs11") is None:
+            raise UnsupportedError(_MISSING)
+        return address

@@ -54,6 +54,7 @@ from keyhier_pkcs11.session_keys import SessionKey, SessionKeys
 if TYPE_CHECKING:
     from pkcs11.mechanisms import Mechanism
 
+    from keyhier.doctor import Finding
     from keyhier_pkcs11.address import TokenAddress
     from keyhier_pkcs11.binding import BoundKey
     from keyhier_pkcs11.login import Login
@@ -71,10 +72,13 @@ _RANDOM_BYTES_AT_ONCE: Final = 32 * 1024
 class Pkcs11Driver:
     """One open token; shares its login with every other vault of the process on that token."""
 
-    def __init__(self, connection: Connection, deadline: Deadline | None) -> None:
+    def __init__(
+        self, connection: Connection, address: TokenAddress, deadline: Deadline | None
+    ) -> None:
         """Make the driver of a connection that it has yet to join; :meth:`open` is the way in."""
         self.deadline = deadline
         self._shared = connection
+        self._address = address
         self._objects = TokenObjects(connection)
         self._maker = KeyMaker(connection, self._objects)
         self._session_keys = SessionKeys(connection, self._objects)
@@ -98,7 +102,7 @@ class Pkcs11Driver:
     def _open(cls, address: TokenAddress, deadline: Deadline | None) -> Pkcs11Driver:
         find = partial(_connection, address)
         connection = find() if deadline is None else deadline.run(find)
-        driver = cls(connection, deadline)
+        driver = cls(connection, address, deadline)
         # Whoever types a PIN may take their time.
         hint = connection.abilities.profile.pin
         with (
@@ -322,6 +326,14 @@ class Pkcs11Driver:
         except PKCS11Error as error:
             raise translated(error, "C_GenerateRandom", "random bytes") from error
 
+    def examine(self) -> Iterator[Finding]:
+        """See :meth:`SupportsDoctor.examine`."""
+        # It needs much that no other operation does, and this module among it.
+        from keyhier_pkcs11 import doctor  # noqa: PLC0415
+
+        # Not within one deadline: it is many operations, and each check gets the whole time.
+        return doctor.examine(self.connection, self._address, self.deadline)
+
     def close(self) -> None:
         """Leave the token; the last vault of the process that does logs out."""
         if self._closed:
@@ -337,6 +349,11 @@ class Pkcs11Driver:
     def _leave(self) -> None:
         self._session_keys.close()
         self._shared.leave(self)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, for an examination."""
+        return self._connection
 
     @property
     def _connection(self) -> Connection:

@@ -93,6 +93,11 @@ class Connection:
         return self.login().logged_in
 
     @property
+    def max_sessions(self) -> int:
+        """How many sessions there may be, besides the one that logs in."""
+        return self._bound
+
+    @property
     def in_use(self) -> bool:
         """Whether a vault is open on it."""
         return bool(self._users)
@@ -144,6 +149,16 @@ class Connection:
                 self._check(secret)
             self._pin = pin
             self._users.add(user)
+
+    def check_pin(self, secret: SecretBytes) -> None:
+        """Compare a PIN with the one that is logged in, without asking the token.
+
+        Raises:
+            AuthenticationError: it is another.
+            InvalidStateError: the token is open without a PIN.
+        """
+        with self._lock:
+            self._check(secret)
 
     def leave(self, user: object) -> None:
         """Stop using the connection; the last one to leave logs out."""
@@ -317,7 +332,7 @@ class Connection:
             "manufacturer": self.token.manufacturer_id,
             "model": self.token.model,
         }
-        address = TokenAddress(Path(self.module.so), selection, self._pin)
+        address = TokenAddress(Path(self.module.so), selection, self._pin, uri="")
         try:
             return choose_token(self.module, address)
         except NotFoundError as error:

@@ -18,6 +18,7 @@ _PROTOCOLS: Final = (
     interface.SupportsSoftDelete,
     interface.SupportsBackup,
     interface.SupportsRandom,
+    interface.SupportsDoctor,
     interface.SupportsUnwrapInto,
 )
 

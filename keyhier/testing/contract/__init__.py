@@ -27,6 +27,7 @@ from keyhier.testing.contract.binding import Binding
 from keyhier.testing.contract.capacities import Capacities
 from keyhier.testing.contract.concurrency import Concurrency
 from keyhier.testing.contract.disabling import Disabling
+from keyhier.testing.contract.doctoring import Doctoring
 from keyhier.testing.contract.envelopes import Envelopes
 from keyhier.testing.contract.harness import Harness
 from keyhier.testing.contract.imports import Imports
@@ -63,6 +64,7 @@ class Contract(
     Randomness,
     SessionKeys,
     Concurrency,
+    Doctoring,
     Opening,
     Harness,
 ):
