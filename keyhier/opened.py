@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
 from typing import Generic, TypeVar
 
 from keyhier.algorithms import WrapAlgorithm
@@ -25,7 +24,6 @@ class OpenedVault(Generic[KeyObject]):
         self._driver = driver
         self._audit = audit
         self._closed = False
-        self._lock = Lock()
         self._keys: dict[KeyId, KeyObject] = {}
 
     @property
@@ -89,15 +87,16 @@ class OpenedVault(Generic[KeyObject]):
 
         One object, so that everybody who holds it sees that the version was disabled or deleted.
         """
-        with self._lock:
-            key = self._keys.get(version.id)
-            if key is None:
-                key = self._keys[version.id] = make(version)
-            else:
-                update(key, version)
-            return key
+        # Without a lock, which a thread might hold while another forks; setdefault is atomic.
+        key = self._keys.get(version.id)
+        if key is None:
+            made = make(version)
+            key = self._keys.setdefault(version.id, made)
+            if key is made:
+                return key
+        update(key, version)
+        return key
 
     def seen(self, name: str) -> list[KeyObject]:
         """Return the objects of every version of a key that was seen before."""
-        with self._lock:
-            return [key for key_id, key in self._keys.items() if key_id.name == name]
+        return [key for key_id, key in list(self._keys.items()) if key_id.name == name]

@@ -18,7 +18,7 @@ from pkcs11.constants import Attribute, ObjectClass, TokenFlag
 from pkcs11.exceptions import PKCS11Error
 
 from keyhier.errors import KeyhierError
-from keyhier_pkcs11.errors import lost, translated
+from keyhier_pkcs11.errors import ambiguous, clearly_lost, lost, translated
 from keyhier_pkcs11.token import patiently
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ def _mapper() -> AttributeMapper:
 
 
 _MAPPER: Final = _mapper()
+_PRIVATE_OBJECT: Final = {
+    Attribute.CLASS: ObjectClass.DATA,
+    Attribute.TOKEN: False,
+    Attribute.PRIVATE: True,
+    Attribute.VALUE: b"keyhier",
+}
 
 
 class LoginOverError(Exception):
@@ -139,32 +145,18 @@ class Login:
             self._permits.give_back()
 
     def holds(self) -> bool:
-        """Whether a session opens and is logged in, asked of the token itself.
-
-        A private object of the session can be made only when logged in (PKCS#11 v3.1, section
-        4.4), so one is made and destroyed.
-        """
-        probe = {
-            Attribute.CLASS: ObjectClass.DATA,
-            Attribute.TOKEN: False,
-            Attribute.PRIVATE: True,
-            Attribute.VALUE: b"keyhier",
-        }
-        try:
-            with self._module.calls:
-                if not self.current:
-                    return False
+        """Whether a session opens and is logged in, asked of the token itself."""
+        with self._module.calls:
+            if not self.current:
+                return False
+            try:
                 session = self._open_worker()
-                try:
-                    if self.logged_in:
-                        session.create_object(probe)
-                finally:
-                    # The object goes with its session.
-                    _close(session)
-        except (PKCS11Error, KeyhierError) as error:
-            # A token that takes no such object is there.
-            return not lost(error)
-        return True
+            except KeyhierError:
+                return False
+            try:
+                return not self.logged_in or _is_logged_in(session)
+            finally:
+                _close(session)
 
     def end(self) -> None:
         """Close all sessions and log out, unless they are another process's or gone already."""
@@ -217,6 +209,28 @@ class Loan:
         traceback: TracebackType | None,
     ) -> None:
         self._login.give_back(self._session, sound=kind is None)
+
+
+def _is_logged_in(session: Session) -> bool:
+    """Try whether a private object can be made, which only a login allows (section 4.4).
+
+    It goes with its session, which is closed afterwards.
+    """
+    try:
+        session.create_object(_PRIVATE_OBJECT)
+    except PKCS11Error as error:
+        if clearly_lost(error):
+            return False
+        if not ambiguous(error):
+            # The token takes no such object, which says that it is there.
+            return True
+    else:
+        return True
+    try:
+        session.generate_random(8)
+    except PKCS11Error as error:
+        return not lost(error)
+    return True
 
 
 def _close(session: Session) -> None:

@@ -21,21 +21,20 @@ _BATCH: Final = 32
 class _Search(
     _pkcs11.SearchIter,  # type: ignore[misc,name-defined]  # Missing in python-pkcs11's stubs.
 ):
-    """python-pkcs11's search, which prints a traceback when one that did not begin is let go."""
+    """python-pkcs11's search, ended at once also where it did not begin.
 
-    begun = False
+    Else it would be ended when it is let go, perhaps by another thread, which may not, or in
+    another login, where its session's number may mean another session.
+    """
 
     def __enter__(self) -> Self:
-        super().__enter__()
-        self.begun = True
-        return self
-
-    def _finalize(self, silent: bool = False) -> None:  # noqa: FBT001, FBT002  # As it is called.
-        if self.begun:
-            super()._finalize(silent=silent)
-        else:
+        try:
+            super().__enter__()
+        except PKCS11Error:
             with suppress(PKCS11Error):
-                super()._finalize(silent=silent)
+                self._finalize()
+            raise
+        return self
 
 
 def search(session: Session, template: Template) -> list[Object]:

@@ -48,6 +48,7 @@ __all__ = ["Connection", "connection_to"]
 _T = TypeVar("_T")
 
 _RESTART_PATIENCE_SECONDS: Final = 5.0
+_LOGINS: Final = 10
 _ATTEMPTS: Final = 5
 _PAUSE_SECONDS: Final = 0.02
 
@@ -206,20 +207,20 @@ class Connection:
             KeyhierError: the token does not come back, or what ``call`` raises.
             PKCS11Error: what ``call`` raises.
         """
-        login = self.login()
-        try:
-            return call(login)
-        except LoginOverError:
-            pass
-        except (PKCS11Error, KeyhierError) as error:
-            if not failed(error):
-                raise
-        self.recover(login)
-        try:
-            return call(self.login())
-        except LoginOverError:
-            pass
-        raise UnavailableError("the token was lost again and again")
+        attempts = 0
+        for _ in range(_LOGINS):
+            login = self.login()
+            try:
+                return call(login)
+            except LoginOverError:
+                # Nothing was done: another thread has lost the token meanwhile.
+                pass
+            except (PKCS11Error, KeyhierError) as error:
+                attempts += 1
+                if attempts > 1 or not failed(error):
+                    raise
+            self.recover(login)
+        raise UnavailableError(f"token {self.token.label!r} was lost again and again")
 
     def recover(self, login: Login | None) -> None:
         """See to it that there is a login that holds, after a call in ``login`` has failed.
@@ -256,8 +257,12 @@ class Connection:
         Raises:
             LoginOverError: the next login is another.
         """
-        if login.logged_in and not login.holds():
+        if not login.logged_in:
+            return
+        if not login.holds():
             self.recover(login)
+        # Another thread may have logged in again since, so that the token said yes just now.
+        if self._login is not login:
             raise LoginOverError
 
     def _reconnect(self) -> None:
@@ -278,7 +283,7 @@ class Connection:
                     raise
             else:
                 return
-            restart(self.module, era)
+            _restart(self.module, era)
             self.token = self._find_again()
         self._open_login(secret)
 
@@ -289,14 +294,14 @@ class Connection:
         such as another child that logs in, writes to at that moment.
         """
         for attempt in range(1, _ATTEMPTS):
-            restart(self.module, self.module.era)
+            _restart(self.module, self.module.era)
             try:
                 self.token = self._find_again()
             except UnavailableError:
                 time.sleep(_PAUSE_SECONDS * attempt)
             else:
                 return
-        restart(self.module, self.module.era)
+        _restart(self.module, self.module.era)
         self.token = self._find_again()
 
     def _is_module_dead(self) -> bool:
@@ -395,7 +400,7 @@ class Connection:
             login.end()
 
 
-def restart(module: Module, era: int) -> None:
+def _restart(module: Module, era: int) -> None:
     """Initialise a dead module anew, unless that was done since ``era``.
 
     Raises:

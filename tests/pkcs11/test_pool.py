@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_many_threads_share_few_sessions(
     present, most = 0, 0
     lock = threading.Lock()
 
-    def counting(step: int) -> object:
+    def counting(step: int) -> Callable[[Function], Function]:
         def make(original: Function) -> Function:
             def count(*arguments: object) -> int:
                 nonlocal present, most
@@ -76,7 +77,7 @@ def test_many_threads_share_few_sessions(
             ("C_OpenSession", OPEN_ARGUMENTS, 1),
             ("C_CloseSession", [NUMBER], -1),
         ):
-            shims.enter_context(replaced(module, name, arguments, counting(step)))  # type: ignore[arg-type]  # It takes the shape that counting() returns.
+            shims.enter_context(replaced(module, name, arguments, counting(step)))
         driver = open_driver(f"{softhsm_token.uri}&max-sessions=3")
         key = driver.create_key(CreateKey("kek", KeySpec.AES_256, WrapAlgorithm.A256KW))
         wrapped = driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
@@ -100,17 +101,18 @@ def test_an_operation_makes_no_other_call_than_its_own(
     driver.unwrap(key, WrapAlgorithm.A256GCMKW, wrapped)
     module = softhsm_token.module_path
     with ExitStack() as shims:
+        watched: dict[str, list[Any]] = {
+            "C_OpenSession": OPEN_ARGUMENTS,
+            "C_CloseSession": [NUMBER],
+            "C_Login": LOGIN_ARGUMENTS,
+            "C_CreateObject": [NUMBER, POINTER, NUMBER, POINTER],
+            "C_FindObjectsInit": [NUMBER, POINTER, NUMBER],
+            "C_GenerateRandom": [NUMBER, POINTER, NUMBER],
+            "C_DecryptInit": [NUMBER, POINTER, NUMBER],
+        }
         calls = {
             name: shims.enter_context(counted(module, name, arguments))
-            for name, arguments in {
-                "C_OpenSession": OPEN_ARGUMENTS,
-                "C_CloseSession": [NUMBER],
-                "C_Login": LOGIN_ARGUMENTS,
-                "C_CreateObject": [NUMBER, POINTER, NUMBER, POINTER],
-                "C_FindObjectsInit": [NUMBER, POINTER, NUMBER],
-                "C_GenerateRandom": [NUMBER, POINTER, NUMBER],
-                "C_DecryptInit": [NUMBER, POINTER, NUMBER],
-            }.items()
+            for name, arguments in watched.items()
         }
         for _ in range(5):
             driver.unwrap(key, WrapAlgorithm.A256GCMKW, wrapped)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -46,7 +46,7 @@ LOST = {
     "CRYPTOKI_NOT_INITIALIZED": 0x190,
 }
 KW, GCM = WrapAlgorithm.A256KW, WrapAlgorithm.A256GCMKW
-ARGUMENTS = {
+ARGUMENTS: dict[str, list[Any]] = {
     "C_DecryptInit": [NUMBER, POINTER, NUMBER],
     "C_Decrypt": [NUMBER, POINTER, NUMBER, POINTER, POINTER],
     "C_Encrypt": [NUMBER, POINTER, NUMBER, POINTER, POINTER],
@@ -127,6 +127,11 @@ def module_of(token: SoftHsmToken) -> ctypes.CDLL:
     return ctypes.CDLL(str(token.module_path))
 
 
+def number_of(session: Any) -> int:
+    number: int = session.handle
+    return number
+
+
 def slot_of(driver: Pkcs11Driver) -> ctypes.c_ulong:
     return ctypes.c_ulong(driver._shared.token.slot.slot_id)
 
@@ -184,18 +189,17 @@ def test_one_dead_session_does_not_take_the_others_down(
 ) -> None:
     shared = used.driver._shared
     with shared.session() as one, shared.session() as other:
-        handles = (one.handle, other.handle)
+        handles = {number_of(one), number_of(other)}
     login = shared.login()
     # The one that is used next.
-    dead = login._idle[-1].handle
+    dead = number_of(login._idle[-1])
     assert dead in handles
     assert module_of(softhsm_token).C_CloseSession(ctypes.c_ulong(dead)) == 0
     with counted(softhsm_token.module_path, "C_Login", LOGIN) as logins:
         assert used.works()
     assert not logins
     assert shared.login() is login
-    survivors = {session.handle for session in login._idle}
-    assert survivors & set(handles)
+    assert handles & {number_of(session) for session in login._idle}
 
 
 @pytest.mark.parametrize(
@@ -210,7 +214,7 @@ def test_what_other_code_takes_away_comes_back_with_one_login(
     if loss == "sessions":
         assert library.C_CloseAllSessions(slot_of(driver)) == 0
     elif loss == "login":
-        assert library.C_Logout(ctypes.c_ulong(driver._shared.login()._anchor.handle)) == 0
+        assert library.C_Logout(ctypes.c_ulong(number_of(driver._shared.login()._anchor))) == 0
     else:
         assert library.C_Finalize(None) == 0
     request = CreateKey("new", KeySpec.AES_256, KW)
