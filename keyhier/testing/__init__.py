@@ -1,1 +1,1 @@
-"""For tests: SoftHSM tokens, the driver contract and the pytest plug-in."""
+"""For tests: SoftHSM tokens, PKCS#11 faults, the driver contract and the pytest plug-in."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,15 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import CreateKey, KeyVersion
 from keyhier.errors import UnavailableError, UnsupportedError, UnwrapError
-from tests.pkcs11.function_list import (
-    DEVICE_ERROR,
-    DEVICE_REMOVED,
-    answering,
-    counted,
-    without_mechanisms,
-)
+from keyhier.testing.faults import Ckr
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Faults
     from keyhier.testing.softhsm import SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
     from tests.pkcs11.conftest import OpenDriver
@@ -28,8 +22,6 @@ if TYPE_CHECKING:
 OAEP = WrapAlgorithm.RSA_OAEP
 SHA1 = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
 SECRET = bytes(range(32))
-RANDOM_ARGUMENTS = [ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong]
-ENCRYPTED_DATA_INVALID = 0x040
 
 
 def wrapped(key: KeyVersion, how: padding.AsymmetricPadding = SHA1) -> bytes:
@@ -74,60 +66,54 @@ def test_promise_3_what_the_key_rejects_is_one_error_without_a_cause(
 
 @pytest.mark.parametrize("bad", [b"", b"\1" * 255, b"\1" * 256, b"\xff" * 256, b"\1" * 257])
 def test_bad_rsa1_5_padding_yields_random_bytes_and_asks_the_token_nothing_more(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken, bad: bytes
+    driver: Pkcs11Driver, rsa_version: KeyVersion, bad: bytes, faults: Faults
 ) -> None:
-    with counted(softhsm_token.module_path, "C_GenerateRandom", RANDOM_ARGUMENTS) as probes:
-        results = [
-            driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, bad).reveal() for _ in range(10)
-        ]
-    assert not probes
+    results = [driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, bad).reveal() for _ in range(10)]
+    assert not faults.count("C_GenerateRandom")
     assert len(set(results)) == 10
     assert all(1 <= len(result) <= 256 - 11 for result in results)
 
 
 def test_an_ambiguous_code_is_the_input_where_the_token_still_answers(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_version: KeyVersion, faults: Faults
 ) -> None:
     good = wrapped(rsa_version)
-    module = softhsm_token.module_path
-    with answering(module, "C_Decrypt", DEVICE_ERROR), pytest.raises(UnwrapError) as rejected:
+    with faults.answer("C_Decrypt", Ckr.DEVICE_ERROR), pytest.raises(UnwrapError) as rejected:
         driver.unwrap(rsa_version, OAEP, good)
     assert rejected.value.__context__ is None
     with (
-        answering(module, "C_Decrypt", DEVICE_ERROR),
-        answering(module, "C_GenerateRandom", DEVICE_ERROR) as probes,
+        faults.answer("C_Decrypt", Ckr.DEVICE_ERROR),
+        faults.answer("C_GenerateRandom", Ckr.DEVICE_ERROR) as probes,
         pytest.raises(UnavailableError) as dead,
     ):
         driver.unwrap(rsa_version, OAEP, good)
     assert dead.value.native == "C_Decrypt: CKR_DEVICE_ERROR"
-    assert len(probes) == 1
+    assert len(probes.hits) == 1
     assert driver.unwrap(rsa_version, OAEP, good) == SECRET
 
 
 def test_a_clear_code_needs_no_probe(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_version: KeyVersion, faults: Faults
 ) -> None:
-    module = softhsm_token.module_path
-    with counted(module, "C_GenerateRandom", RANDOM_ARGUMENTS) as probes:
+    with (
+        faults.answer("C_Decrypt", Ckr.ENCRYPTED_DATA_INVALID),
+        pytest.raises(UnwrapError),
+    ):
+        driver.unwrap(rsa_version, OAEP, wrapped(rsa_version))
+    for algorithm in (OAEP, WrapAlgorithm.RSA1_5):
         with (
-            answering(module, "C_Decrypt", ENCRYPTED_DATA_INVALID),
-            pytest.raises(UnwrapError),
+            faults.answer("C_Decrypt", Ckr.DEVICE_REMOVED),
+            pytest.raises(UnavailableError) as caught,
         ):
-            driver.unwrap(rsa_version, OAEP, wrapped(rsa_version))
-        for algorithm in (OAEP, WrapAlgorithm.RSA1_5):
-            with (
-                answering(module, "C_Decrypt", DEVICE_REMOVED),
-                pytest.raises(UnavailableError) as caught,
-            ):
-                driver.unwrap(rsa_version, algorithm, wrapped(rsa_version))
-            assert caught.value.native == "C_Decrypt: CKR_DEVICE_REMOVED"
-    assert not probes
+            driver.unwrap(rsa_version, algorithm, wrapped(rsa_version))
+        assert caught.value.native == "C_Decrypt: CKR_DEVICE_REMOVED"
+    assert not faults.count("C_GenerateRandom")
 
 
 def test_a_token_without_an_rng_is_alive_all_the_same(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_version: KeyVersion, faults: Faults
 ) -> None:
-    with answering(softhsm_token.module_path, "C_GenerateRandom", 0x121):
+    with faults.answer("C_GenerateRandom", 0x121):
         with pytest.raises(UnwrapError):
             driver.unwrap(rsa_version, OAEP, bytes(256))
         with pytest.raises(UnsupportedError):
@@ -135,14 +121,14 @@ def test_a_token_without_an_rng_is_alive_all_the_same(
 
 
 def test_the_session_of_a_failed_call_is_not_used_again(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_version: KeyVersion, faults: Faults
 ) -> None:
     good = wrapped(rsa_version)
     driver.unwrap(rsa_version, OAEP, good)
     (session,) = driver._shared.login()._idle
-    # A replaced C_Decrypt leaves the operation active, as some modules do.
+    # A C_Decrypt that is not carried out leaves the operation active, as some modules do.
     with (
-        answering(softhsm_token.module_path, "C_Decrypt", ENCRYPTED_DATA_INVALID),
+        faults.answer("C_Decrypt", Ckr.ENCRYPTED_DATA_INVALID),
         pytest.raises(UnwrapError),
     ):
         driver.unwrap(rsa_version, OAEP, good)
@@ -151,38 +137,36 @@ def test_the_session_of_a_failed_call_is_not_used_again(
 
 
 def test_a_token_without_oaep_or_without_rsa1_5_says_so(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    module = softhsm_token.module_path
-    with without_mechanisms(module, 0x0009):
+    with faults.hide_mechanisms(0x0009):
         driver = open_driver(softhsm_token.uri)
         assert driver.create_key(CreateKey("a", KeySpec.RSA_2048)).algorithms == (
             WrapAlgorithm.RSA1_5,
         )
         assert WrapAlgorithm.RSA_AES_KWP not in driver.algorithms
         driver._shared.abilities.__init__(driver._shared)  # type: ignore[misc]  # Forget the trial.
-    with without_mechanisms(module, 0x0001):
+    with faults.hide_mechanisms(0x0001):
         assert driver.get_key("a").algorithms == (OAEP, WrapAlgorithm.RSA_AES_KWP)
 
 
 def test_a_trial_that_meets_a_dead_token_is_not_kept(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     driver = open_driver(softhsm_token.uri)
-    module = softhsm_token.module_path
     with (
-        answering(module, "C_GenerateKeyPair", DEVICE_ERROR),
+        faults.answer("C_GenerateKeyPair", Ckr.DEVICE_ERROR),
         pytest.raises(UnavailableError) as one,
     ):
         _ = driver.algorithms
     assert one.value.native == "C_GenerateKeyPair: CKR_DEVICE_ERROR"
     with (
-        answering(module, "C_Decrypt", DEVICE_ERROR),
-        answering(module, "C_GenerateRandom", DEVICE_ERROR),
+        faults.answer("C_Decrypt", Ckr.DEVICE_ERROR),
+        faults.answer("C_GenerateRandom", Ckr.DEVICE_ERROR),
         pytest.raises(UnavailableError),
     ):
         _ = driver.algorithms
-    with answering(module, "C_GetMechanismList", DEVICE_ERROR):
+    with faults.answer("C_GetMechanismList", Ckr.DEVICE_ERROR):
         fresh = type(driver._shared.abilities)(driver._shared)
         with pytest.raises(UnavailableError):
             _ = fresh.listed
