@@ -414,3 +414,18 @@ def test_random_bytes_come_in_the_length_asked_for(driver: Pkcs11Driver) -> None
         one, other = driver.random_bytes(length), driver.random_bytes(length)
         assert len(one) == len(other) == length
         assert length < 8 or one != other
+
+
+def test_a_key_pair_that_is_made_in_part_leaves_nothing_behind(
+    driver: Pkcs11Driver, faults: Faults
+) -> None:
+    vendor = Ckr.VENDOR_DEFINED + 0x57
+    assert KeySpec.RSA_2048 in driver.key_specs
+    with (
+        faults.answer("C_DestroyObject", vendor, times=1) as fault,
+        pytest.raises(UnavailableError),
+    ):
+        driver.create_key(CreateKey("pair", KeySpec.RSA_2048))
+    assert fault.hits
+    classes = [ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY]
+    assert driver._objects.find(classes=classes) == []
