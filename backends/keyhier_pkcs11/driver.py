@@ -35,6 +35,7 @@ from keyhier_pkcs11.errors import (
     lost,
     not_permitted,
     translated,
+    unknown,
 )
 from keyhier_pkcs11.keys import (
     Purpose,
@@ -505,6 +506,8 @@ class Pkcs11Driver:
             self._objects.set_usages(identity, usages, value=enabled)
         except PKCS11Error as error:
             change = translated(error, "C_SetAttributeValue", "changing the key's usages")
+            if clearly_lost(error) or unknown(error):
+                raise change from error
             raise UnsupportedError(
                 "the token does not let the usages of a key be changed", native=change.native
             ) from error

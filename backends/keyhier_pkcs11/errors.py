@@ -34,6 +34,7 @@ __all__ = [
     "not_permitted",
     "too_small",
     "translated",
+    "unknown",
 ]
 
 _KEY_FUNCTION_NOT_PERMITTED: Final = "CKR_KEY_FUNCTION_NOT_PERMITTED"
@@ -205,6 +206,11 @@ def ambiguous(error: PKCS11Error) -> bool:
     opencryptoki, which are also what modules answer when the HSM is gone.
     """
     return isinstance(error, _AMBIGUOUS)
+
+
+def unknown(error: PKCS11Error) -> bool:
+    """Whether the code is none of the standard's that keyhier knows, such as a vendor's."""
+    return code_of(error).startswith("CKR ")
 
 
 def clearly_lost(error: BaseException) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
@@ -15,6 +16,8 @@ from keyhier.errors import (
     AlreadyExistsError,
     IntegrityError,
     InvalidStateError,
+    KeyhierError,
+    UnavailableError,
     UnsupportedError,
 )
 from keyhier_pkcs11 import rsa
@@ -116,7 +119,9 @@ class KeyMaker:
 
     def _first(self, name: str, made: KeyObject) -> KeyObject:
         """Return ``made`` if it is the first version of its name, as it should be."""
-        first = min(self._objects.find(label=name), key=lambda key: key.id, default=made)
+        with self._undone_on_failure(made.identity):
+            there = self._objects.find(label=name)
+        first = min(there, key=lambda key: key.id, default=made)
         if first.identity == made.identity:
             return made
         self._destroy(made.identity)
@@ -183,9 +188,35 @@ class KeyMaker:
             if not lost(error) or not self._objects.find(
                 key_id=version.value, classes=[identity[0]]
             ):
+                if not lost(error):
+                    self._undo(identity)
                 raise translated(error, function, "such a key") from error
-        self._check_made(identity, template)
-        return self._objects.find(key_id=version.value, classes=[identity[0]])[0]
+        with self._undone_on_failure(identity):
+            self._check_made(identity, template)
+            return self._objects.find(key_id=version.value, classes=[identity[0]])[0]
+
+    @contextmanager
+    def _undone_on_failure(self, identity: Identity) -> Iterator[None]:
+        """Leave nothing behind of a key that was made and cannot be read back.
+
+        Where the token is lost, it was connected to anew already, in vain: that is not tried
+        once more.
+        """
+        try:
+            yield
+        except UnavailableError as error:
+            if not lost(error):
+                self._undo(identity)
+            raise
+
+    def _undo(self, identity: Identity) -> None:
+        object_class, key_id = identity
+        halves = [object_class]
+        if object_class is ObjectClass.PRIVATE_KEY:
+            halves.append(ObjectClass.PUBLIC_KEY)
+        for each in halves:
+            with suppress(PKCS11Error, KeyhierError):
+                self._objects.destroy((each, key_id))
 
     def _check_made(self, identity: Identity, template: Mapping[Attribute, Any]) -> None:
         """Compare what was made with the template, because some tokens ignore parts of one."""

@@ -40,7 +40,7 @@ from keyhier_pkcs11.trials import (
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-    from pkcs11.types import Object
+    from pkcs11.types import MechanismInfo, Object
 
     from keyhier_pkcs11.session import Connection
 
@@ -114,6 +114,14 @@ class Abilities:
                 raise translated(error, "C_GetMechanismList", "listing its mechanisms") from error
         return self._listed
 
+    def _info(self, mechanism: Mechanism) -> MechanismInfo:
+        """Return what the token says of a mechanism that it lists."""
+        try:
+            with self._connection.module.calls:
+                return self._connection.token.slot.get_mechanism_info(mechanism)
+        except PKCS11Error as error:
+            raise translated(error, "C_GetMechanismInfo", "describing a mechanism") from error
+
     def lacking(self, what: str, algorithm: WrapAlgorithm | None = None) -> UnsupportedError:
         """Return the error for something that the token cannot do, listing what it can.
 
@@ -169,7 +177,7 @@ class Abilities:
         wanted = self._profile.rsa or tuple(Way)
         if Mechanism.RSA_PKCS_OAEP not in self.listed:
             return wanted
-        flags = self._connection.token.slot.get_mechanism_info(Mechanism.RSA_PKCS_OAEP).flags
+        flags = self._info(Mechanism.RSA_PKCS_OAEP).flags
         if not any(flag in flags for flag in _FLAGS.values()):
             # A token that says neither is asked, as one that says both.
             return wanted
@@ -220,10 +228,9 @@ class Abilities:
         if WrapAlgorithm.RSA_OAEP in found:
             # It is composed of RSA-OAEP and a key wrap outside: CKM_RSA_AES_KEY_WRAP is rare.
             found.append(WrapAlgorithm.RSA_AES_KWP)
-        if Mechanism.RSA_PKCS in self.listed and way is Way.DECRYPT:
-            info = self._connection.token.slot.get_mechanism_info(Mechanism.RSA_PKCS)
-            if MechanismFlag.DECRYPT in info.flags:
-                found.append(WrapAlgorithm.RSA1_5)
+        pkcs1 = Mechanism.RSA_PKCS in self.listed and way is Way.DECRYPT
+        if pkcs1 and MechanismFlag.DECRYPT in self._info(Mechanism.RSA_PKCS).flags:
+            found.append(WrapAlgorithm.RSA1_5)
         return tuple(found)
 
     def _try_oaep_with_any_key(
@@ -379,8 +386,7 @@ class Abilities:
             Mechanism.RSA_PKCS,
         }:
             return False
-        with self._connection.module.calls:
-            info = self._connection.token.slot.get_mechanism_info(generate)
+        info = self._info(generate)
         return (info.min_key_length or 0) <= spec.bits <= (info.max_key_length or spec.bits)
 
 

@@ -1,1 +1,1 @@
-"""For tests: tokens of four PKCS#11 modules, the driver contract and the pytest plug-in."""
+"""For tests: PKCS#11 tokens and their faults, the driver contract and the pytest plug-in."""

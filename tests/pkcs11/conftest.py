@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.serialization import (
 from keyhier.algorithms import KeySpec
 from keyhier.driver import ImportKey, KeyVersion, OpenOptions
 from keyhier.secret import SecretBytes
+from keyhier.testing.faults import Faults
 from keyhier.uri import VaultUri
 from keyhier_pkcs11 import backend
 
 if TYPE_CHECKING:
     from keyhier.pin import PinCallback
-    from keyhier.testing.softhsm import SoftHsmToken
+    from keyhier.testing.softhsm import SoftHsm, SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
 
 OpenDriver = Callable[..., "Pkcs11Driver"]
@@ -40,6 +41,13 @@ def open_driver() -> Iterator[OpenDriver]:
     yield open_uri
     for driver in opened:
         driver.close()
+
+
+@pytest.fixture
+def faults(softhsm: SoftHsm) -> Iterator[Faults]:
+    """Faults of SoftHSM while the test runs; none at first."""
+    with Faults(softhsm.module_path) as block:
+        yield block
 
 
 @pytest.fixture

@@ -15,16 +15,10 @@ from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import ImportKey, KeyVersion
 from keyhier.errors import IntegrityError, UnavailableError, UnsupportedError, UnwrapError
 from keyhier.secret import SecretBytes
-from tests.pkcs11.function_list import (
-    DEVICE_REMOVED,
-    CkAttribute,
-    Function,
-    answering,
-    replaced,
-    without_mechanisms,
-)
+from keyhier.testing.faults import CkAttribute, Ckr, Native
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Faults
     from keyhier.testing.softhsm import SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
     from tests.pkcs11.conftest import OpenDriver
@@ -41,22 +35,17 @@ GCM = [WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW]
 
 
 @contextmanager
-def unwrapped_as(token: SoftHsmToken, attribute: int, value: int) -> Iterator[None]:
+def unwrapped_as(faults: Faults, attribute: int, value: int) -> Iterator[None]:
     """Make C_UnwrapKey set a boolean attribute otherwise than its template says."""
 
-    def careless(original: Function) -> Function:
-        def unwrap(*arguments: int) -> int:
-            template, count = arguments[5:7]
-            for each in (CkAttribute * count).from_address(template):
-                if each.type == attribute:
-                    ctypes.c_ubyte.from_address(each.value).value = value
-            return original(*arguments)
+    def careless(unwrap: Native, *arguments: int) -> int:
+        template, count = arguments[5:7]
+        for each in (CkAttribute * count).from_address(template):
+            if each.type == attribute and each.value is not None:
+                ctypes.c_ubyte.from_address(each.value).value = value
+        return unwrap(*arguments)
 
-        return unwrap
-
-    number, pointer = ctypes.c_ulong, ctypes.c_void_p
-    arguments = [number, pointer, number, pointer, number, pointer, number, pointer]
-    with replaced(token.module_path, "C_UnwrapKey", arguments, careless):
+    with faults.replace("C_UnwrapKey", careless):
         yield
 
 
@@ -151,21 +140,21 @@ def test_nothing_that_was_unwrapped_stays_on_the_token(
 
 
 def test_a_token_that_does_not_let_the_result_out_is_told(
-    driver: Pkcs11Driver, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, faults: Faults
 ) -> None:
     key = imported(driver, WrapAlgorithm.A256KW, KeySpec.AES_256)
     wrapped = driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
-    with unwrapped_as(softhsm_token, 0x0103, 1), pytest.raises(UnsupportedError, match="let out"):
+    with unwrapped_as(faults, 0x0103, 1), pytest.raises(UnsupportedError, match="let out"):
         driver.unwrap(key, WrapAlgorithm.A256KW, wrapped)
-    with unwrapped_as(softhsm_token, 0x0001, 1), pytest.raises(IntegrityError, match="session"):
+    with unwrapped_as(faults, 0x0001, 1), pytest.raises(IntegrityError, match="session"):
         driver.unwrap(key, WrapAlgorithm.A256KW, wrapped)
     assert len(driver._objects.find()) == 1
 
 
 def test_a_token_without_the_mechanism_says_what_it_has(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    with without_mechanisms(softhsm_token.module_path, 0x210A):
+    with faults.hide_mechanisms(0x210A):
         driver = open_driver(softhsm_token.uri)
         assert WrapAlgorithm.A256KWP not in driver.algorithms
         key = imported(driver, WrapAlgorithm.A256KW, KeySpec.AES_256)
@@ -179,29 +168,29 @@ def test_a_token_without_the_mechanism_says_what_it_has(
 
 @pytest.mark.parametrize("refusal", [0x0D1, 0x070])
 def test_a_padded_key_wrap_that_cannot_be_proved_is_not_used(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver, refusal: int
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, refusal: int, faults: Faults
 ) -> None:
     driver = open_driver(softhsm_token.uri)
-    with answering(softhsm_token.module_path, "C_CreateObject", refusal):
+    with faults.answer("C_CreateObject", refusal):
         assert driver._shared.abilities.padded_key_wrap() is None
 
 
 def test_a_padded_key_wrap_that_unwraps_otherwise_is_not_used(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     driver = open_driver(softhsm_token.uri)
     wrapped_key_invalid = 0x110
-    with answering(softhsm_token.module_path, "C_UnwrapKey", wrapped_key_invalid):
+    with faults.answer("C_UnwrapKey", wrapped_key_invalid):
         assert driver._shared.abilities.padded_key_wrap() is None
 
 
 def test_a_trial_that_meets_a_dead_token_is_not_kept(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     driver = open_driver(softhsm_token.uri)
     for function in ("C_CreateObject", "C_UnwrapKey"):
         with (
-            answering(softhsm_token.module_path, function, DEVICE_REMOVED),
+            faults.answer(function, Ckr.DEVICE_REMOVED),
             pytest.raises(UnavailableError),
         ):
             driver._shared.abilities.padded_key_wrap()
@@ -210,10 +199,10 @@ def test_a_trial_that_meets_a_dead_token_is_not_kept(
     assert (found.wraps_multiples, found.wraps_all) == (True, False)
 
 
-def test_a_failed_wrap_names_the_call(driver: Pkcs11Driver, softhsm_token: SoftHsmToken) -> None:
+def test_a_failed_wrap_names_the_call(driver: Pkcs11Driver, faults: Faults) -> None:
     key = imported(driver, WrapAlgorithm.A256KW, KeySpec.AES_256)
     with (
-        answering(softhsm_token.module_path, "C_WrapKey", DEVICE_REMOVED),
+        faults.answer("C_WrapKey", Ckr.DEVICE_REMOVED),
         pytest.raises(UnavailableError) as caught,
     ):
         driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))

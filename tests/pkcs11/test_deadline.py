@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,24 +13,13 @@ from keyhier.driver import CreateKey
 from keyhier.errors import InvalidInputError, UnavailableError, UnwrapError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11.deadline import Deadline
-from tests.pkcs11.function_list import Function, replaced
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Faults
     from keyhier.testing.softhsm import SoftHsmToken
     from tests.pkcs11.conftest import OpenDriver
 
-NUMBER, POINTER = ctypes.c_ulong, ctypes.c_void_p
-DECRYPT = [NUMBER, POINTER, NUMBER, POINTER, POINTER]
-SLOTS = [ctypes.c_ubyte, POINTER, POINTER]
 GCM = WrapAlgorithm.A256GCMKW
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """Opened at the end at the latest, so that no thread is left hanging."""
-    event = threading.Event()
-    yield event
-    event.set()
 
 
 def until_threads_are(count: int) -> bool:
@@ -43,48 +30,34 @@ def until_threads_are(count: int) -> bool:
 
 
 def test_a_call_that_hangs_costs_the_deadline_and_others_go_on(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver, gate: threading.Event
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     before = threading.active_count()
     driver = open_driver(f"{softhsm_token.uri}&timeout=0.5")
     key = driver.create_key(CreateKey("kek", KeySpec.AES_256, GCM))
     wrapped = driver.wrap(key, GCM, SecretBytes(b"s" * 32))
 
-    def hanging(original: Function) -> Function:
-        def decrypt(*arguments: object) -> int:
-            gate.wait()
-            return original(*arguments)
-
-        return decrypt
-
-    with replaced(softhsm_token.module_path, "C_Decrypt", DECRYPT, hanging):
+    with faults.hang("C_Decrypt") as hang:
         started = time.monotonic()
         with pytest.raises(UnavailableError, match=r"within 0\.5 seconds"):
             driver.unwrap(key, GCM, wrapped)
         assert 0.4 < time.monotonic() - started < 5
         assert len(driver.random_bytes(9)) == 9
-        gate.set()
+        hang.release()
         assert driver.unwrap(key, GCM, wrapped) == b"s" * 32
         driver.close()
         assert until_threads_are(before)
 
 
 def test_a_module_that_hangs_for_ever_gathers_no_more_threads_than_the_bound(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver, gate: threading.Event
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     driver = open_driver(f"{softhsm_token.uri}&timeout=0.4&max-sessions=2")
     key = driver.create_key(CreateKey("kek", KeySpec.AES_256, GCM))
     wrapped = driver.wrap(key, GCM, SecretBytes(b"s" * 32))
     before = threading.active_count()
 
-    def hanging(original: Function) -> Function:
-        def decrypt(*arguments: object) -> int:
-            gate.wait()
-            return original(*arguments)
-
-        return decrypt
-
-    with replaced(softhsm_token.module_path, "C_Decrypt", DECRYPT, hanging):
+    with faults.hang("C_Decrypt") as hang:
         told = []
         for _ in range(5):
             with pytest.raises(UnavailableError) as caught:
@@ -92,46 +65,30 @@ def test_a_module_that_hangs_for_ever_gathers_no_more_threads_than_the_bound(
             told.append(caught.value.message)
         assert threading.active_count() <= before + 1
         assert told[-1].startswith("2 operations with the token hang")
-        gate.set()
+        hang.release()
         assert driver.unwrap(key, GCM, wrapped) == b"s" * 32
 
 
 def test_opening_has_the_deadline_too(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver, gate: threading.Event
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    def hanging(original: Function) -> Function:
-        def get_slot_list(*arguments: object) -> int:
-            gate.wait()
-            return original(*arguments)
-
-        return get_slot_list
-
     before = threading.active_count()
-    with replaced(softhsm_token.module_path, "C_GetSlotList", SLOTS, hanging):
+    with faults.hang("C_GetSlotList") as hang:
         with pytest.raises(UnavailableError, match=r"within 0\.2 seconds"):
             open_driver(f"{softhsm_token.uri}&timeout=0.2")
-        gate.set()
+        hang.release()
         assert until_threads_are(before)
     assert open_driver(f"{softhsm_token.uri}&timeout=5").vault == softhsm_token.label
 
 
 def test_a_login_that_comes_too_late_is_given_up(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver, gate: threading.Event
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    arguments = [NUMBER, NUMBER, POINTER, NUMBER]
-
-    def hanging(original: Function) -> Function:
-        def login(*given: object) -> int:
-            gate.wait()
-            return original(*given)
-
-        return login
-
     before = threading.active_count()
-    with replaced(softhsm_token.module_path, "C_Login", arguments, hanging):
+    with faults.hang("C_Login") as hang:
         with pytest.raises(UnavailableError, match=r"within 0\.2 seconds"):
             open_driver(f"{softhsm_token.uri}&timeout=0.2")
-        gate.set()
+        hang.release()
         assert until_threads_are(before)
     driver = open_driver(softhsm_token.uri)
     assert not driver._shared._users - {driver}

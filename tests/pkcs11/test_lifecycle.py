@@ -26,17 +26,10 @@ from keyhier.errors import (
 )
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
-from tests.pkcs11.function_list import (
-    DEVICE_ERROR,
-    OK,
-    CkAttribute,
-    Function,
-    answering,
-    replaced,
-    without_mechanisms,
-)
+from keyhier.testing.faults import CkAttribute, Ckr, Native
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Faults
     from keyhier.testing.softhsm import SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
     from tests.pkcs11.conftest import OpenDriver
@@ -48,13 +41,6 @@ AES_ALGORITHMS = [
     for algorithm in algorithms_for(spec)
 ]
 A256KW = CreateKey("kek", KeySpec.AES_256, WrapAlgorithm.A256KW)
-GENERATE_ARGUMENTS = [
-    ctypes.c_ulong,
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_ulong,
-    ctypes.c_void_p,
-]
 USAGES = [
     Attribute.ENCRYPT,
     Attribute.DECRYPT,
@@ -233,18 +219,17 @@ def test_disabling_one_version_leaves_the_others(driver: Pkcs11Driver) -> None:
 
 
 def test_a_token_that_does_not_hold_to_disabling_is_told(
-    driver: Pkcs11Driver, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, faults: Faults
 ) -> None:
     key = driver.create_key(A256KW)
-    module = softhsm_token.module_path
     with (
-        answering(module, "C_SetAttributeValue", OK),
+        faults.answer("C_SetAttributeValue", Ckr.OK),
         pytest.raises(UnsupportedError, match="does not hold to"),
     ):
         driver.set_enabled(key, enabled=False)
     read_only = 0x010
     with (
-        answering(module, "C_SetAttributeValue", read_only),
+        faults.answer("C_SetAttributeValue", read_only),
         pytest.raises(UnsupportedError) as caught,
     ):
         driver.set_enabled(key, enabled=False)
@@ -317,48 +302,43 @@ def test_what_is_no_rsa_key_is_not_imported(driver: Pkcs11Driver) -> None:
 
 
 def test_a_token_that_ignores_a_template_keeps_nothing(
-    driver: Pkcs11Driver, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, faults: Faults
 ) -> None:
-    def careless(original: Function) -> Function:
-        def generate(session: int, mechanism: int, template: int, count: int, key: int) -> int:
-            for each in (CkAttribute * count).from_address(template):
-                if each.type == Attribute.EXTRACTABLE:
-                    ctypes.c_ubyte.from_address(each.value).value = 1
-            return original(session, mechanism, template, count, key)
-
-        return generate
+    def careless(
+        generate: Native, session: int, mechanism: int, template: int, count: int, key: int
+    ) -> int:
+        for each in (CkAttribute * count).from_address(template):
+            if each.type == Attribute.EXTRACTABLE and each.value is not None:
+                ctypes.c_ubyte.from_address(each.value).value = 1
+        return generate(session, mechanism, template, count, key)
 
     with (
-        replaced(softhsm_token.module_path, "C_GenerateKey", GENERATE_ARGUMENTS, careless),
+        faults.replace("C_GenerateKey", careless),
         pytest.raises(IntegrityError, match="CKA_EXTRACTABLE"),
     ):
         driver.create_key(A256KW)
     assert driver._objects.find() == []
 
 
-def test_of_two_first_versions_the_earlier_one_stays(
-    driver: Pkcs11Driver, softhsm_token: SoftHsmToken
-) -> None:
-    def rival(original: Function) -> Function:
-        def generate(*arguments: int) -> int:
-            template, count = arguments[2:4]
-            (id_attribute,) = [
-                each
-                for each in (CkAttribute * count).from_address(template)
-                if each.type == Attribute.ID
-            ]
-            # Another process makes a key of that name, a little earlier.
-            first_byte = ctypes.c_ubyte.from_address(id_attribute.value)
-            first_byte.value -= 1
-            handle = ctypes.c_ulong()
-            assert original(*arguments[:4], ctypes.addressof(handle)) == OK
-            first_byte.value += 1
-            return original(*arguments)
-
-        return generate
+def test_of_two_first_versions_the_earlier_one_stays(driver: Pkcs11Driver, faults: Faults) -> None:
+    def rival(generate: Native, *arguments: int) -> int:
+        template, count = arguments[2:4]
+        (id_attribute,) = [
+            each
+            for each in (CkAttribute * count).from_address(template)
+            if each.type == Attribute.ID
+        ]
+        # Another process makes a key of that name, a little earlier.
+        assert id_attribute.value is not None
+        first_byte = ctypes.c_ubyte.from_address(id_attribute.value)
+        first_byte.value -= 1
+        handle = ctypes.c_ulong()
+        assert generate(*arguments[:4], ctypes.addressof(handle)) == Ckr.OK
+        first_byte.value += 1
+        return generate(*arguments)
 
     with (
-        replaced(softhsm_token.module_path, "C_GenerateKey", GENERATE_ARGUMENTS, rival),
+        faults.replace("C_GenerateKey", rival),
         pytest.raises(AlreadyExistsError, match="at the same time"),
     ):
         driver.create_key(A256KW)
@@ -367,10 +347,10 @@ def test_of_two_first_versions_the_earlier_one_stays(
 
 
 def test_a_failed_generation_names_the_call_and_leaves_nothing(
-    driver: Pkcs11Driver, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, faults: Faults
 ) -> None:
     with (
-        answering(softhsm_token.module_path, "C_GenerateKey", DEVICE_ERROR),
+        faults.answer("C_GenerateKey", Ckr.DEVICE_ERROR),
         pytest.raises(UnavailableError) as caught,
     ):
         driver.create_key(A256KW)
@@ -378,24 +358,20 @@ def test_a_failed_generation_names_the_call_and_leaves_nothing(
     assert driver._objects.find() == []
 
 
-def test_a_failed_search_or_read_names_the_call(
-    driver: Pkcs11Driver, softhsm_token: SoftHsmToken
-) -> None:
+def test_a_failed_search_or_read_names_the_call(driver: Pkcs11Driver, faults: Faults) -> None:
     driver.create_key(A256KW)
     with (
-        answering(softhsm_token.module_path, "C_FindObjectsInit", DEVICE_ERROR),
+        faults.answer("C_FindObjectsInit", Ckr.DEVICE_ERROR),
         pytest.raises(UnavailableError) as caught,
     ):
         driver.get_key("kek")
     assert caught.value.native == "C_FindObjects: CKR_DEVICE_ERROR"
 
 
-def test_a_failed_deletion_names_the_call(
-    driver: Pkcs11Driver, softhsm_token: SoftHsmToken
-) -> None:
+def test_a_failed_deletion_names_the_call(driver: Pkcs11Driver, faults: Faults) -> None:
     key = driver.create_key(A256KW)
     with (
-        answering(softhsm_token.module_path, "C_DestroyObject", DEVICE_ERROR),
+        faults.answer("C_DestroyObject", Ckr.DEVICE_ERROR),
         pytest.raises(UnavailableError) as caught,
     ):
         driver.delete_key(key)
@@ -410,10 +386,10 @@ def test_what_the_token_can_do_is_known(driver: Pkcs11Driver) -> None:
 
 
 def test_a_missing_mechanism_is_told_with_those_there_are(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     aes_key_wrap, rsa_generate = 0x2109, 0x0000
-    with without_mechanisms(softhsm_token.module_path, aes_key_wrap, rsa_generate):
+    with faults.hide_mechanisms(aes_key_wrap, rsa_generate):
         driver = open_driver(softhsm_token.uri)
         assert driver.key_specs == {KeySpec.AES_256}
         with pytest.raises(UnsupportedError) as caught:
@@ -438,3 +414,18 @@ def test_random_bytes_come_in_the_length_asked_for(driver: Pkcs11Driver) -> None
         one, other = driver.random_bytes(length), driver.random_bytes(length)
         assert len(one) == len(other) == length
         assert length < 8 or one != other
+
+
+def test_a_key_pair_that_is_made_in_part_leaves_nothing_behind(
+    driver: Pkcs11Driver, faults: Faults
+) -> None:
+    vendor = Ckr.VENDOR_DEFINED + 0x57
+    assert KeySpec.RSA_2048 in driver.key_specs
+    with (
+        faults.answer("C_DestroyObject", vendor, times=1) as fault,
+        pytest.raises(UnavailableError),
+    ):
+        driver.create_key(CreateKey("pair", KeySpec.RSA_2048))
+    assert fault.hits
+    classes = [ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY]
+    assert driver._objects.find(classes=classes) == []

@@ -34,23 +34,15 @@ from keyhier.errors import (
     UnsupportedError,
 )
 from keyhier.secret import SecretBytes
+from keyhier.testing.faults import Ckr, Native
 from keyhier.uri import VaultUri
 from keyhier_pkcs11 import backend
 from keyhier_pkcs11.address import TokenAddress
 from keyhier_pkcs11.module import Module, load_module
 from keyhier_pkcs11.token import choose_token
-from tests.pkcs11.function_list import (
-    DEVICE_ERROR,
-    GENERAL_ERROR,
-    OK,
-    Function,
-    answering,
-    counted,
-    replaced,
-    token_flags,
-)
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Faults
     from keyhier.testing.p11_kit import NetworkHsm
     from keyhier.testing.softhsm import SoftHsm, SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
@@ -58,7 +50,6 @@ if TYPE_CHECKING:
 
 LOGIN_REQUIRED = 0x004
 PROTECTED_AUTHENTICATION_PATH = 0x100
-LOGIN_ARGUMENTS = [ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong]
 
 THROUGH_P11_KIT = """
 import sys, keyhier
@@ -112,16 +103,13 @@ def test_without_python_pkcs11_the_backend_says_what_to_install() -> None:
     ("code", "kind", "native"),
     [
         (0x00A, UnsupportedError, "C_Initialize: CKR_CANT_LOCK"),
-        (GENERAL_ERROR, UnavailableError, "C_Initialize: 0x5"),
+        (Ckr.GENERAL_ERROR, UnavailableError, "C_Initialize: 0x5"),
     ],
 )
 def test_a_module_that_does_not_initialise_is_told(
-    softhsm: SoftHsm, code: int, kind: type[KeyhierError], native: str
+    softhsm: SoftHsm, code: int, kind: type[KeyhierError], native: str, faults: Faults
 ) -> None:
-    with (
-        answering(softhsm.module_path, "C_Initialize", code),
-        pytest.raises(kind) as caught,
-    ):
+    with faults.answer("C_Initialize", code), pytest.raises(kind) as caught:
         Module(str(softhsm.module_path))
     assert caught.value.native == native
 
@@ -220,14 +208,11 @@ def test_the_pin_comes_from_file_environment_and_callback(
 
 
 def test_promise_7_a_wrong_pin_is_tried_once_and_never_shown(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    with (
-        counted(softhsm_token.module_path, "C_Login", LOGIN_ARGUMENTS) as logins,
-        pytest.raises(AuthenticationError) as caught,
-    ):
+    with pytest.raises(AuthenticationError) as caught:
         open_driver(without_pin(softhsm_token), lambda _: "wrong-pin-91")
-    assert len(logins) == 1
+    assert faults.count("C_Login") == 1
     assert caught.value.native == "C_Login: CKR_PIN_INCORRECT"
     assert "wrong-pin-91" not in f"{caught.value!r} {caught.value} {caught.value.__context__!r}"
 
@@ -299,26 +284,22 @@ def test_promise_7_no_pin_in_any_repr(driver: Pkcs11Driver, softhsm_token: SoftH
 
 
 def test_a_token_with_a_keypad_is_logged_in_to_without_a_pin(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     pin = softhsm_token.pin.encode()
     given: list[object] = []
 
-    def keypad(original: Function) -> Function:
-        def login(session: int, user: int, data: object, length: int) -> int:
-            given.append(data)
-            buffer = ctypes.create_string_buffer(pin, len(pin))
-            return original(session, user, ctypes.addressof(buffer), len(pin))
-
-        return login
+    def keypad(login: Native, session: int, user: int, data: int | None, length: int) -> int:
+        given.append(data)
+        buffer = ctypes.create_string_buffer(pin, len(pin))
+        return login(session, user, ctypes.addressof(buffer), len(pin))
 
     def never(_: str) -> str:
         pytest.fail("a PIN was asked for")
 
-    module = softhsm_token.module_path
     with (
-        token_flags(module, add=PROTECTED_AUTHENTICATION_PATH),
-        replaced(module, "C_Login", LOGIN_ARGUMENTS, keypad),
+        faults.change_token_flags(add=PROTECTED_AUTHENTICATION_PATH),
+        faults.replace("C_Login", keypad),
     ):
         first = open_driver(without_pin(softhsm_token), never)
         second = open_driver(without_pin(softhsm_token), never)
@@ -328,18 +309,14 @@ def test_a_token_with_a_keypad_is_logged_in_to_without_a_pin(
 
 
 def test_a_token_without_login_is_used_without_one(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    module = softhsm_token.module_path
-    with (
-        token_flags(module, remove=LOGIN_REQUIRED),
-        counted(module, "C_Login", LOGIN_ARGUMENTS) as logins,
-    ):
+    with faults.change_token_flags(remove=LOGIN_REQUIRED):
         driver = open_driver(without_pin(softhsm_token))
         key = driver.create_key(CreateKey("open", KeySpec.AES_256, WrapAlgorithm.A256KW))
         wrapped = driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
         assert driver.unwrap(key, WrapAlgorithm.A256KW, wrapped) == bytes(32)
-        assert not logins
+        assert not faults.count("C_Login")
         with pytest.raises(InvalidStateError, match="without a PIN"):
             open_driver(softhsm_token.uri)
 
@@ -360,31 +337,22 @@ def test_a_pin_cannot_be_checked_where_other_code_is_logged_in(
 
 
 def test_opening_tries_again_while_another_process_writes(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    answers = iter([GENERAL_ERROR, GENERAL_ERROR])
-
-    def sometimes(original: Function) -> Function:
-        def open_session(*arguments: object) -> int:
-            return next(answers, OK) or original(*arguments)
-
-        return open_session
-
     driver = open_driver(softhsm_token.uri)
-    arguments = [ctypes.c_ulong, ctypes.c_ulong, *[ctypes.c_void_p] * 3]
-    with replaced(softhsm_token.module_path, "C_OpenSession", arguments, sometimes):
-        assert len(driver.random_bytes(3)) == 3
+    fault = faults.answer("C_OpenSession", Ckr.GENERAL_ERROR, times=2)
+    assert len(driver.random_bytes(3)) == 3
+    assert len(fault.hits) == 2
 
 
 def test_a_token_that_fails_is_told_with_its_native_code(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    module = softhsm_token.module_path
-    with answering(module, "C_GetSlotList", DEVICE_ERROR), pytest.raises(UnavailableError) as one:
+    with faults.answer("C_GetSlotList", Ckr.DEVICE_ERROR), pytest.raises(UnavailableError) as one:
         open_driver(softhsm_token.uri)
     assert one.value.native == "C_GetSlotList: CKR_DEVICE_ERROR"
     driver = open_driver(softhsm_token.uri)
-    with answering(module, "C_OpenSession", DEVICE_ERROR), pytest.raises(UnavailableError) as two:
+    with faults.answer("C_OpenSession", Ckr.DEVICE_ERROR), pytest.raises(UnavailableError) as two:
         driver.random_bytes(3)
     assert two.value.native == "C_OpenSession: CKR_DEVICE_ERROR"
 

@@ -14,20 +14,18 @@ from pkcs11.exceptions import FunctionNotSupported, PKCS11Error
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import ImportKey
 from keyhier.secret import SecretBytes
+from keyhier.testing.faults import Ckr, Native
 from keyhier_pkcs11.module import load_module
-from tests.pkcs11.function_list import OK, Function, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from keyhier.driver import KeyVersion
+    from keyhier.testing.faults import Faults
     from keyhier.testing.p11_kit import NetworkHsm
     from keyhier.testing.prepared import PreparedToken
-    from keyhier.testing.softhsm import SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
     from tests.pkcs11.conftest import OpenDriver
-
-POINTER = ctypes.POINTER(ctypes.c_ulong)
 
 
 @pytest.fixture
@@ -63,25 +61,22 @@ def test_what_nss_wraps_with_padding_opens_outside(nss: Pkcs11Driver, size: int)
     assert nss.unwrap(key, WrapAlgorithm.A256KWP, wrapped) == secret
 
 
-def understating(original: Function) -> Function:
+def understating(
+    encrypt: Native, session: int, data: int, length: int, output: int | None, told: int
+) -> int:
     """C_Encrypt that tells the size of the plaintext for the ciphertext's."""
-
-    def stand_in(session: int, data: int, length: int, output: int | None, told: object) -> int:
-        if output is None:
-            told[0] = length  # type: ignore[index]  # A pointer, which has no common type.
-            return OK
-        return original(session, data, length, output, told)
-
-    return stand_in
+    if output is None:
+        ctypes.c_ulong.from_address(told).value = length
+        return Ckr.OK
+    return encrypt(session, data, length, output, told)
 
 
 def test_a_module_that_keeps_the_operation_active_is_not_told_to_begin_again(
-    softhsm_token: SoftHsmToken, driver: Pkcs11Driver
+    faults: Faults, driver: Pkcs11Driver
 ) -> None:
     value = os.urandom(32)
     key = known_key(driver, WrapAlgorithm.A256GCM, value)
-    arguments = [ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, POINTER]
-    with replaced(softhsm_token.module_path, "C_Encrypt", arguments, understating):
+    with faults.replace("C_Encrypt", understating):
         sealed = driver.wrap(key, WrapAlgorithm.A256GCM, SecretBytes(b"secret"))
     assert AESGCM(value).decrypt(sealed[:12], sealed[12:], None) == b"secret"
 

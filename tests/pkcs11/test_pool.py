@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
-from collections.abc import Callable
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,17 +14,13 @@ from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import CreateKey
 from keyhier.errors import AuthenticationError, InvalidInputError, UnavailableError
 from keyhier.secret import SecretBytes
+from keyhier.testing.faults import Ckr, Native
 from keyhier_pkcs11.pool import Permits
-from tests.pkcs11.function_list import Function, answering, counted, replaced
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Faults
     from keyhier.testing.softhsm import SoftHsmToken
     from tests.pkcs11.conftest import OpenDriver
-
-NUMBER, POINTER = ctypes.c_ulong, ctypes.c_void_p
-LOGIN_ARGUMENTS = [NUMBER, NUMBER, POINTER, NUMBER]
-OPEN_ARGUMENTS = [NUMBER, NUMBER, POINTER, POINTER, POINTER]
-PIN_LOCKED = 0x0A4
 
 
 def without_pin(token: SoftHsmToken) -> str:
@@ -53,31 +48,22 @@ def test_a_permit_that_comes_free_ends_the_waiting() -> None:
 
 
 def test_many_threads_share_few_sessions(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     present, most = 0, 0
     lock = threading.Lock()
 
-    def counting(step: int) -> Callable[[Function], Function]:
-        def make(original: Function) -> Function:
-            def count(*arguments: object) -> int:
-                nonlocal present, most
-                with lock:
-                    present += step
-                    most = max(most, present)
-                return original(*arguments)
+    def count(step: int, proceed: Native, *arguments: object) -> int:
+        nonlocal present, most
+        with lock:
+            present += step
+            most = max(most, present)
+        return proceed(*arguments)
 
-            return count
-
-        return make
-
-    module = softhsm_token.module_path
-    with ExitStack() as shims:
-        for name, arguments, step in (
-            ("C_OpenSession", OPEN_ARGUMENTS, 1),
-            ("C_CloseSession", [NUMBER], -1),
-        ):
-            shims.enter_context(replaced(module, name, arguments, counting(step)))
+    with (
+        faults.replace("C_OpenSession", partial(count, 1)),
+        faults.replace("C_CloseSession", partial(count, -1)),
+    ):
         driver = open_driver(f"{softhsm_token.uri}&max-sessions=3")
         key = driver.create_key(CreateKey("kek", KeySpec.AES_256, WrapAlgorithm.A256KW))
         wrapped = driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
@@ -93,30 +79,17 @@ def test_many_threads_share_few_sessions(
 
 
 def test_an_operation_makes_no_other_call_than_its_own(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     driver = open_driver(softhsm_token.uri)
     key = driver.create_key(CreateKey("kek", KeySpec.AES_256, WrapAlgorithm.A256GCMKW))
     wrapped = driver.wrap(key, WrapAlgorithm.A256GCMKW, SecretBytes(bytes(32)))
     driver.unwrap(key, WrapAlgorithm.A256GCMKW, wrapped)
-    module = softhsm_token.module_path
-    with ExitStack() as shims:
-        watched: dict[str, list[Any]] = {
-            "C_OpenSession": OPEN_ARGUMENTS,
-            "C_CloseSession": [NUMBER],
-            "C_Login": LOGIN_ARGUMENTS,
-            "C_CreateObject": [NUMBER, POINTER, NUMBER, POINTER],
-            "C_FindObjectsInit": [NUMBER, POINTER, NUMBER],
-            "C_GenerateRandom": [NUMBER, POINTER, NUMBER],
-            "C_DecryptInit": [NUMBER, POINTER, NUMBER],
-        }
-        calls = {
-            name: shims.enter_context(counted(module, name, arguments))
-            for name, arguments in watched.items()
-        }
-        for _ in range(5):
-            driver.unwrap(key, WrapAlgorithm.A256GCMKW, wrapped)
-    assert {name: len(made) for name, made in calls.items() if made} == {"C_DecryptInit": 5}
+    faults.calls.clear()
+    for _ in range(5):
+        driver.unwrap(key, WrapAlgorithm.A256GCMKW, wrapped)
+    made = Counter(call.function for call in faults.calls)
+    assert made == {"C_DecryptInit": 5, "C_Decrypt": 10}
 
 
 @pytest.mark.parametrize("wrong", ["0", "1", "-3", "many", "10000", "2.0", "٣"])
@@ -128,34 +101,34 @@ def test_a_bound_that_is_none_is_refused(
 
 
 def test_a_refused_pin_is_not_tried_again_until_another_is_accepted(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     uri = without_pin(softhsm_token)
-    with counted(softhsm_token.module_path, "C_Login", LOGIN_ARGUMENTS) as logins:
+    with faults.delay("C_Login", 0) as logins:
         for _ in range(3):
             with pytest.raises(AuthenticationError) as caught:
                 open_driver(uri, lambda _: "wrong-pin-17")
-        assert len(logins) == 1
+        assert len(logins.hits) == 1
         assert "not tried again" in str(caught.value)
         assert "wrong-pin-17" not in f"{caught.value!r} {caught.value}"
         with pytest.raises(AuthenticationError):
             open_driver(uri, lambda _: "wrong-pin-18")
-        assert len(logins) == 2
+        assert len(logins.hits) == 2
         open_driver(softhsm_token.uri).close()
-        assert len(logins) == 3
+        assert len(logins.hits) == 3
         # Somebody may have given the token its old PIN again.
         with pytest.raises(AuthenticationError):
             open_driver(uri, lambda _: "wrong-pin-17")
-    assert len(logins) == 4
+    assert len(logins.hits) == 4
 
 
 def test_a_locked_pin_is_told_and_not_tried_again(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    with answering(softhsm_token.module_path, "C_Login", PIN_LOCKED) as logins:
+    with faults.answer("C_Login", Ckr.PIN_LOCKED) as logins:
         for _ in range(2):
             with pytest.raises(AuthenticationError) as caught:
                 open_driver(softhsm_token.uri)
-            if len(logins) == 1 and caught.value.native:
+            if len(logins.hits) == 1 and caught.value.native:
                 assert caught.value.native == "C_Login: CKR_PIN_LOCKED"
-    assert len(logins) == 1
+    assert len(logins.hits) == 1

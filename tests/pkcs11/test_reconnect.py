@@ -23,16 +23,15 @@ from keyhier.errors import (
     UnwrapError,
 )
 from keyhier.secret import SecretBytes
-from tests.pkcs11.function_list import answering, answering_once, counted, replaced
+from keyhier.testing.faults import Native
 from tests.pkcs11.network_hsm import SERVER, NetworkHsm
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Faults
     from keyhier.testing.softhsm import SoftHsm, SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
     from tests.pkcs11.conftest import OpenDriver
 
-NUMBER, POINTER = ctypes.c_ulong, ctypes.c_void_p
-LOGIN = [NUMBER, NUMBER, POINTER, NUMBER]
 GENERAL_ERROR = 0x005
 DEVICE_ERROR = 0x030
 LOST = {
@@ -46,22 +45,6 @@ LOST = {
     "CRYPTOKI_NOT_INITIALIZED": 0x190,
 }
 KW, GCM = WrapAlgorithm.A256KW, WrapAlgorithm.A256GCMKW
-ARGUMENTS: dict[str, list[Any]] = {
-    "C_DecryptInit": [NUMBER, POINTER, NUMBER],
-    "C_Decrypt": [NUMBER, POINTER, NUMBER, POINTER, POINTER],
-    "C_Encrypt": [NUMBER, POINTER, NUMBER, POINTER, POINTER],
-    "C_WrapKey": [NUMBER, POINTER, NUMBER, NUMBER, POINTER, POINTER],
-    "C_UnwrapKey": [NUMBER, POINTER, NUMBER, POINTER, NUMBER, POINTER, NUMBER, POINTER],
-    "C_GenerateRandom": [NUMBER, POINTER, NUMBER],
-    "C_FindObjectsInit": [NUMBER, POINTER, NUMBER],
-    "C_GetAttributeValue": [NUMBER, NUMBER, POINTER, NUMBER],
-    "C_SetAttributeValue": [NUMBER, NUMBER, POINTER, NUMBER],
-    "C_DestroyObject": [NUMBER, NUMBER],
-    "C_OpenSession": [NUMBER, NUMBER, POINTER, POINTER, POINTER],
-    "C_GenerateKey": [NUMBER, POINTER, POINTER, NUMBER, POINTER],
-    "C_GenerateKeyPair": [NUMBER, POINTER, POINTER, NUMBER, POINTER, NUMBER, POINTER, POINTER],
-    "C_CreateObject": [NUMBER, POINTER, NUMBER, POINTER],
-}
 
 
 class Used:
@@ -139,25 +122,23 @@ def slot_of(driver: Pkcs11Driver) -> ctypes.c_ulong:
 @pytest.mark.parametrize("operation", TWICE)
 @pytest.mark.parametrize("code", LOST)
 def test_what_may_be_done_twice_is_tried_again_once(
-    used: Used, softhsm_token: SoftHsmToken, operation: str, code: str
+    used: Used, operation: str, code: str, faults: Faults
 ) -> None:
     function, perform = TWICE[operation]
-    module = softhsm_token.module_path
-    with answering_once(module, function, LOST[code], ARGUMENTS[function]) as calls:
+    with faults.answer(function, LOST[code], times=1) as fault:
         assert perform(used)
-    assert len(calls) >= 2
+    assert len(fault.hits) == 1
     assert used.driver.set_enabled(used.kw, enabled=True).enabled
     assert used.works()
 
 
 @pytest.mark.parametrize("code", LOST)
 def test_a_token_that_stays_away_is_told_and_comes_back(
-    used: Used, softhsm_token: SoftHsmToken, code: str
+    used: Used, code: str, faults: Faults
 ) -> None:
-    module = softhsm_token.module_path
     with ExitStack() as shims:
         for function in ("C_UnwrapKey", "C_OpenSession", "C_GenerateRandom"):
-            shims.enter_context(answering(module, function, LOST[code]))
+            shims.enter_context(faults.answer(function, LOST[code]))
         for _ in range(3):
             with pytest.raises((UnavailableError, AuthenticationError)) as caught:
                 used.opens(used.kw, KW)
@@ -166,26 +147,23 @@ def test_a_token_that_stays_away_is_told_and_comes_back(
     assert used.works()
 
 
-def test_an_ambiguous_code_of_a_dead_token_is_not_bad_input(
-    used: Used, softhsm_token: SoftHsmToken
-) -> None:
-    module = softhsm_token.module_path
+def test_an_ambiguous_code_of_a_dead_token_is_not_bad_input(used: Used, faults: Faults) -> None:
     with (
-        answering_once(module, "C_Decrypt", GENERAL_ERROR, ARGUMENTS["C_Decrypt"]),
-        answering_once(module, "C_GenerateRandom", GENERAL_ERROR, ARGUMENTS["C_GenerateRandom"]),
+        faults.answer("C_Decrypt", GENERAL_ERROR, times=1),
+        faults.answer("C_GenerateRandom", GENERAL_ERROR, times=1),
     ):
         assert used.opens(used.gcm, GCM)
     with (
-        answering(module, "C_Decrypt", GENERAL_ERROR),
-        counted(module, "C_GenerateRandom", ARGUMENTS["C_GenerateRandom"]) as probes,
+        faults.answer("C_Decrypt", GENERAL_ERROR),
+        faults.delay("C_GenerateRandom", 0) as probes,
         pytest.raises(UnwrapError),
     ):
         used.opens(used.gcm, GCM)
-    assert len(probes) == 1
+    assert len(probes.hits) == 1
 
 
 def test_one_dead_session_does_not_take_the_others_down(
-    used: Used, softhsm_token: SoftHsmToken
+    used: Used, softhsm_token: SoftHsmToken, faults: Faults
 ) -> None:
     shared = used.driver._shared
     with shared.session() as one, shared.session() as other:
@@ -195,9 +173,9 @@ def test_one_dead_session_does_not_take_the_others_down(
     dead = number_of(login._idle[-1])
     assert dead in handles
     assert module_of(softhsm_token).C_CloseSession(ctypes.c_ulong(dead)) == 0
-    with counted(softhsm_token.module_path, "C_Login", LOGIN) as logins:
+    with faults.delay("C_Login", 0) as logins:
         assert used.works()
-    assert not logins
+    assert not logins.hits
     assert shared.login() is login
     assert handles & {number_of(session) for session in login._idle}
 
@@ -207,7 +185,7 @@ def test_one_dead_session_does_not_take_the_others_down(
 )
 @pytest.mark.parametrize("loss", ["sessions", "login", "module"])
 def test_what_other_code_takes_away_comes_back_with_one_login(
-    used: Used, softhsm_token: SoftHsmToken, loss: str, operation: str
+    used: Used, softhsm_token: SoftHsmToken, loss: str, operation: str, faults: Faults
 ) -> None:
     driver = used.driver
     library = module_of(softhsm_token)
@@ -218,7 +196,7 @@ def test_what_other_code_takes_away_comes_back_with_one_login(
     else:
         assert library.C_Finalize(None) == 0
     request = CreateKey("new", KeySpec.AES_256, KW)
-    with counted(softhsm_token.module_path, "C_Login", LOGIN) as logins:
+    with faults.delay("C_Login", 0) as logins:
         if operation == "works":
             assert used.works()
         elif operation == "unwraps":
@@ -235,7 +213,7 @@ def test_what_other_code_takes_away_comes_back_with_one_login(
             driver.delete_key(used.gcm)
             with pytest.raises(NotFoundError):
                 driver.get_key("gcm")
-    assert len(logins) == 1
+    assert len(logins.hits) == 1
     assert used.opens(used.kw, KW)
 
 
@@ -255,32 +233,26 @@ def test_a_number_of_an_earlier_login_is_never_used_for_a_key(
 @pytest.mark.parametrize("spec", [KeySpec.AES_256, KeySpec.RSA_2048])
 @pytest.mark.parametrize("made", [True, False])
 def test_promise_8_a_creation_is_not_repeated_but_looked_up(
-    used: Used, softhsm_token: SoftHsmToken, spec: KeySpec, *, made: bool
+    used: Used, spec: KeySpec, faults: Faults, *, made: bool
 ) -> None:
     aes = spec is KeySpec.AES_256
     function = "C_GenerateKey" if aes else "C_GenerateKeyPair"
-    module = softhsm_token.module_path
     request = CreateKey("new", spec, KW if aes else None)
-    with answering_once(module, function, DEVICE_ERROR, ARGUMENTS[function], after=made) as calls:
+    with faults.answer(function, DEVICE_ERROR, times=1, carried_out=made) as fault:
         if made:
             assert used.driver.create_key(request).id.name == "new"
         else:
             with pytest.raises(UnavailableError) as caught:
                 used.driver.create_key(request)
             assert caught.value.native == f"{function}: CKR_DEVICE_ERROR"
-    assert len(calls) == 1
+    assert len(fault.hits) == 1
     present = [key.id.name for key in used.driver.list_keys()]
     assert present == (["gcm", "kw", "new"] if made else ["gcm", "kw"])
 
 
-def test_promise_8_an_import_is_not_repeated_but_looked_up(
-    used: Used, softhsm_token: SoftHsmToken
-) -> None:
+def test_promise_8_an_import_is_not_repeated_but_looked_up(used: Used, faults: Faults) -> None:
     request = ImportKey("new", KeySpec.AES_256, SecretBytes(bytes(range(32))), KW)
-    arguments = ARGUMENTS["C_CreateObject"]
-    with answering_once(
-        softhsm_token.module_path, "C_CreateObject", DEVICE_ERROR, arguments, after=True
-    ):
+    with faults.answer("C_CreateObject", DEVICE_ERROR, times=1, carried_out=True):
         key = used.driver.import_key(request)
     assert used.wraps(key, KW)
     assert len(used.driver.list_versions("new")) == 1
@@ -288,15 +260,9 @@ def test_promise_8_an_import_is_not_repeated_but_looked_up(
 
 @pytest.mark.parametrize("done", [True, False])
 def test_a_key_that_was_destroyed_although_the_token_failed_is_gone(
-    used: Used, softhsm_token: SoftHsmToken, *, done: bool
+    used: Used, faults: Faults, *, done: bool
 ) -> None:
-    with answering_once(
-        softhsm_token.module_path,
-        "C_DestroyObject",
-        DEVICE_ERROR,
-        ARGUMENTS["C_DestroyObject"],
-        after=done,
-    ):
+    with faults.answer("C_DestroyObject", DEVICE_ERROR, times=1, carried_out=done):
         used.driver.delete_key(used.gcm)
     assert [key.id.name for key in used.driver.list_keys()] == ["kw"]
     with pytest.raises(NotFoundError):
@@ -304,45 +270,44 @@ def test_a_key_that_was_destroyed_although_the_token_failed_is_gone(
 
 
 def test_a_pin_that_changed_meanwhile_is_tried_once(
-    used: Used, softhsm_token: SoftHsmToken
+    used: Used, softhsm_token: SoftHsmToken, faults: Faults
 ) -> None:
     softhsm_token.pin_file.write_text("another-pin-5")
     assert module_of(softhsm_token).C_CloseAllSessions(slot_of(used.driver)) == 0
-    with counted(softhsm_token.module_path, "C_Login", LOGIN) as logins:
+    with faults.delay("C_Login", 0) as logins:
         for _ in range(3):
             with pytest.raises(AuthenticationError) as caught:
                 used.opens(used.kw, KW)
             assert "another-pin-5" not in str(caught.value)
-        assert len(logins) == 1
+        assert len(logins.hits) == 1
         softhsm_token.pin_file.write_text(softhsm_token.pin)
         assert used.works()
-    assert len(logins) == 2
+    assert len(logins.hits) == 2
 
 
 def test_a_module_is_not_restarted_under_a_token_that_works(
-    used: Used, softhsm: SoftHsm, softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    used: Used,
+    softhsm: SoftHsm,
+    softhsm_token: SoftHsmToken,
+    open_driver: OpenDriver,
+    faults: Faults,
 ) -> None:
     twin = softhsm.new_token()
     other = Used(open_driver(twin.uri))
     slot = used.driver._shared.token.slot.slot_id
-    arguments = ARGUMENTS["C_OpenSession"]
-    module = softhsm_token.module_path
     assert module_of(softhsm_token).C_CloseAllSessions(slot_of(used.driver)) == 0
 
-    def one_slot_is_away(original: Callable[..., int]) -> Callable[..., int]:
-        def open_session(asked: int, *others: object) -> int:
-            return DEVICE_ERROR if asked == slot else original(asked, *others)
-
-        return open_session
+    def one_slot_is_away(open_session: Native, asked: int, *others: object) -> int:
+        return DEVICE_ERROR if asked == slot else open_session(asked, *others)
 
     with (
-        counted(module, "C_Finalize", [POINTER]) as ends,
-        replaced(module, "C_OpenSession", arguments, one_slot_is_away),
+        faults.delay("C_Finalize", 0) as ends,
+        faults.replace("C_OpenSession", one_slot_is_away),
     ):
         with pytest.raises(UnavailableError):
             used.opens(used.kw, KW)
         assert other.works()
-    assert not ends
+    assert not ends.hits
     assert used.works()
     other.driver.close()
     softhsm.remove(twin)

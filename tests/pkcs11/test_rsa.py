@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-from contextlib import ExitStack
-from ctypes import c_ulong, c_void_p
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,15 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import CreateKey, KeyVersion
 from keyhier.errors import UnavailableError, UnsupportedError, UnwrapError
-from tests.pkcs11.function_list import (
-    DEVICE_ERROR,
-    DEVICE_REMOVED,
-    answering,
-    counted,
-    without_mechanisms,
-)
+from keyhier.testing.faults import Ckr
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Faults
     from keyhier.testing.softhsm import SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
     from tests.pkcs11.conftest import OpenDriver
@@ -30,8 +22,6 @@ if TYPE_CHECKING:
 OAEP = WrapAlgorithm.RSA_OAEP
 SHA1 = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
 SECRET = bytes(range(32))
-RANDOM_ARGUMENTS = [ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong]
-ENCRYPTED_DATA_INVALID = 0x040
 
 
 def wrapped(key: KeyVersion, how: padding.AsymmetricPadding = SHA1) -> bytes:
@@ -84,72 +74,59 @@ def test_bad_rsa1_5_padding_yields_the_same_bytes_each_time_as_a_good_one_does(
 
 
 def test_bad_rsa1_5_padding_makes_the_same_calls_as_a_good_one(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_version: KeyVersion, faults: Faults
 ) -> None:
-    module = softhsm_token.module_path
     good = wrapped(rsa_version, padding.PKCS1v15())
-    seen: list[tuple[int, ...]] = []
-    with ExitStack() as stack:
-        calls = [
-            stack.enter_context(counted(module, name, arguments))
-            for name, arguments in (
-                ("C_GenerateRandom", RANDOM_ARGUMENTS),
-                ("C_OpenSession", [c_ulong, c_ulong, c_void_p, c_void_p, c_void_p]),
-                ("C_CloseSession", [c_ulong]),
-                ("C_Decrypt", [c_ulong, c_void_p, c_ulong, c_void_p, c_void_p]),
-            )
-        ]
-        for each in (good, good, bytes(256), good, b"\xff" * 256, good):
-            before = [len(made) for made in calls]
-            driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, each)
-            seen.append(tuple(len(made) - count for made, count in zip(calls, before, strict=True)))
-    assert len(set(seen[1:])) == 1
-    assert seen[1][0] == 0
+    seen: list[list[str]] = []
+    for each in (good, good, bytes(256), good, b"\xff" * 256, good):
+        before = len(faults.calls)
+        driver.unwrap(rsa_version, WrapAlgorithm.RSA1_5, each)
+        seen.append([call.function for call in faults.calls[before:]])
+    assert seen[1:] == [seen[1]] * 5
+    assert "C_Decrypt" in seen[1]
+    assert "C_GenerateRandom" not in seen[1]
 
 
 def test_an_ambiguous_code_is_the_input_where_the_token_still_answers(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_version: KeyVersion, faults: Faults
 ) -> None:
     good = wrapped(rsa_version)
-    module = softhsm_token.module_path
-    with answering(module, "C_Decrypt", DEVICE_ERROR), pytest.raises(UnwrapError) as rejected:
+    with faults.answer("C_Decrypt", Ckr.DEVICE_ERROR), pytest.raises(UnwrapError) as rejected:
         driver.unwrap(rsa_version, OAEP, good)
     assert rejected.value.__context__ is None
     with (
-        answering(module, "C_Decrypt", DEVICE_ERROR),
-        answering(module, "C_GenerateRandom", DEVICE_ERROR) as probes,
+        faults.answer("C_Decrypt", Ckr.DEVICE_ERROR),
+        faults.answer("C_GenerateRandom", Ckr.DEVICE_ERROR) as probes,
         pytest.raises(UnavailableError) as dead,
     ):
         driver.unwrap(rsa_version, OAEP, good)
     assert dead.value.native == "C_Decrypt: CKR_DEVICE_ERROR"
-    assert len(probes) == 1
+    assert len(probes.hits) == 1
     assert driver.unwrap(rsa_version, OAEP, good) == SECRET
 
 
 def test_a_clear_code_needs_no_probe(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_version: KeyVersion, faults: Faults
 ) -> None:
-    module = softhsm_token.module_path
-    with counted(module, "C_GenerateRandom", RANDOM_ARGUMENTS) as probes:
+    with (
+        faults.answer("C_Decrypt", Ckr.ENCRYPTED_DATA_INVALID),
+        pytest.raises(UnwrapError),
+    ):
+        driver.unwrap(rsa_version, OAEP, wrapped(rsa_version))
+    for algorithm in (OAEP, WrapAlgorithm.RSA1_5):
         with (
-            answering(module, "C_Decrypt", ENCRYPTED_DATA_INVALID),
-            pytest.raises(UnwrapError),
+            faults.answer("C_Decrypt", Ckr.DEVICE_REMOVED),
+            pytest.raises(UnavailableError) as caught,
         ):
-            driver.unwrap(rsa_version, OAEP, wrapped(rsa_version))
-        for algorithm in (OAEP, WrapAlgorithm.RSA1_5):
-            with (
-                answering(module, "C_Decrypt", DEVICE_REMOVED),
-                pytest.raises(UnavailableError) as caught,
-            ):
-                driver.unwrap(rsa_version, algorithm, wrapped(rsa_version))
-            assert caught.value.native == "C_Decrypt: CKR_DEVICE_REMOVED"
-    assert not probes
+            driver.unwrap(rsa_version, algorithm, wrapped(rsa_version))
+        assert caught.value.native == "C_Decrypt: CKR_DEVICE_REMOVED"
+    assert not faults.count("C_GenerateRandom")
 
 
 def test_a_token_without_an_rng_is_alive_all_the_same(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_version: KeyVersion, faults: Faults
 ) -> None:
-    with answering(softhsm_token.module_path, "C_GenerateRandom", 0x121):
+    with faults.answer("C_GenerateRandom", 0x121):
         with pytest.raises(UnwrapError):
             driver.unwrap(rsa_version, OAEP, bytes(256))
         with pytest.raises(UnsupportedError):
@@ -157,14 +134,14 @@ def test_a_token_without_an_rng_is_alive_all_the_same(
 
 
 def test_the_session_of_a_failed_call_is_not_used_again(
-    driver: Pkcs11Driver, rsa_version: KeyVersion, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_version: KeyVersion, faults: Faults
 ) -> None:
     good = wrapped(rsa_version)
     driver.unwrap(rsa_version, OAEP, good)
     (session,) = driver._shared.login()._idle
-    # A replaced C_Decrypt leaves the operation active, as some modules do.
+    # A C_Decrypt that is not carried out leaves the operation active, as some modules do.
     with (
-        answering(softhsm_token.module_path, "C_Decrypt", ENCRYPTED_DATA_INVALID),
+        faults.answer("C_Decrypt", Ckr.ENCRYPTED_DATA_INVALID),
         pytest.raises(UnwrapError),
     ):
         driver.unwrap(rsa_version, OAEP, good)
@@ -173,38 +150,36 @@ def test_the_session_of_a_failed_call_is_not_used_again(
 
 
 def test_a_token_without_oaep_or_without_rsa1_5_says_so(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    module = softhsm_token.module_path
-    with without_mechanisms(module, 0x0009):
+    with faults.hide_mechanisms(0x0009):
         driver = open_driver(softhsm_token.uri)
         assert driver.create_key(CreateKey("a", KeySpec.RSA_2048)).algorithms == (
             WrapAlgorithm.RSA1_5,
         )
         assert WrapAlgorithm.RSA_AES_KWP not in driver.algorithms
         driver._shared.abilities.__init__(driver._shared)  # type: ignore[misc]  # Forget the trial.
-    with without_mechanisms(module, 0x0001):
+    with faults.hide_mechanisms(0x0001):
         assert driver.get_key("a").algorithms == (OAEP, WrapAlgorithm.RSA_AES_KWP)
 
 
 def test_a_trial_that_meets_a_dead_token_is_not_kept(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     driver = open_driver(softhsm_token.uri)
-    module = softhsm_token.module_path
     with (
-        answering(module, "C_GenerateKeyPair", DEVICE_ERROR),
+        faults.answer("C_GenerateKeyPair", Ckr.DEVICE_ERROR),
         pytest.raises(UnavailableError) as one,
     ):
         _ = driver.algorithms
     assert one.value.native == "C_GenerateKeyPair: CKR_DEVICE_ERROR"
     with (
-        answering(module, "C_Decrypt", DEVICE_ERROR),
-        answering(module, "C_GenerateRandom", DEVICE_ERROR),
+        faults.answer("C_Decrypt", Ckr.DEVICE_ERROR),
+        faults.answer("C_GenerateRandom", Ckr.DEVICE_ERROR),
         pytest.raises(UnavailableError),
     ):
         _ = driver.algorithms
-    with answering(module, "C_GetMechanismList", DEVICE_ERROR):
+    with faults.answer("C_GetMechanismList", Ckr.DEVICE_ERROR):
         fresh = type(driver._shared.abilities)(driver._shared)
         with pytest.raises(UnavailableError):
             _ = fresh.listed

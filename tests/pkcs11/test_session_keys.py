@@ -23,11 +23,12 @@ from keyhier.errors import (
 )
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
+from keyhier.testing.faults import Ckr
 from keyhier_pkcs11.session_keys import SessionKey
-from tests.pkcs11.function_list import DEVICE_REMOVED, answering, without_mechanisms
 from tests.pkcs11.test_aes import unwrapped_as
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Faults
     from keyhier.testing.softhsm import SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
     from tests.pkcs11.conftest import OpenDriver
@@ -104,28 +105,28 @@ def test_a_token_that_ignores_the_template_is_told_again(
     driver: Pkcs11Driver,
     outer: KeyVersion,
     wrapped: bytes,
-    softhsm_token: SoftHsmToken,
     attribute: int,
     value: int,
+    faults: Faults,
 ) -> None:
-    with unwrapped_as(softhsm_token, attribute, value):
+    with unwrapped_as(faults, attribute, value):
         key = unwrap_into(driver, outer, wrapped)
     found = attributes(driver, key)
     assert (found[Attribute.SENSITIVE], found[Attribute.EXTRACTABLE]) == (True, False)
 
 
 def test_a_token_that_does_not_listen_keeps_no_key(
-    driver: Pkcs11Driver, outer: KeyVersion, wrapped: bytes, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, outer: KeyVersion, wrapped: bytes, faults: Faults
 ) -> None:
-    before, read_only = objects(driver), 0x010
+    before = objects(driver)
     with (
-        unwrapped_as(softhsm_token, CKA_EXTRACTABLE, 1),
-        answering(softhsm_token.module_path, "C_SetAttributeValue", read_only),
+        unwrapped_as(faults, CKA_EXTRACTABLE, 1),
+        faults.answer("C_SetAttributeValue", Ckr.ATTRIBUTE_READ_ONLY),
         pytest.raises(IntegrityError, match="CKA_EXTRACTABLE"),
     ):
         unwrap_into(driver, outer, wrapped)
     with (
-        unwrapped_as(softhsm_token, CKA_TOKEN, 1),
+        unwrapped_as(faults, CKA_TOKEN, 1),
         pytest.raises(IntegrityError, match="CKA_TOKEN"),
     ):
         unwrap_into(driver, outer, wrapped)
@@ -186,13 +187,13 @@ def test_a_key_goes_with_the_login_that_it_belongs_to(
 
 
 def test_a_token_that_is_not_there_is_told_as_such(
-    driver: Pkcs11Driver, outer: KeyVersion, wrapped: bytes, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, outer: KeyVersion, wrapped: bytes, faults: Faults
 ) -> None:
     before = objects(driver)
     for function in ("C_UnwrapKey", "C_WrapKey"):
         with (
-            answering(softhsm_token.module_path, function, DEVICE_REMOVED),
-            answering(softhsm_token.module_path, "C_GenerateRandom", DEVICE_REMOVED),
+            faults.answer(function, Ckr.DEVICE_REMOVED),
+            faults.answer("C_GenerateRandom", Ckr.DEVICE_REMOVED),
             pytest.raises(UnavailableError),
         ):
             unwrap_into(driver, outer, wrapped)
@@ -213,9 +214,9 @@ def test_a_key_that_only_decrypts_unwraps_nothing_into_the_token(
 
 
 def test_a_token_without_a_key_wrap_does_not_take_cbc_for_one(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    with without_mechanisms(softhsm_token.module_path, 0x2109, 0x210A):
+    with faults.hide_mechanisms(0x2109, 0x210A):
         driver = open_driver(softhsm_token.uri)
         key = driver.create_key(CreateKey("rsa", KeySpec.RSA_2048))
         with pytest.raises(UnsupportedError, match="CKM_AES_CBC_PAD, which it has, is no"):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,20 +15,13 @@ from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import CreateKey, KeyVersion
 from keyhier.errors import UnavailableError, UnsupportedError, UnwrapError
 from keyhier.secret import SecretBytes
+from keyhier.testing.faults import Ckr, Native
 from keyhier_pkcs11.profile import Way
 from keyhier_pkcs11.rsa import private_key_parts
 from keyhier_pkcs11.templates import rsa_private_key
-from tests.pkcs11.function_list import (
-    DEVICE_REMOVED,
-    GENERAL_ERROR,
-    Function,
-    answering,
-    counted,
-    replaced,
-    without_mechanisms,
-)
 
 if TYPE_CHECKING:
+    from keyhier.testing.faults import Fault, Faults
     from keyhier.testing.softhsm import SoftHsmToken
     from keyhier_pkcs11.driver import Pkcs11Driver
     from tests.pkcs11.conftest import OpenDriver
@@ -52,36 +43,28 @@ def planted(
     return driver.get_key("ops")
 
 
-@contextmanager
-def mechanism_flags(token: SoftHsmToken, mechanism: int, *, remove: int) -> Iterator[None]:
+def mechanism_flags(faults: Faults, mechanism: int, *, remove: int) -> Fault:
     """Take flags away that the token shows for a mechanism (CK_MECHANISM_INFO, byte 16)."""
 
-    def make(original: Function) -> Function:
-        def get_mechanism_info(slot: int, asked: int, info: int) -> int:
-            code = original(slot, asked, info)
-            if asked == mechanism:
-                ctypes.c_ulong.from_address(info + 16).value &= ~remove
-            return code
+    def get_mechanism_info(proceed: Native, slot: int, asked: int, info: int) -> int:
+        code = proceed(slot, asked, info)
+        if code == Ckr.OK and asked == mechanism:
+            ctypes.c_ulong.from_address(info + 16).value &= ~remove
+        return code
 
-        return get_mechanism_info
-
-    arguments = [ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p]
-    with replaced(token.module_path, "C_GetMechanismInfo", arguments, make):
-        yield
+    return faults.replace("C_GetMechanismInfo", get_mechanism_info)
 
 
 def test_a_key_that_may_only_unwrap_opens_by_c_unwrap_key(
-    driver: Pkcs11Driver, rsa_key: rsa.RSAPrivateKey, softhsm_token: SoftHsmToken
+    driver: Pkcs11Driver, rsa_key: rsa.RSAPrivateKey, faults: Faults
 ) -> None:
     key = planted(driver, rsa_key, (Attribute.UNWRAP,))
     # RSA1_5 is not among them: a read after a good padding only would show by its time.
     assert key.algorithms == (WrapAlgorithm.RSA_OAEP, WrapAlgorithm.RSA_AES_KWP)
     wrapped = rsa_wrap.wrap(rsa_key.public_key(), WrapAlgorithm.RSA_OAEP, SecretBytes(b"secret"))
-    pointer, number = ctypes.c_void_p, ctypes.c_ulong
-    decrypt = [number, pointer, number, pointer, pointer]
-    with counted(softhsm_token.module_path, "C_Decrypt", decrypt) as decrypted:
-        assert driver.unwrap(key, WrapAlgorithm.RSA_OAEP, wrapped) == b"secret"
-    assert decrypted == []
+    faults.calls.clear()
+    assert driver.unwrap(key, WrapAlgorithm.RSA_OAEP, wrapped) == b"secret"
+    assert (faults.count("C_UnwrapKey"), faults.count("C_Decrypt")) == (1, 0)
     with pytest.raises(UnwrapError) as caught:
         driver.unwrap(key, WrapAlgorithm.RSA_OAEP, bytes(256))
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
@@ -108,8 +91,9 @@ def test_a_token_with_one_way_makes_keys_for_it_alone(
     missing: int,
     way: Way,
     usage: Attribute,
+    faults: Faults,
 ) -> None:
-    with mechanism_flags(softhsm_token, OAEP, remove=missing):
+    with mechanism_flags(faults, OAEP, remove=missing):
         driver = open_driver(softhsm_token.uri)
         key = driver.create_key(CreateKey("one-way", KeySpec.RSA_2048))
         assert driver._shared.abilities.rsa_ways == (way,)
@@ -126,17 +110,17 @@ def test_a_token_with_one_way_makes_keys_for_it_alone(
 
 
 def test_a_token_that_says_neither_is_asked(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    with mechanism_flags(softhsm_token, OAEP, remove=CKF_DECRYPT | CKF_UNWRAP):
+    with mechanism_flags(faults, OAEP, remove=CKF_DECRYPT | CKF_UNWRAP):
         driver = open_driver(softhsm_token.uri)
         assert driver._shared.abilities.rsa_ways == (Way.DECRYPT, Way.UNWRAP)
 
 
 def test_a_key_that_the_token_cannot_use_has_no_algorithm(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver, rsa_key: rsa.RSAPrivateKey
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, rsa_key: rsa.RSAPrivateKey, faults: Faults
 ) -> None:
-    with mechanism_flags(softhsm_token, OAEP, remove=CKF_UNWRAP):
+    with mechanism_flags(faults, OAEP, remove=CKF_UNWRAP):
         driver = open_driver(softhsm_token.uri)
         assert planted(driver, rsa_key, (Attribute.UNWRAP,)).algorithms == ()
 
@@ -155,11 +139,10 @@ def test_a_token_that_makes_no_key_pair_is_tried_with_a_key_that_is_there(
 
 
 def test_a_key_pair_that_cannot_be_made_is_no_reason_to_fail(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    attribute_value_invalid = 0x013
     driver = open_driver(softhsm_token.uri)
-    with answering(softhsm_token.module_path, "C_GenerateKeyPair", attribute_value_invalid):
+    with faults.answer("C_GenerateKeyPair", Ckr.ATTRIBUTE_VALUE_INVALID):
         assert WrapAlgorithm.RSA_OAEP not in driver.algorithms
     assert WrapAlgorithm.RSA_OAEP in driver.algorithms
 
@@ -168,12 +151,11 @@ def test_a_key_pair_that_cannot_be_made_is_no_reason_to_fail(
 
 
 def test_a_key_wrap_that_is_not_the_rfc_s_is_not_used(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     # As on the older AWS CloudHSM, whose CKM_AES_KEY_WRAP pads.
     driver = open_driver(softhsm_token.uri)
-    wrapped_key_invalid = 0x110
-    with answering(softhsm_token.module_path, "C_UnwrapKey", wrapped_key_invalid):
+    with faults.answer("C_UnwrapKey", Ckr.WRAPPED_KEY_INVALID):
         assert driver._shared.abilities.find_key_wrap(WrapAlgorithm.A256KW) is None
     request = CreateKey("kek", KeySpec.AES_256, WrapAlgorithm.A256KW)
     with pytest.raises(UnsupportedError, match="what A256KW needs"):
@@ -181,22 +163,20 @@ def test_a_key_wrap_that_is_not_the_rfc_s_is_not_used(
 
 
 def test_a_key_wrap_that_wraps_otherwise_wraps_nothing(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     driver = open_driver(softhsm_token.uri)
-    key_not_wrappable = 0x069
-    with answering(softhsm_token.module_path, "C_WrapKey", key_not_wrappable):
+    with faults.answer("C_WrapKey", Ckr.KEY_NOT_WRAPPABLE):
         key = driver.create_key(CreateKey("kek", KeySpec.AES_256, WrapAlgorithm.A256KW))
     with pytest.raises(UnsupportedError, match="RFC 3394"):
         driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
 
 
 def test_where_nothing_can_be_tried_only_the_standard_s_own_number_is_believed(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     abilities = open_driver(softhsm_token.uri)._shared.abilities
-    template_inconsistent = 0x0D1
-    with answering(softhsm_token.module_path, "C_CreateObject", template_inconsistent):
+    with faults.answer("C_CreateObject", Ckr.TEMPLATE_INCONSISTENT):
         assert abilities.key_wrap(WrapAlgorithm.A256KW).mechanism == 0x2109
         assert abilities.find_key_wrap(WrapAlgorithm.A256KWP) is None
         assert abilities.gcm()
@@ -204,43 +184,39 @@ def test_where_nothing_can_be_tried_only_the_standard_s_own_number_is_believed(
 
 @pytest.mark.parametrize("function", ["C_Encrypt", "C_Decrypt"])
 def test_gcm_that_takes_no_iv_is_not_used(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver, function: str
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, function: str, faults: Faults
 ) -> None:
     driver = open_driver(softhsm_token.uri)
-    mechanism_param_invalid = 0x071
-    with answering(softhsm_token.module_path, function, mechanism_param_invalid):
+    with faults.answer(function, Ckr.MECHANISM_PARAM_INVALID):
         assert not driver._shared.abilities.gcm()
     assert not {WrapAlgorithm.A256GCM, WrapAlgorithm.A256GCMKW} & driver.algorithms
 
 
 def test_gcm_that_seals_otherwise_is_not_used(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    def careless(original: Function) -> Function:
-        def encrypt(session: int, data: int, length: int, output: int, written: int) -> int:
-            code = original(session, data, length, output, written)
-            if output:
-                ctypes.c_ubyte.from_address(output).value ^= 1
-            return code
-
-        return encrypt
+    def careless(
+        encrypt: Native, session: int, data: int, length: int, output: int | None, written: int
+    ) -> int:
+        code = encrypt(session, data, length, output, written)
+        if output is not None:
+            ctypes.c_ubyte.from_address(output).value ^= 1
+        return code
 
     driver = open_driver(softhsm_token.uri)
-    pointer, number = ctypes.c_void_p, ctypes.c_ulong
-    arguments = [number, pointer, number, pointer, pointer]
-    with replaced(softhsm_token.module_path, "C_Encrypt", arguments, careless):
+    with faults.replace("C_Encrypt", careless):
         assert not driver._shared.abilities.gcm()
 
 
-@pytest.mark.parametrize("code", [DEVICE_REMOVED, GENERAL_ERROR])
+@pytest.mark.parametrize("code", [Ckr.DEVICE_REMOVED, Ckr.GENERAL_ERROR])
 def test_gcm_that_meets_a_dead_token_is_not_judged(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver, code: int
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, code: int, faults: Faults
 ) -> None:
     driver = open_driver(softhsm_token.uri)
     for function in ("C_CreateObject", "C_Decrypt", "C_DestroyObject"):
         with (
-            answering(softhsm_token.module_path, function, code),
-            answering(softhsm_token.module_path, "C_GenerateRandom", DEVICE_REMOVED),
+            faults.answer(function, code),
+            faults.answer("C_GenerateRandom", Ckr.DEVICE_REMOVED),
             pytest.raises(UnavailableError),
         ):
             driver._shared.abilities.gcm()
@@ -256,14 +232,13 @@ def test_a_token_that_wants_to_be_told_the_length_is_told(
 
 
 def test_a_token_that_takes_no_content_key_in_the_clear_says_so(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
     # As one in FIPS mode may.
     driver = open_driver(softhsm_token.uri)
     key = driver.create_key(CreateKey("kek", KeySpec.AES_256, WrapAlgorithm.A256KW))
     sealing = driver.create_key(CreateKey("gcm", KeySpec.AES_256, WrapAlgorithm.A256GCMKW))
-    template_inconsistent = 0x0D1
-    with answering(softhsm_token.module_path, "C_CreateObject", template_inconsistent):
+    with faults.answer("C_CreateObject", Ckr.TEMPLATE_INCONSISTENT):
         with pytest.raises(UnsupportedError, match="in the clear") as caught:
             driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(bytes(32)))
         assert caught.value.native == "C_CreateObject: CKR_TEMPLATE_INCONSISTENT"
@@ -273,9 +248,9 @@ def test_a_token_that_takes_no_content_key_in_the_clear_says_so(
 
 
 def test_cbc_is_no_substitute_for_a_key_wrap(
-    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:
-    with without_mechanisms(softhsm_token.module_path, 0x2109, 0x210A):
+    with faults.hide_mechanisms(0x2109, 0x210A):
         driver = open_driver(softhsm_token.uri)
         for algorithm in (WrapAlgorithm.A256KW, WrapAlgorithm.A256KWP):
             with pytest.raises(UnsupportedError, match="CKM_AES_CBC_PAD, which it has, is no"):
