@@ -15,9 +15,6 @@ JOBS ?= 2
 # cryptsetup lives where the PATH of an ordinary user does not look.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/sbin:/sbin
 
-# opencryptoki brings a daemon that systemd starts: only where nobody works.
-SYSTEM_WIDE := $(if $(filter true,$(CI)),opencryptoki:/usr/sbin/pkcsslotd)
-
 .PHONY: help env packages demo test tests lint docs bench clean
 
 help: ## Show this list
@@ -38,7 +35,7 @@ packages: ## Install the Debian packages that the tests use, where that is allow
 	  libbde-utils:bdeinfo openssl:openssl p11-kit:/usr/libexec/p11-kit/p11-kit-server \
 	  p11-kit-modules:/usr/lib/$$(uname -m)-linux-gnu/pkcs11/p11-kit-client.so \
 	  libnss3:/usr/lib/$$(uname -m)-linux-gnu/libsoftokn3.so libnss3-tools:certutil \
-	  gcc:gcc libc6-dev:/usr/include/stdio.h $(SYSTEM_WIDE)
+	  gcc:gcc libc6-dev:/usr/include/stdio.h
 
 demo: env ## Show the main job: keys made, wrapped, unwrapped and used
 	@keyhier demo
