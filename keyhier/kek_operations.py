@@ -80,7 +80,8 @@ class KekOperations:
             UnsupportedError: it is not for this key in this vault.
         """
         if algorithm is None:
-            return self.default_algorithm
+            # What every wrap asks for, so without one more call where there is a default.
+            return self._default or self.default_algorithm
         chosen = WrapAlgorithm.parse(algorithm)
         if chosen not in self.version.algorithms:
             raise UnsupportedError(

@@ -23,6 +23,7 @@ class OpenedVault(Generic[KeyObject]):
     def __init__(self, driver: Driver, audit: AuditHook | None) -> None:
         self._driver = driver
         self._audit = audit
+        self.audited = audit is not None
         self._closed = False
         self._keys: dict[KeyId, KeyObject] = {}
 
@@ -61,11 +62,6 @@ class OpenedVault(Generic[KeyObject]):
         if not isinstance(driver, protocol):
             raise UnsupportedError(f"this {driver.scheme}: vault cannot {what}")
         return driver
-
-    @property
-    def audited(self) -> bool:
-        """Whether anybody is told of what is done."""
-        return self._audit is not None
 
     def operation(
         self, name: str, key: object, algorithm: WrapAlgorithm | None = None
