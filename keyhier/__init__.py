@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from keyhier.examination import examine
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
+    from keyhier.opening import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
     from keyhier.secret import SecretBytes
+    from keyhier.secrets_store import Secrets
     from keyhier.session_key import SessionKey
+    from keyhier.stored_secret import SecretId, StoredSecret
     from keyhier.vault import Vault
-    from keyhier.vault import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
     from keyhier.volume.bitlocker import BitLockerKey
     from keyhier.volume.luks import LinuxPassphrase
     from keyhier.wrapped import WrappedKey
@@ -68,8 +70,11 @@ __all__ = [
     "Outcome",
     "PlacementError",
     "SecretBytes",
+    "SecretId",
+    "Secrets",
     "SessionKey",
     "Severity",
+    "StoredSecret",
     "ThrottledError",
     "UnavailableError",
     "UnsupportedError",
@@ -94,13 +99,16 @@ _HOMES = {
     "LinuxPassphrase": "volume.luks",
     "Outcome": "batch",
     "SecretBytes": "secret",
+    "SecretId": "stored_secret",
+    "Secrets": "secrets_store",
     "Severity": "doctor",
     "SessionKey": "session_key",
+    "StoredSecret": "stored_secret",
     "Vault": "vault",
     "WrapAlgorithm": "algorithms",
     "WrappedKey": "wrapped",
     "examine": "examination",
-    "open": "vault",
+    "open": "opening",
 }
 
 

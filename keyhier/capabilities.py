@@ -15,7 +15,9 @@ from keyhier.driver import (
     SupportsLifecycle,
     SupportsRandom,
     SupportsRotation,
+    SupportsSecrets,
     SupportsSoftDelete,
+    SupportsTimeout,
     SupportsUnwrapInto,
 )
 
@@ -34,6 +36,8 @@ class Capabilities:
         lifecycle: whether versions can be disabled and keys deleted.
         unwraps_into: whether a wrapped AES key can be unwrapped to stay inside and be of use there;
             not every token can do so with every algorithm.
+        secrets: whether it keeps secrets besides keys.
+        timeouts: whether an operation can be given a time.
     """
 
     scheme: str
@@ -47,6 +51,8 @@ class Capabilities:
     random: bool
     doctor: bool
     unwraps_into: bool
+    secrets: bool
+    timeouts: bool
 
     @classmethod
     def of(cls, driver: Driver) -> Self:
@@ -65,4 +71,6 @@ class Capabilities:
             random=isinstance(driver, SupportsRandom),
             doctor=isinstance(driver, SupportsDoctor),
             unwraps_into=aes and isinstance(driver, SupportsUnwrapInto),
+            secrets=isinstance(driver, SupportsSecrets),
+            timeouts=isinstance(driver, SupportsTimeout),
         )

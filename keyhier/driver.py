@@ -36,9 +36,11 @@ import attrs
 
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.doctor import Finding
+from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.pin import PinCallback
 from keyhier.secret import SecretBytes
+from keyhier.stored_secret import SetSecret, StoredSecret
 from keyhier.uri import VaultUri
 
 if TYPE_CHECKING:
@@ -58,7 +60,9 @@ __all__ = [
     "SupportsPreliminaries",
     "SupportsRandom",
     "SupportsRotation",
+    "SupportsSecrets",
     "SupportsSoftDelete",
+    "SupportsTimeout",
     "SupportsUnwrapInto",
 ]
 
@@ -76,6 +80,10 @@ class KeyVersion:
         public_key: the public half of an RSA key, read from the private object itself, so that
             nobody can plant another; None for AES.
         created: when the version was made, in UTC, where the vault knows.
+        not_before, expires: the times, in UTC, from and until which it is to wrap, where the vault
+            keeps such; outside them it unwraps still.
+        fresh_until: until when this description may be relied on, as :func:`time.monotonic` tells
+            it; None where the vault would refuse by itself, or tells no others of changes anyway.
         handle: the driver's own means of finding the key again; nobody else looks at it.
     """
 
@@ -85,6 +93,9 @@ class KeyVersion:
     enabled: bool = True
     public_key: RSAPublicKey | None = attrs.field(default=None, repr=False, eq=False)
     created: datetime | None = None
+    not_before: datetime | None = None
+    expires: datetime | None = None
+    fresh_until: float | None = attrs.field(default=None, repr=False, eq=False)
     handle: object = attrs.field(default=None, repr=False, eq=False)
 
 
@@ -327,6 +338,84 @@ class SupportsRandom(Protocol):
 
 
 @runtime_checkable
+class SupportsTimeout(Protocol):
+    """An operation can be given up when it takes too long."""
+
+    def within(self, seconds: float) -> Driver:
+        """Return the same vault, seen so that each operation has so many seconds.
+
+        They go before a time that the URI says. What is returned lives as long as this driver does
+        and need not be closed. Its operations raise ``UnavailableError`` when their time is over;
+        what was begun may still be done.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsSecrets(Protocol):
+    """The vault keeps secrets besides keys: texts with a content type and tags, in versions."""
+
+    def get_secret(self, name: str, version: str | None = None) -> StoredSecret:
+        """Return the named version with its value, or the latest where ``version`` is None.
+
+        Raises:
+            NotFoundError: there is no such secret or version.
+            InvalidStateError: the version is disabled, or the name soft-deleted; the message says
+                how to recover it.
+        """
+        ...
+
+    def set_secret(self, request: SetSecret) -> StoredSecret:
+        """Keep a new version under the name, which may be new too, and describe it.
+
+        Raises:
+            InvalidStateError: the name is soft-deleted.
+            CapacityError: the value, the content type or the tags are more than the vault takes.
+        """
+        ...
+
+    def list_secrets(self) -> Iterable[StoredSecret]:
+        """Yield the latest version of every secret, without values, in the order of the names."""
+        ...
+
+    def list_secret_versions(self, name: str) -> Sequence[StoredSecret]:
+        """Return every version of a secret, without values, oldest first.
+
+        Raises:
+            NotFoundError, InvalidStateError: as :meth:`get_secret`.
+        """
+        ...
+
+    def delete_secret(self, name: str) -> None:
+        """Delete a secret with all its versions, so that it can be recovered until it is purged.
+
+        Raises:
+            NotFoundError: there is none, or it is deleted already.
+        """
+        ...
+
+    def list_deleted_secrets(self) -> Iterable[str]:
+        """Yield the names of the soft-deleted secrets, in order."""
+        ...
+
+    def recover_secret(self, name: str) -> StoredSecret:
+        """Bring a soft-deleted secret back and describe its latest version, without a value.
+
+        Raises:
+            NotFoundError: no soft-deleted secret has that name.
+        """
+        ...
+
+    def purge_secret(self, name: str) -> None:
+        """Destroy a soft-deleted secret for ever.
+
+        Raises:
+            NotFoundError: no soft-deleted secret has that name.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsDoctor(Protocol):
     """The vault can examine itself."""
 
@@ -387,9 +476,20 @@ class OpenOptions:
 
     Attributes:
         pin: asked for the PIN or passphrase in place of the URI's ``pin-source``.
+        credential: what a cloud's identity library made; anything with a ``get_token`` method.
     """
 
     pin: PinCallback | None = attrs.field(default=None, repr=False)
+    credential: object | None = attrs.field(default=None, repr=False)
+
+    def refuse_credential(self) -> None:
+        """Raise if there is a credential, which a vault that logs in otherwise would not use.
+
+        Raises:
+            InvalidInputError: there is one.
+        """
+        if self.credential is not None:
+            raise InvalidInputError("this kind of vault takes no credential")
 
 
 class Backend(Protocol):

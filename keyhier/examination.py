@@ -5,11 +5,11 @@ from __future__ import annotations
 from keyhier.doctor import Diagnosis, Finding, Severity
 from keyhier.driver import OpenOptions, SupportsPreliminaries
 from keyhier.errors import AuthenticationError, InvalidInputError, KeyhierError
+from keyhier.opening import open_vault
 from keyhier.pin import PinCallback
 from keyhier.pin_exposure import examine_pin_source
 from keyhier.registry import backend_for
 from keyhier.uri import VaultUri
-from keyhier.vault import open_vault
 
 __all__ = ["examine"]
 

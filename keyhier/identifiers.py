@@ -22,7 +22,7 @@ import attrs
 from keyhier.errors import InvalidInputError
 from keyhier.uri import parse_path_attributes, quote_bytes, quote_text
 
-__all__ = ["KeyId", "check_key_name"]
+__all__ = ["MAX_ID_CHARACTERS", "KeyId", "check_key_name", "read_https_object"]
 
 MAX_ID_CHARACTERS: Final = 512
 
@@ -115,7 +115,7 @@ class KeyId:
 
 def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:
     if not pattern.fullmatch(text):
-        raise InvalidInputError(f"{text!r:.140} is no {what} in a key's id")
+        raise InvalidInputError(f"{text!r:.140} is no {what} in an id")
     return text
 
 
@@ -138,13 +138,24 @@ def _read(text: str) -> KeyId:
     return key_id
 
 
-def _read_https(rest: str) -> KeyId:
-    if not rest.startswith("//") or not rest.isascii():
-        raise InvalidInputError("a Key Vault key's id has the form https://HOST/keys/NAME/VERSION")
-    host, *segments = rest[2:].lower().split("/")
-    matched = _HOST.fullmatch(host)
-    if not matched or len(segments) not in (2, 3) or segments[0] != "keys":
-        raise InvalidInputError("a Key Vault key's id has the form https://HOST/keys/NAME/VERSION")
+def read_https_object(rest: str, collection: str) -> tuple[str, str, str]:
+    """Read ``//HOST/COLLECTION/NAME[/VERSION]`` and return host, name and version.
+
+    Host and version come in lower case, the name as it was written.
+
+    Raises:
+        InvalidInputError: it is no id of Key Vault.
+    """
+    host, *segments = rest.removeprefix("//").split("/")
+    matched = _HOST.fullmatch(host.lower())
+    if (
+        not (rest.startswith("//") and rest.isascii() and matched)
+        or len(segments) not in (2, 3)
+        or segments[0].lower() != collection
+    ):
+        raise InvalidInputError(
+            f"an id in Key Vault has the form https://HOST/{collection}/NAME/VERSION"
+        )
     name, port = matched["host"], matched["port"]
     for suffix in _AZURE_SUFFIXES:
         if name.endswith(suffix):
@@ -153,8 +164,13 @@ def _read_https(rest: str) -> KeyId:
     if not 0 < number < 65536:
         raise InvalidInputError("a port is a number from 1 to 65535")
     vault = name if number == _HTTPS_PORT else f"{name}:{number}"
-    version = _checked(_AZURE_VERSION, segments[2], "version") if len(segments) == 3 else ""
-    return KeyId("https", vault, _checked(_NAME, segments[1], "key name"), version)
+    version = _checked(_AZURE_VERSION, segments[2].lower(), "version") if segments[2:] else ""
+    return vault, _checked(_NAME, segments[1], "name"), version
+
+
+def _read_https(rest: str) -> KeyId:
+    vault, name, version = read_https_object(rest, "keys")
+    return KeyId("https", vault, name.lower(), version)
 
 
 def _read_memory(rest: str) -> KeyId:

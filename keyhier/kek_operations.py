@@ -6,7 +6,9 @@ wraps is counted where the algorithm bounds it, and opened once before it is bel
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +22,30 @@ from keyhier.algorithms import (
     algorithms_for,
     check_wrapped_length,
 )
-from keyhier.errors import CapacityError, IntegrityError, UnsupportedError, UnwrapError
+from keyhier.errors import (
+    CapacityError,
+    IntegrityError,
+    InvalidStateError,
+    UnsupportedError,
+    UnwrapError,
+)
 from keyhier.secret import SecretBytes
 
 if TYPE_CHECKING:
-    from keyhier.driver import KeyVersion
+    from keyhier.driver import Driver, KeyVersion
     from keyhier.opened import OpenedVault
 
 __all__ = ["KekOperations"]
 
 
 class KekOperations:
-    """The bare wraps and unwraps of one key version; whether it may be used is not asked here."""
+    """The bare wraps and unwraps of one key version, and whether it may be used.
+
+    Attributes:
+        version: what the vault said of it last.
+        deleted: whether it was deleted through this vault object.
+        thumbprint: the RFC 7638 thumbprint of an RSA key, or None.
+    """
 
     def __init__(self, opened: OpenedVault[Any], version: KeyVersion) -> None:
         self._opened = opened
@@ -43,8 +57,66 @@ class KekOperations:
     def update(self, version: KeyVersion) -> None:
         """Take what the vault says of the version now."""
         self.version = version
+        # What the vault describes is there, also if it was deleted and has been recovered.
+        self.deleted = False
+        times = (version.fresh_until, version.not_before, version.expires)
+        self._timeless = version.enabled and times == (None, None, None)
         safe = version.algorithms[:1] != (WrapAlgorithm.RSA1_5,)
         self._default = next(iter(version.algorithms), None) if safe else None
+
+    def refresh(self) -> None:
+        """Ask the vault again how the version is.
+
+        Raises:
+            NotFoundError: it is gone.
+        """
+        key_id = self.version.id
+        self.update(self._opened.driver.get_key(key_id.name, key_id.version))
+
+    # ------------------------------------------------------------------ whether it may be used
+
+    def require_usable(self) -> None:
+        """Raise if the version does nothing at all.
+
+        Raises:
+            InvalidStateError: the vault was closed, or the version deleted or disabled.
+        """
+        self._opened.require_open()
+        if self.deleted:
+            raise InvalidStateError(f"{self.version.id} was deleted")
+        if not self.version.enabled:
+            raise InvalidStateError(
+                f"{self.version.id} is disabled", remedy="enable it, or use another"
+            )
+
+    def require_wrapping(self) -> None:
+        """Raise if the version is not to wrap; what is known for a time only is asked anew.
+
+        Raises:
+            InvalidStateError: as :meth:`require_usable`, or it has expired or is not valid yet.
+            NotFoundError: it is gone.
+        """
+        if self._timeless:
+            self._opened.require_open()
+            if not self.deleted:
+                return
+        self.require_usable()
+        fresh_until = self.version.fresh_until
+        if fresh_until is not None and time.monotonic() >= fresh_until:
+            self.refresh()
+            self.require_usable()
+        now = datetime.now(UTC)
+        not_before, expires = self.version.not_before, self.version.expires
+        if not_before is not None and now < not_before:
+            raise InvalidStateError(
+                f"{self.version.id} is not valid before {not_before.isoformat()}",
+                remedy="use another version until then; it unwraps already",
+            )
+        if expires is not None and now >= expires:
+            raise InvalidStateError(
+                f"{self.version.id} expired at {expires.isoformat()}",
+                remedy="rotate the key; the version still unwraps what it wrapped",
+            )
 
     # ------------------------------------------------------------------ which algorithm
 
@@ -96,14 +168,20 @@ class KekOperations:
 
     # ------------------------------------------------------------------ wrap and unwrap
 
-    def wrap(self, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b"") -> bytes:
+    def wrap(
+        self,
+        algorithm: WrapAlgorithm,
+        plaintext: SecretBytes,
+        aad: bytes = b"",
+        timeout: float | None = None,
+    ) -> bytes:
         """Wrap ``plaintext``, whose length fits.
 
         Raises:
             CapacityError: the key has sealed 2^32 times.
             IntegrityError: what the vault wrapped does not open again.
         """
-        driver = self._opened.driver
+        driver = self._opened.within(timeout)
         public_key = self.version.public_key
         if public_key is not None:
             return rsa_wrap.wrap(public_key, algorithm, plaintext)
@@ -113,15 +191,9 @@ class KekOperations:
                 remedy="rotate the key",
             )
         wrapped = driver.wrap(self.version, algorithm, plaintext, aad)
-        self._verify(algorithm, wrapped, plaintext, aad)
-        return wrapped
-
-    def _verify(
-        self, algorithm: WrapAlgorithm, wrapped: bytes, plaintext: SecretBytes, aad: bytes
-    ) -> None:
-        """Open what the vault wrapped, since vaults are known that wrap what nothing opens."""
+        # Opened again at once, since vaults are known that wrap what nothing opens.
         try:
-            with self._opened.driver.unwrap(self.version, algorithm, wrapped, aad) as opened:
+            with driver.unwrap(self.version, algorithm, wrapped, aad) as opened:
                 same = opened == plaintext
         except UnwrapError:
             same = False
@@ -131,8 +203,15 @@ class KekOperations:
                 "again",
                 remedy="nothing was handed out; do not use this vault for that algorithm",
             )
+        return wrapped
 
-    def unwrap(self, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b"") -> SecretBytes:
+    def unwrap(
+        self,
+        algorithm: WrapAlgorithm,
+        wrapped: bytes,
+        aad: bytes = b"",
+        timeout: float | None = None,
+    ) -> SecretBytes:
         """Undo :meth:`wrap`.
 
         Raises:
@@ -141,22 +220,26 @@ class KekOperations:
         """
         size = self.version.spec.size
         check_wrapped_length(algorithm, self.version.spec, len(wrapped))
+        driver = self._opened.within(timeout)
         if algorithm is not WrapAlgorithm.RSA_AES_KWP:
-            return self._ask(algorithm, wrapped, aad)
-        with self._ask(WrapAlgorithm.RSA_OAEP, wrapped[:size]) as transport:
+            return self._ask(driver, algorithm, wrapped, aad)
+        with self._ask(driver, WrapAlgorithm.RSA_OAEP, wrapped[:size]) as transport:
             return rsa_wrap.open_transport(transport, wrapped[size:])
 
-    def _ask(self, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b"") -> SecretBytes:
-        driver = self._opened.driver
+    def _ask(
+        self, driver: Driver, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
+    ) -> SecretBytes:
         with suppress(UnwrapError):
             return driver.unwrap(self.version, algorithm, wrapped, aad)
         # A new one, which tells nothing even where the driver's has a cause or a context.
         raise UnwrapError
 
-    def content_key(self, algorithm: WrapAlgorithm, wrapped: bytes) -> SecretBytes:
+    def content_key(
+        self, algorithm: WrapAlgorithm, wrapped: bytes, timeout: float | None
+    ) -> SecretBytes:
         """Unwrap a content key, or return a random one, so that both ways end at the seal."""
         try:
-            content_key = self._opened.driver.unwrap(self.version, algorithm, wrapped)
+            content_key = self._opened.within(timeout).unwrap(self.version, algorithm, wrapped)
         except UnwrapError:
             return SecretBytes.random(CONTENT_KEY_BYTES)
         if len(content_key) != CONTENT_KEY_BYTES:

@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from keyhier import rsa_wrap
 from keyhier.algorithms import (
-    CONTENT_KEY_BYTES,
-    ENVELOPE_ALGORITHMS,
-    GCM_IV_BYTES,
-    GCM_TAG_BYTES,
     KeySpec,
     KeyType,
     WrapAlgorithm,
     check_aad,
     check_capacity,
     check_wrapped_length,
-    split_gcm,
 )
 from keyhier.driver import KeyVersion, SupportsLifecycle, SupportsRotation, SupportsUnwrapInto
-from keyhier.errors import (
-    InvalidInputError,
-    InvalidStateError,
-    KeyhierError,
-    UnsupportedError,
-    UnwrapError,
-)
-from keyhier.header import finish_header, start_header
+from keyhier.envelopes import Envelopes
+from keyhier.errors import InvalidInputError, KeyhierError, UnwrapError
 from keyhier.identifiers import KeyId
 from keyhier.kek_operations import KekOperations
 from keyhier.opened import OpenedVault
-from keyhier.secret import PLAIN_BYTES, Secret, SecretBytes, lent
+from keyhier.secret import Secret, SecretBytes, lent
 from keyhier.session_key import SessionKey
-from keyhier.wrapped import WrappedKey, check_secret_length
+from keyhier.wrapped import WrappedKey
 
 __all__ = ["Key"]
-
-_OCTET_STREAM: Final = "octet-stream"
 
 
 class Key:
@@ -54,8 +38,7 @@ class Key:
     def __init__(self, opened: OpenedVault[Key], version: KeyVersion) -> None:
         self._opened = opened
         self._kek = KekOperations(opened, version)
-        self._deleted = False
-        self._headers: dict[WrapAlgorithm, str] = {}
+        self._envelopes = Envelopes(self._kek)
 
     def __repr__(self) -> str:
         return f"<Key {self.id}>"
@@ -83,12 +66,22 @@ class Key:
     @property
     def enabled(self) -> bool:
         """Whether the vault used this version when it was last asked."""
-        return self._kek.version.enabled and not self._deleted
+        return self._kek.version.enabled and not self._kek.deleted
 
     @property
     def created(self) -> datetime | None:
         """When the version was made, in UTC, where the vault knows."""
         return self._kek.version.created
+
+    @property
+    def not_before(self) -> datetime | None:
+        """Before when the version is not to wrap, in UTC, where the vault keeps such a time."""
+        return self._kek.version.not_before
+
+    @property
+    def expires(self) -> datetime | None:
+        """From when the version is not to wrap, in UTC, where the vault keeps such a time."""
+        return self._kek.version.expires
 
     @property
     def public_key(self) -> RSAPublicKey | None:
@@ -128,6 +121,7 @@ class Key:
         context: Mapping[str, str] | None = None,
         algorithm: WrapAlgorithm | str | None = None,
         content_type: str | None = None,
+        timeout: float | None = None,
     ) -> WrappedKey:
         """Wrap a secret into an envelope that names this exact version.
 
@@ -140,121 +134,73 @@ class Key:
                 unwrap. Strings to strings, at most 16 entries.
             algorithm: one of :attr:`algorithms`; by default :attr:`default_algorithm`.
             content_type: the envelope's ``cty``; by default what the secret says it is.
+            timeout: the seconds that each operation in the vault may take.
 
         Raises:
             InvalidInputError: the secret is empty, or the context or content type malformed.
             CapacityError: the secret or the context is too long, or the key has sealed 2^32 times.
-            UnsupportedError: the algorithm is not for this key, this vault or for envelopes.
-            InvalidStateError: the key is disabled or deleted, or the vault closed.
+            UnsupportedError: the algorithm is not for this key, this vault or for envelopes, or the
+                vault knows no timeouts.
+            InvalidStateError: the key is disabled, deleted, expired or not valid yet, or the vault
+                closed.
             IntegrityError: what the vault wrapped does not open again.
+            UnavailableError: the vault did not answer, or not in time.
         """
         chosen = self._kek.choose(algorithm)
-        start = self._headers.get(chosen) or self._start_header(chosen)
         if not self._opened.audited:
-            return self._seal(secret, chosen, start, context, content_type)
+            return self._envelopes.seal(secret, chosen, context, content_type, timeout)
         with self._opened.operation("wrap", self.id, chosen):
-            return self._seal(secret, chosen, start, context, content_type)
-
-    def _start_header(self, algorithm: WrapAlgorithm) -> str:
-        if algorithm not in ENVELOPE_ALGORITHMS:
-            raise UnsupportedError(
-                f"{algorithm} exists only raw, not in an envelope", remedy="use wrap_raw"
-            )
-        start = start_header(algorithm, self.id, self._kek.thumbprint)
-        self._headers[algorithm] = start
-        return start
-
-    def _seal(
-        self,
-        secret: Secret,
-        algorithm: WrapAlgorithm,
-        header_start: str,
-        context: Mapping[str, str] | None,
-        content_type: str | None,
-    ) -> WrappedKey:
-        plaintext: bytes | bytearray | memoryview
-        if isinstance(secret, SecretBytes):
-            plaintext = secret.view()
-        elif isinstance(secret, PLAIN_BYTES):
-            plaintext = secret
-        else:
-            with lent(secret) as copy:
-                kind = secret.content_type if content_type is None else content_type
-                return self._seal(copy, algorithm, header_start, context, kind)
-        check_secret_length(len(plaintext))
-        self._require_usable()
-        kind = _OCTET_STREAM if content_type is None else content_type
-        public_key = self._kek.version.public_key
-        if public_key is not None:
-            protected = finish_header(header_start, kind, context)
-            # The library takes bytes only, so a buffer to wipe would be one more copy.
-            content_key = os.urandom(CONTENT_KEY_BYTES)
-            encrypted = public_key.encrypt(content_key, rsa_wrap.PADDINGS[algorithm])
-            return WrappedKey.seal(protected, encrypted, content_key, plaintext)
-        # Bad input is found before the vault is asked for anything.
-        iv = tag = b""
-        if algorithm is WrapAlgorithm.A256GCMKW:
-            iv, tag = bytes(GCM_IV_BYTES), bytes(GCM_TAG_BYTES)
-        protected = finish_header(header_start, kind, context, iv, tag)
-        with SecretBytes.random(CONTENT_KEY_BYTES) as key:
-            encrypted = self._kek.wrap(algorithm, key)
-            if algorithm is WrapAlgorithm.A256GCMKW:
-                iv, encrypted, tag = split_gcm(encrypted)
-                protected = finish_header(header_start, kind, context, iv, tag)
-            return WrappedKey.seal(protected, encrypted, key.view(), plaintext)
+            return self._envelopes.seal(secret, chosen, context, content_type, timeout)
 
     def unwrap(
-        self, wrapped: WrappedKey | str, *, context: Mapping[str, str] | None = None
+        self,
+        wrapped: WrappedKey | str,
+        *,
+        context: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> SecretBytes:
         """Open an envelope that names this exact version and return the secret.
 
-        The caller wipes the secret; it is a context manager.
+        The caller wipes the secret; it is a context manager. A key that has expired unwraps still.
+
+        Args:
+            wrapped: the envelope, or its text.
+            context: what was bound to it.
+            timeout: as for :meth:`wrap`.
 
         Raises:
             InvalidInputError: the envelope is malformed by its public bytes, or the context is.
             UnwrapError: it does not open; nothing is said about why.
-            UnsupportedError: this vault lacks the mechanism that the envelope names.
+            UnsupportedError: this vault lacks the mechanism that the envelope names, or knows no
+                timeouts.
             InvalidStateError: the key is disabled or deleted, or the vault closed.
+            UnavailableError: the vault did not answer, or not in time.
         """
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
         bound = envelope.header.is_bound_to(context)
         with self._opened.operation("unwrap", envelope.kid, envelope.algorithm):
             if not bound or envelope.kid != self.id:
                 raise UnwrapError
-            return self.open_envelope(envelope, moved=False)
+            return self._envelopes.open(envelope, moved=False, timeout=timeout)
 
-    def open_envelope(self, envelope: WrappedKey, *, moved: bool) -> SecretBytes:
+    def open_envelope(
+        self, envelope: WrappedKey, *, moved: bool, timeout: float | None
+    ) -> SecretBytes:
         """Open an envelope whose key and context were compared already; for a Vault only.
 
-        ``moved`` says that an alias chose the key: then an RSA key must prove itself by the
-        thumbprint in the header, since anybody can wrap to a public key.
+        ``moved`` says that an alias chose the key; see :meth:`Envelopes.open`.
         """
-        if not self._is_named_by(envelope, moved=moved):
-            raise UnwrapError
-        algorithm = envelope.algorithm
-        if algorithm not in self.algorithms:
-            if self.spec.key_type is KeyType.RSA and algorithm.key_type is KeyType.RSA:
-                raise UnsupportedError(
-                    f"this vault cannot unwrap with {algorithm}; it can with {self._kek.listed()}"
-                )
-            raise UnwrapError
-        bundle = envelope.header.key_iv + envelope.encrypted_key + envelope.header.key_tag
-        with self._kek.content_key(algorithm, bundle) as content_key:
-            return envelope.open(content_key)
-
-    def _is_named_by(self, envelope: WrappedKey, *, moved: bool) -> bool:
-        if self._kek.thumbprint is None:
-            return envelope.thumbprint is None
-        if len(envelope.encrypted_key) != self.spec.size:
-            return False
-        return envelope.thumbprint == self._kek.thumbprint or (
-            envelope.thumbprint is None and not moved
-        )
+        return self._envelopes.open(envelope, moved=moved, timeout=timeout)
 
     # ------------------------------------------------------------------ raw wraps
 
     def wrap_raw(
-        self, secret: Secret, algorithm: WrapAlgorithm | str | None = None, *, aad: bytes = b""
+        self,
+        secret: Secret,
+        algorithm: WrapAlgorithm | str | None = None,
+        *,
+        aad: bytes = b"",
+        timeout: float | None = None,
     ) -> bytes:
         """Return the bare output of the KEK operation, for formats that demand it.
 
@@ -265,26 +211,35 @@ class Key:
             secret: as many bytes as :func:`~keyhier.algorithms.capacity` allows.
             algorithm: by default :attr:`default_algorithm`. ``RSA1_5`` only when asked for by name.
             aad: additional data, for ``A256GCM`` only, whose output is IV, ciphertext and tag.
+            timeout: as for :meth:`wrap`.
 
         Raises:
             CapacityError: the secret is too long for the key, or the key has sealed 2^32 times.
-            InvalidInputError, UnsupportedError, InvalidStateError, IntegrityError: as :meth:`wrap`.
+            InvalidInputError, UnsupportedError, InvalidStateError, IntegrityError,
+            UnavailableError: as :meth:`wrap`.
         """
         chosen = self._kek.choose(algorithm)
         check_aad(chosen, aad)
         with self._opened.operation("wrap_raw", self.id, chosen):
-            return self._wrap_checked(secret, chosen, aad)
-
-    def _wrap_checked(self, secret: Secret, algorithm: WrapAlgorithm, aad: bytes) -> bytes:
-        if not isinstance(secret, SecretBytes):
+            if isinstance(secret, SecretBytes):
+                return self._wrap_checked(secret, chosen, aad, timeout)
             with lent(secret) as copy:
-                return self._wrap_checked(copy, algorithm, aad)
+                return self._wrap_checked(copy, chosen, aad, timeout)
+
+    def _wrap_checked(
+        self, secret: SecretBytes, algorithm: WrapAlgorithm, aad: bytes, timeout: float | None
+    ) -> bytes:
         check_capacity(algorithm, self.spec, len(secret))
-        self._require_usable()
-        return self._kek.wrap(algorithm, secret, aad)
+        self._kek.require_wrapping()
+        return self._kek.wrap(algorithm, secret, aad, timeout)
 
     def unwrap_raw(
-        self, wrapped: bytes, algorithm: WrapAlgorithm | str | None = None, *, aad: bytes = b""
+        self,
+        wrapped: bytes,
+        algorithm: WrapAlgorithm | str | None = None,
+        *,
+        aad: bytes = b"",
+        timeout: float | None = None,
     ) -> SecretBytes:
         """Undo :meth:`wrap_raw`; the algorithm must be the one that wrapped.
 
@@ -294,12 +249,12 @@ class Key:
         Raises:
             InvalidInputError: the bytes cannot be this algorithm's output, by their length.
             UnwrapError: they do not open; nothing is said about why.
-            UnsupportedError, InvalidStateError: as :meth:`unwrap`.
+            UnsupportedError, InvalidStateError, UnavailableError: as :meth:`unwrap`.
         """
         chosen = self._kek.choose(algorithm)
         check_aad(chosen, aad)
         with self._opened.operation("unwrap_raw", self.id, chosen):
-            return self._kek.unwrap(chosen, bytes(wrapped), aad)
+            return self._kek.unwrap(chosen, bytes(wrapped), aad, timeout)
 
     # ------------------------------------------------------------------ keys of keys
 
@@ -310,6 +265,7 @@ class Key:
         *,
         key_id: KeyId | str,
         purpose: WrapAlgorithm | str = WrapAlgorithm.A256KW,
+        timeout: float | None = None,
     ) -> SessionKey:
         """Unwrap an AES key encryption key into the vault, where it stays until it is closed.
 
@@ -322,6 +278,7 @@ class Key:
             key_id: what its envelopes call it: the id of the record that it is kept in,
                 ``record:HIERARCHY/NAME/VERSION``.
             purpose: the one algorithm it is for, which also says its size.
+            timeout: as for :meth:`wrap`.
 
         Raises:
             InvalidInputError: the bytes cannot be this algorithm's output, by their length, or the
@@ -329,6 +286,7 @@ class Key:
             UnwrapError: they do not open, or hold no AES key of that size.
             UnsupportedError: the vault cannot do so without showing the key to anybody.
             InvalidStateError: the key is disabled or deleted, or the vault closed.
+            UnavailableError: the vault did not answer, or not in time.
         """
         chosen = self._kek.choose(algorithm)
         use = WrapAlgorithm.parse(purpose)
@@ -340,19 +298,12 @@ class Key:
                 "a key that is unwrapped into a vault is named by its record and version",
                 remedy="for example record:fleet/web/1",
             )
-        driver = self._opened.capable(SupportsUnwrapInto, "unwrap keys into itself")
+        driver = self._opened.capable(SupportsUnwrapInto, "unwrap keys into itself", timeout)
         with self._opened.operation("unwrap_into", self.id, chosen):
             check_wrapped_length(chosen, self.spec, len(wrapped))
-            self._require_usable()
+            self._kek.require_usable()
             version = driver.unwrap_into(self._kek.version, chosen, bytes(wrapped), use, named)
         return SessionKey(driver, Key(self._opened, version), version)
-
-    def _require_usable(self) -> None:
-        self._opened.require_open()
-        if self._deleted:
-            raise InvalidStateError(f"{self.id} was deleted")
-        if not self._kek.version.enabled:
-            raise InvalidStateError(f"{self.id} is disabled", remedy="enable it, or use another")
 
     # ------------------------------------------------------------------ versions and lifecycle
 
@@ -362,7 +313,7 @@ class Key:
         Raises:
             NotFoundError: it is gone.
         """
-        self._update(self._opened.driver.get_key(self.name, self.version))
+        self._kek.refresh()
 
     def versions(self) -> list[Key]:
         """Return every version of this key, oldest first.
@@ -426,18 +377,18 @@ class Key:
         driver = self._opened.capable(SupportsLifecycle, "delete keys")
         with self._opened.operation("delete", self.id):
             driver.delete_key(self._kek.version)
-        self._deleted = True
+        self._kek.deleted = True
         for key in self._opened.seen(self.name):
             key._look_whether_deleted()  # noqa: SLF001  # It is this class's own.
 
     def _look_whether_deleted(self) -> None:
         """Ask after another key's deletion: keys of others can share a name on a PKCS#11 token."""
-        if not self._deleted:
+        if not self._kek.deleted:
             try:
                 self.refresh()
             except KeyhierError:
                 # Nothing is wrapped under a key that may be gone; a refresh can bring it back.
-                self._deleted = True
+                self._kek.deleted = True
 
     @classmethod
     def adopt(cls, opened: OpenedVault[Key], version: KeyVersion) -> Key:
@@ -446,5 +397,3 @@ class Key:
 
     def _update(self, version: KeyVersion) -> None:
         self._kek.update(version)
-        # What the vault describes is there, also if it was deleted and has been recovered.
-        self._deleted = False

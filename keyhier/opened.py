@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from keyhier.algorithms import WrapAlgorithm
 from keyhier.audit import AuditedOperation, AuditHook
-from keyhier.driver import Driver, KeyVersion
-from keyhier.errors import InvalidStateError, UnsupportedError
+from keyhier.driver import Driver, KeyVersion, SupportsTimeout
+from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError
 from keyhier.identifiers import KeyId
 
-__all__ = ["OpenedVault"]
+__all__ = ["OpenedVault", "is_of"]
 
 Capability = TypeVar("Capability")
 KeyObject = TypeVar("KeyObject")
+
+
+def is_of(key_id: KeyId, driver: Driver) -> bool:
+    """Whether a key of that id would be one of the driver's vault."""
+    return (key_id.scheme, key_id.vault) == (driver.scheme, driver.vault)
 
 
 class OpenedVault(Generic[KeyObject]):
@@ -51,14 +57,33 @@ class OpenedVault(Generic[KeyObject]):
         self._closed = True
         self._driver.close()
 
-    def capable(self, protocol: type[Capability], what: str) -> Capability:
-        """Return the driver as one that can do ``what``.
+    def within(self, timeout: float | None) -> Driver:
+        """Return the driver, with so many seconds for each operation where a time is given.
 
         Raises:
-            UnsupportedError: it cannot.
+            InvalidInputError: the time is no positive number.
+            UnsupportedError: the vault knows no timeouts.
             InvalidStateError: the vault was closed.
         """
         driver = self.driver
+        if timeout is None:
+            return driver
+        if isinstance(timeout, bool) or not 0 < timeout < math.inf:
+            raise InvalidInputError(f"a timeout is a number of seconds above 0, not {timeout!r}")
+        if not isinstance(driver, SupportsTimeout):
+            raise UnsupportedError(f"this {driver.scheme}: vault knows no timeouts")
+        return driver.within(timeout)
+
+    def capable(
+        self, protocol: type[Capability], what: str, timeout: float | None = None
+    ) -> Capability:
+        """Return the driver as one that can do ``what``, within a time as :meth:`within` has it.
+
+        Raises:
+            UnsupportedError: it cannot.
+            InvalidInputError, InvalidStateError: as :meth:`within`.
+        """
+        driver = self.within(timeout)
         if not isinstance(driver, protocol):
             raise UnsupportedError(f"this {driver.scheme}: vault cannot {what}")
         return driver

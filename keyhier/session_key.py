@@ -56,6 +56,7 @@ class SessionKey:
         *,
         context: Mapping[str, str] | None = None,
         content_type: str | None = None,
+        timeout: float | None = None,
     ) -> WrappedKey:
         """Wrap a secret into an envelope; see :meth:`Key.wrap`.
 
@@ -65,10 +66,14 @@ class SessionKey:
             NotFoundError: it went with a connection that was lost.
             InvalidInputError, CapacityError, IntegrityError: as :meth:`Key.wrap`.
         """
-        return self._key.wrap(secret, context=context, content_type=content_type)
+        return self._key.wrap(secret, context=context, content_type=content_type, timeout=timeout)
 
     def unwrap(
-        self, wrapped: WrappedKey | str, *, context: Mapping[str, str] | None = None
+        self,
+        wrapped: WrappedKey | str,
+        *,
+        context: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> SecretBytes:
         """Open an envelope that names this key; see :meth:`Key.unwrap`.
 
@@ -76,25 +81,27 @@ class SessionKey:
             InvalidInputError, UnwrapError: as :meth:`Key.unwrap`.
             InvalidStateError, NotFoundError: as :meth:`wrap`.
         """
-        return self._key.unwrap(wrapped, context=context)
+        return self._key.unwrap(wrapped, context=context, timeout=timeout)
 
-    def wrap_raw(self, secret: Secret, *, aad: bytes = b"") -> bytes:
+    def wrap_raw(self, secret: Secret, *, aad: bytes = b"", timeout: float | None = None) -> bytes:
         """Return the bare output of the KEK operation; see :meth:`Key.wrap_raw`.
 
         Raises:
             InvalidStateError, NotFoundError: as :meth:`wrap`.
             InvalidInputError, CapacityError, UnsupportedError, IntegrityError: as there.
         """
-        return self._key.wrap_raw(secret, aad=aad)
+        return self._key.wrap_raw(secret, aad=aad, timeout=timeout)
 
-    def unwrap_raw(self, wrapped: bytes, *, aad: bytes = b"") -> SecretBytes:
+    def unwrap_raw(
+        self, wrapped: bytes, *, aad: bytes = b"", timeout: float | None = None
+    ) -> SecretBytes:
         """Undo :meth:`wrap_raw`.
 
         Raises:
             InvalidInputError, UnwrapError: as :meth:`Key.unwrap_raw`.
             InvalidStateError, NotFoundError: as :meth:`wrap`.
         """
-        return self._key.unwrap_raw(wrapped, aad=aad)
+        return self._key.unwrap_raw(wrapped, aad=aad, timeout=timeout)
 
     def close(self) -> None:
         """Destroy the key in the vault; doing so twice is harmless."""

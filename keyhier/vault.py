@@ -21,7 +21,6 @@ from keyhier.driver import (
     Driver,
     ImportKey,
     KeyVersion,
-    OpenOptions,
     SupportsBackup,
     SupportsDoctor,
     SupportsImport,
@@ -29,7 +28,6 @@ from keyhier.driver import (
     SupportsSoftDelete,
 )
 from keyhier.errors import (
-    AmbiguousError,
     InvalidInputError,
     NotFoundError,
     UnsupportedError,
@@ -37,74 +35,18 @@ from keyhier.errors import (
 )
 from keyhier.identifiers import KeyId, check_key_name
 from keyhier.key import Key
-from keyhier.opened import OpenedVault
-from keyhier.pin import PinCallback
+from keyhier.opened import OpenedVault, is_of
 from keyhier.pin_exposure import examine_pin_source
-from keyhier.registry import backend_for
 from keyhier.secret import Secret, SecretBytes
+from keyhier.secrets_store import Secrets
 from keyhier.uri import VaultUri
 from keyhier.wrapped import WrappedKey
 
-__all__ = ["Key", "Vault", "open_vault"]
+__all__ = ["Key", "Vault"]
 
 Context = Mapping[str, str] | None
 
 MAX_RANDOM_BYTES: Final = 1024 * 1024
-
-
-def open_vault(
-    uri: str,
-    *,
-    pin: PinCallback | None = None,
-    aliases: Mapping[str, str] | None = None,
-    audit: AuditHook | None = None,
-) -> Vault:
-    """Open the vault that ``uri`` names; this is ``keyhier.open``.
-
-    Args:
-        uri: ``memory:``, ``pkcs11:token=…?module-path=…&pin-source=…``, ….
-        pin: asked for the PIN or passphrase, in place of ``pin-source``.
-        aliases: for keys that moved, such as a token restored elsewhere: the old id that stands in
-            envelopes, and the id in this vault, both with their versions.
-        audit: told about every operation on a key.
-
-    Raises:
-        InvalidInputError: the URI or an alias is malformed, or the URI has an unknown attribute.
-        AmbiguousError: more than one token answers to the URI, or one id has two aliases.
-        UnsupportedError: no backend serves the scheme, or what it needs is not installed.
-        NotFoundError: no such module, token or file.
-        AuthenticationError: the PIN is wrong, or there is none.
-        UnavailableError: the vault cannot be reached.
-    """
-    parsed = VaultUri.parse(uri)
-    moved = _read_aliases(aliases)
-    driver = backend_for(parsed.scheme).open(parsed, OpenOptions(pin))
-    for new in moved.values():
-        if not _is_of(new, driver):
-            driver.close()
-            raise InvalidInputError(
-                f"an alias leads to {new}, which is not a key of this vault",
-                remedy="an alias goes from an id of old to a key of the vault that is opened",
-            )
-    return Vault(driver, uri=str(parsed), aliases=moved, audit=audit)
-
-
-def _is_of(key_id: KeyId, driver: Driver) -> bool:
-    return (key_id.scheme, key_id.vault) == (driver.scheme, driver.vault)
-
-
-def _read_aliases(aliases: Mapping[str, str] | None) -> dict[KeyId, KeyId]:
-    moved: dict[KeyId, KeyId] = {}
-    for old, new in (aliases or {}).items():
-        old_id, new_id = KeyId.parse(old), KeyId.parse(new)
-        if not old_id.version or not new_id.version:
-            raise InvalidInputError("an alias goes from one exact key version to another")
-        if moved.get(old_id, new_id) != new_id:
-            raise AmbiguousError(
-                f"{old_id} has two aliases", candidates=[str(moved[old_id]), str(new_id)]
-            )
-        moved[old_id] = new_id
-    return moved
 
 
 class Vault:
@@ -149,6 +91,11 @@ class Vault:
     def capabilities(self) -> Capabilities:
         """What this vault can do."""
         return Capabilities.of(self._opened.driver)
+
+    @property
+    def secrets(self) -> Secrets:
+        """What it keeps besides keys; its methods say if the vault keeps none."""
+        return Secrets(self._opened)
 
     # ------------------------------------------------------------------ keys
 
@@ -230,14 +177,15 @@ class Vault:
     def _adopt(self, version: KeyVersion) -> Key:
         return Key.adopt(self._opened, version)
 
-    def _by_id(self, key_id: KeyId, version: str | None) -> Key:
+    def _by_id(self, key_id: KeyId, version: str | None, timeout: float | None = None) -> Key:
         if version is not None and key_id.version:
             raise InvalidInputError("the id names a version already")
-        if not _is_of(key_id, self._opened.driver):
+        if not is_of(key_id, self._opened.driver):
             raise NotFoundError(f"{key_id} is not a key of this vault")
         # An id that was made and not read can hold anything.
         _check_text(key_id.name, key_id.version)
-        return self._adopt(self._opened.driver.get_key(key_id.name, key_id.version or version))
+        driver = self._opened.within(timeout)
+        return self._adopt(driver.get_key(key_id.name, key_id.version or version))
 
     def keys(self) -> Iterator[Key]:
         """Yield the latest version of every key."""
@@ -303,35 +251,48 @@ class Vault:
 
     # ------------------------------------------------------------------ wrapped keys
 
-    def unwrap(self, wrapped: WrappedKey | str, *, context: Context = None) -> SecretBytes:
+    def unwrap(
+        self,
+        wrapped: WrappedKey | str,
+        *,
+        context: Context = None,
+        timeout: float | None = None,
+    ) -> SecretBytes:
         """Open an envelope with the key version of this vault that it names.
 
         The ``kid`` selects among this vault's keys and does nothing else. The caller wipes the
         secret, which is a context manager.
+
+        Args:
+            wrapped: the envelope, or its text.
+            context: what was bound to it.
+            timeout: the seconds that each operation in the vault may take.
 
         Raises:
             InvalidInputError: the envelope is malformed by its public bytes, or the context is.
             UnwrapError: it does not open, because of the context, the key or the bytes; nothing
                 is said about which.
             InvalidStateError: the key is disabled or soft-deleted, or the vault closed.
-            UnsupportedError: this vault lacks the mechanism that the envelope names.
+            UnsupportedError: this vault lacks the mechanism that the envelope names, or knows no
+                timeouts.
+            UnavailableError: the vault did not answer, or not in time.
         """
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
         bound = envelope.header.is_bound_to(context)
         with self._opened.operation("unwrap", envelope.kid, envelope.algorithm):
-            secret = self._open(envelope) if bound else None
+            secret = self._open(envelope, timeout) if bound else None
             if secret is None:
                 raise UnwrapError
             return secret
 
-    def _open(self, envelope: WrappedKey) -> SecretBytes | None:
+    def _open(self, envelope: WrappedKey, timeout: float | None) -> SecretBytes | None:
         """Open the envelope, or return None where its kid is no key of this vault."""
         target = self._aliases.get(envelope.kid, envelope.kid)
         try:
-            key = self._opened.known(target) or self._by_id(target, None)
+            key = self._opened.known(target) or self._by_id(target, None, timeout)
             if key.id != target:
                 return None
-            return key.open_envelope(envelope, moved=target != envelope.kid)
+            return key.open_envelope(envelope, moved=target != envelope.kid, timeout=timeout)
         except NotFoundError:
             # A vault that another thread has closed finds nothing, which is no verdict.
             self._opened.require_open()
@@ -344,10 +305,14 @@ class Vault:
         *,
         workers: int | None = None,
         progress: Progress | None = None,
+        timeout: float | None = None,
     ) -> Iterator[Outcome[WrappedKey]]:
-        """Wrap a stream of ``(secret, context)`` pairs; see :func:`keyhier.batch.stream`."""
+        """Wrap a stream of ``(secret, context)`` pairs; see :func:`keyhier.batch.stream`.
+
+        ``timeout`` is for each item, as for :meth:`Key.wrap`.
+        """
         return stream(
-            lambda item: key.wrap(item[0], context=item[1]),
+            lambda item: key.wrap(item[0], context=item[1], timeout=timeout),
             items,
             workers=workers,
             progress=progress,
@@ -359,25 +324,35 @@ class Vault:
         *,
         workers: int | None = None,
         progress: Progress | None = None,
+        timeout: float | None = None,
     ) -> Iterator[Outcome[SecretBytes]]:
-        """Open a stream of ``(wrapped, context)`` pairs; see :func:`keyhier.batch.stream`."""
+        """Open a stream of ``(wrapped, context)`` pairs; see :func:`keyhier.batch.stream`.
+
+        ``timeout`` is for each item, as for :meth:`unwrap`.
+        """
         return stream(
-            lambda item: self.unwrap(item[0], context=item[1]),
+            lambda item: self.unwrap(item[0], context=item[1], timeout=timeout),
             items,
             workers=workers,
             progress=progress,
         )
 
-    def random_bytes(self, length: int) -> SecretBytes:
+    def random_bytes(self, length: int, *, timeout: float | None = None) -> SecretBytes:
         """Return 1 to 1,048,576 bytes from the vault's own generator.
+
+        Args:
+            length: how many.
+            timeout: the seconds that it may take.
 
         Raises:
             InvalidInputError: the length is out of bounds.
-            UnsupportedError: the vault has no generator.
+            UnsupportedError: the vault has no generator, or knows no timeouts.
+            UnavailableError: the vault did not answer, or not in time.
         """
         if not 0 < length <= MAX_RANDOM_BYTES:
             raise InvalidInputError(f"a vault gives 1 to {MAX_RANDOM_BYTES} random bytes at a time")
-        return self._opened.capable(SupportsRandom, "generate random bytes").random_bytes(length)
+        driver = self._opened.capable(SupportsRandom, "generate random bytes", timeout)
+        return driver.random_bytes(length)
 
     def doctor(self) -> Diagnosis:
         """Examine the vault: what it can do, tried; what is on it; what to do about it.

@@ -36,7 +36,7 @@ class MemoryBackend:
 
         Raises:
             InvalidInputError: the URI has a path, an unknown attribute, a relative ``file``, or a
-                ``pin-source`` without a ``file``.
+                ``pin-source`` without a ``file``; or there is a credential.
             NotFoundError: the file's folder does not exist.
             AccessDeniedError: the file belongs to somebody else or is open to others.
             AuthenticationError: there is no passphrase, or it is wrong, or the file was altered.
@@ -49,6 +49,7 @@ class MemoryBackend:
         from keyhier_memory.store import MemoryStore  # noqa: PLC0415
         from keyhier_memory.vault_file import VaultFile  # noqa: PLC0415
 
+        options.refuse_credential()
         if uri.path:
             raise InvalidInputError("a memory: URI has no path; its file is ?file=/absolute/path")
         uri.only("file", "pin-source")

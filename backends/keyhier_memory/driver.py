@@ -162,6 +162,10 @@ class MemoryDriver:
         self._store.read()
         return SecretBytes.random(length)
 
+    def within(self, seconds: float) -> MemoryDriver:  # noqa: ARG002  # Nothing waits here.
+        """See :meth:`keyhier.driver.SupportsTimeout.within`."""
+        return self
+
     def examine(self) -> Iterator[Finding]:
         """See :meth:`keyhier.driver.SupportsDoctor.examine`."""
         # A closed vault cannot be examined, and says so at once.

@@ -42,7 +42,7 @@ class Pkcs11Backend:
 
         Raises:
             InvalidInputError: the URI has an unknown attribute or lacks one, or
-                ``module-path`` is no PKCS#11 module.
+                ``module-path`` is no PKCS#11 module, or there is a credential.
             NotFoundError: there is no such module file or token.
             AmbiguousError: several tokens answer to the URI.
             AuthenticationError: the PIN is wrong, or there is none.
@@ -64,6 +64,7 @@ class Pkcs11Backend:
 
     @staticmethod
     def _address(uri: VaultUri, options: OpenOptions) -> TokenAddress:
+        options.refuse_credential()
         address = TokenAddress.from_uri(uri, options.pin)
         if find_spec("pkcs11") is None:
             raise UnsupportedError(_MISSING)
