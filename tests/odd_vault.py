@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import attrs
 
@@ -26,6 +27,8 @@ class OddDriver:
         talkative: whether an UnwrapError comes with the reason, as drivers must not.
         rename: applied to every id that it tells.
         find_any_version: whether it answers with the latest version to every one that is asked.
+        validity: fields of KeyVersion that it tells for every key: its times.
+        asked: how often it was asked to describe a key.
     """
 
     scheme = "memory"
@@ -47,12 +50,15 @@ class OddDriver:
         self.talkative = talkative
         self.rename: Callable[[KeyId], KeyId] = lambda key_id: key_id
         self.find_any_version = False
+        self.validity: dict[str, Any] = {}
+        self.asked = 0
 
     def _told(self, key: KeyVersion) -> KeyVersion:
         able = tuple(algorithm for algorithm in key.algorithms if algorithm in self.algorithms)
-        return attrs.evolve(key, id=self.rename(key.id), algorithms=able)
+        return attrs.evolve(key, id=self.rename(key.id), algorithms=able, **self.validity)
 
     def get_key(self, name: str, version: str | None = None) -> KeyVersion:
+        self.asked += 1
         return self._told(self.inner.get_key(name, None if self.find_any_version else version))
 
     def list_keys(self) -> Iterable[KeyVersion]:
