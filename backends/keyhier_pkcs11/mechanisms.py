@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap, aes_key_wrap_with_padding
-from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
+from pkcs11.constants import Attribute, MechanismFlag
 from pkcs11.exceptions import PKCS11Error
-from pkcs11.mechanisms import KeyType as CkKeyType
 from pkcs11.mechanisms import Mechanism
 
 from keyhier.algorithms import (
@@ -24,23 +23,22 @@ from keyhier.algorithms import (
     algorithms_for,
 )
 from keyhier.errors import InvalidStateError, UnsupportedError
-from keyhier_pkcs11 import rsa
-from keyhier_pkcs11.binding import handle_of
-from keyhier_pkcs11.errors import INCAPABLE, translated
+from keyhier_pkcs11.errors import translated
 from keyhier_pkcs11.profile import GENERIC, Profile, Way
-from keyhier_pkcs11.search import search
-from keyhier_pkcs11.templates import RSA_USAGES, rsa_private_key, rsa_public_key
+from keyhier_pkcs11.templates import RSA_USAGES
 from keyhier_pkcs11.trials import (
     CannotTryError,
     KeyWrap,
     try_gcm,
     try_key_wrap,
     try_oaep,
+    try_oaep_with_any_key,
+    try_oaep_with_new_key,
 )
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-    from pkcs11.types import MechanismInfo, Object
+    from pkcs11.types import MechanismInfo
 
     from keyhier_pkcs11.session import Connection
 
@@ -222,9 +220,9 @@ class Abilities:
             if key:
                 found = try_oaep(self._connection, *key, tried, way)
             elif self._profile.generates is False:
-                found = self._try_oaep_with_any_key(tried, way)
+                found = try_oaep_with_any_key(self._connection, tried, way, _USAGES[way])
             else:
-                found = self._try_oaep_with_new_key(tried, way)
+                found = try_oaep_with_new_key(self._connection, tried, way, self.rsa_usages)
         if WrapAlgorithm.RSA_OAEP in found:
             # It is composed of RSA-OAEP and a key wrap outside: CKM_RSA_AES_KEY_WRAP is rare.
             found.append(WrapAlgorithm.RSA_AES_KWP)
@@ -232,55 +230,6 @@ class Abilities:
         if pkcs1 and MechanismFlag.DECRYPT in self._info(Mechanism.RSA_PKCS).flags:
             found.append(WrapAlgorithm.RSA1_5)
         return tuple(found)
-
-    def _try_oaep_with_any_key(
-        self, algorithms: Sequence[WrapAlgorithm], way: Way
-    ) -> list[WrapAlgorithm]:
-        """Try with the first key of the token that is for this, where it makes none to try with."""
-        wanted = {
-            Attribute.CLASS: ObjectClass.PRIVATE_KEY,
-            Attribute.KEY_TYPE: CkKeyType.RSA,
-            _USAGES[way]: True,
-        }
-        try:
-            with self._connection.session() as session:
-                there = next(iter(search(session, wanted)), None)
-                if there is None:
-                    raise CannotTryError
-                return try_oaep(
-                    self._connection, handle_of(there), _public_half(there), algorithms, way
-                )
-        except PKCS11Error as error:
-            raise translated(error, "C_FindObjects", "looking for a key to try") from error
-
-    def _try_oaep_with_new_key(
-        self, algorithms: Sequence[WrapAlgorithm], way: Way
-    ) -> list[WrapAlgorithm]:
-        private = self._connection.logged_in
-        public_template = rsa_public_key("", b"", KeySpec.RSA_2048.bits)
-        private_template = rsa_private_key(
-            "", b"", extractable=False, private=private, usages=self.rsa_usages
-        )
-        private_template[Attribute.TOKEN] = False
-        try:
-            with self._connection.session() as session:
-                public, secret = session.generate_keypair(
-                    CkKeyType.RSA,
-                    KeySpec.RSA_2048.bits,
-                    capabilities=MechanismFlag(0),
-                    public_template=public_template,
-                    private_template=private_template,
-                )
-                works = try_oaep(
-                    self._connection, handle_of(secret), _public_half(public), algorithms, way
-                )
-                public.destroy()
-                secret.destroy()
-        except INCAPABLE:
-            raise CannotTryError from None
-        except PKCS11Error as error:
-            raise translated(error, "C_GenerateKeyPair", "making a key pair to try") from error
-        return works
 
     # ------------------------------------------------------------------ AES
 
@@ -388,14 +337,6 @@ class Abilities:
             return False
         info = self._info(generate)
         return (info.min_key_length or 0) <= spec.bits <= (info.max_key_length or spec.bits)
-
-
-def _public_half(key: Object) -> RSAPublicKey:
-    numbers = key.get_attributes([Attribute.MODULUS, Attribute.PUBLIC_EXPONENT])
-    return rsa.public_key_of(
-        int.from_bytes(numbers[Attribute.MODULUS]),
-        int.from_bytes(numbers[Attribute.PUBLIC_EXPONENT]),
-    )
 
 
 def _or_standard(named: tuple[int, ...] | None, standard: tuple[int, ...]) -> tuple[int, ...]:

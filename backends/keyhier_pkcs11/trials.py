@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from pkcs11.constants import Attribute
+from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType as CkKeyType
 
@@ -34,16 +34,26 @@ from keyhier_pkcs11.errors import (
     translated,
 )
 from keyhier_pkcs11.profile import Way
-from keyhier_pkcs11.templates import secret_in_session
+from keyhier_pkcs11.search import search
+from keyhier_pkcs11.templates import rsa_private_key, rsa_public_key, secret_in_session
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from pkcs11.mechanisms import Mechanism
+    from pkcs11.types import Object
 
     from keyhier.algorithms import WrapAlgorithm
     from keyhier_pkcs11.session import Connection
 
-__all__ = ["CannotTryError", "KeyWrap", "try_gcm", "try_key_wrap", "try_oaep"]
+__all__ = [
+    "CannotTryError",
+    "KeyWrap",
+    "try_gcm",
+    "try_key_wrap",
+    "try_oaep",
+    "try_oaep_with_any_key",
+    "try_oaep_with_new_key",
+]
 
 _T = TypeVar("_T")
 
@@ -162,6 +172,73 @@ def try_oaep(
         if _attempt(connection, handle, opened) == plaintext:
             works.append(algorithm)
     return works
+
+
+def try_oaep_with_any_key(
+    connection: Connection, algorithms: Sequence[WrapAlgorithm], way: Way, usage: Attribute
+) -> list[WrapAlgorithm]:
+    """Try with the first key of the token that is for this, where it makes none to try with.
+
+    Raises:
+        CannotTryError: there is no such key.
+        UnavailableError: the token is not there.
+    """
+    wanted = {
+        Attribute.CLASS: ObjectClass.PRIVATE_KEY,
+        Attribute.KEY_TYPE: CkKeyType.RSA,
+        usage: True,
+    }
+    try:
+        with connection.session() as session:
+            there = next(iter(search(session, wanted)), None)
+            if there is None:
+                raise CannotTryError
+            return try_oaep(connection, handle_of(there), _public_half(there), algorithms, way)
+    except PKCS11Error as error:
+        raise translated(error, "C_FindObjects", "looking for a key to try") from error
+
+
+def try_oaep_with_new_key(
+    connection: Connection,
+    algorithms: Sequence[WrapAlgorithm],
+    way: Way,
+    usages: tuple[Attribute, ...],
+) -> list[WrapAlgorithm]:
+    """Try with a key pair made for it, which is gone when the trial is over.
+
+    Raises:
+        CannotTryError: the token makes none.
+        UnavailableError: it is not there.
+    """
+    private = connection.logged_in
+    public_template = rsa_public_key("", b"", KeySpec.RSA_2048.bits)
+    private_template = rsa_private_key("", b"", extractable=False, private=private, usages=usages)
+    private_template[Attribute.TOKEN] = False
+    try:
+        with connection.session() as session:
+            public, secret = session.generate_keypair(
+                CkKeyType.RSA,
+                KeySpec.RSA_2048.bits,
+                capabilities=MechanismFlag(0),
+                public_template=public_template,
+                private_template=private_template,
+            )
+            works = try_oaep(connection, handle_of(secret), _public_half(public), algorithms, way)
+            public.destroy()
+            secret.destroy()
+    except INCAPABLE:
+        raise CannotTryError from None
+    except PKCS11Error as error:
+        raise translated(error, "C_GenerateKeyPair", "making a key pair to try") from error
+    return works
+
+
+def _public_half(key: Object) -> RSAPublicKey:
+    numbers = key.get_attributes([Attribute.MODULUS, Attribute.PUBLIC_EXPONENT])
+    return rsa.public_key_of(
+        int.from_bytes(numbers[Attribute.MODULUS]),
+        int.from_bytes(numbers[Attribute.PUBLIC_EXPONENT]),
+    )
 
 
 @contextmanager
