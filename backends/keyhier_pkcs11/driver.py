@@ -49,8 +49,9 @@ from keyhier_pkcs11.making import KeyMaker
 from keyhier_pkcs11.module import load_module
 from keyhier_pkcs11.objects import Identity, KeyObject, TokenObjects
 from keyhier_pkcs11.profile import Way, choose_profile
-from keyhier_pkcs11.session import connection_to, find_token
+from keyhier_pkcs11.session import connection_to
 from keyhier_pkcs11.session_keys import SessionKey, SessionKeys
+from keyhier_pkcs11.token import find_token
 
 if TYPE_CHECKING:
     from pkcs11.mechanisms import Mechanism

@@ -38,6 +38,7 @@ _CKR_CANT_LOCK: Final = 0x00A
 _CKR_OPERATION_ACTIVE: Final = 0x090
 _CKR_CRYPTOKI_ALREADY_INITIALIZED: Final = 0x191
 _CKF_OS_LOCKING_OK: Final = 0x2
+_RESTART_PATIENCE_SECONDS: Final = 5.0
 # The places of functions in CK_FUNCTION_LIST, in the order of pkcs11f.h.
 _PLACES: Final = {"C_EncryptInit": 29, "C_Encrypt": 30, "C_WrapKey": 60}
 
@@ -169,6 +170,23 @@ class Module(lib):
             self.initialize()
         except PKCS11Error as error:
             raise translated(error, "C_Initialize", "connecting again") from error
+
+    def restart_since(self, era: int) -> None:
+        """Initialise a dead module anew, unless that was done since ``era``.
+
+        Raises:
+            UnavailableError: it does not initialise, or calls of it hang.
+        """
+        with self.calls.alone(_RESTART_PATIENCE_SECONDS) as alone:
+            if self.era != era and self.process == os.getpid():
+                return
+            if not alone:
+                raise UnavailableError(
+                    "the PKCS#11 module is dead, and cannot be initialised anew while calls of it "
+                    "hang",
+                    remedy="start the program anew",
+                )
+            self.restart()
 
     def _begin(self, functions: _FunctionList) -> int:
         told = self.init_args.encode()

@@ -43,11 +43,10 @@ if TYPE_CHECKING:
     from keyhier.secret import SecretBytes
     from keyhier_pkcs11.module import Module
 
-__all__ = ["Connection", "connection_to", "find_token"]
+__all__ = ["Connection", "connection_to"]
 
 _T = TypeVar("_T")
 
-_RESTART_PATIENCE_SECONDS: Final = 5.0
 _LOGINS: Final = 10
 _ATTEMPTS: Final = 5
 _PAUSE_SECONDS: Final = 0.02
@@ -298,7 +297,7 @@ class Connection:
                     raise
             else:
                 return
-            _restart(self.module, era)
+            self.module.restart_since(era)
             self.token = self._find_again()
         self._open_login(secret)
 
@@ -309,14 +308,14 @@ class Connection:
         such as another child that logs in, writes to at that moment.
         """
         for attempt in range(1, _ATTEMPTS):
-            _restart(self.module, self.module.era)
+            self.module.restart_since(self.module.era)
             try:
                 self.token = self._find_again()
             except UnavailableError:
                 time.sleep(_PAUSE_SECONDS * attempt)
             else:
                 return
-        _restart(self.module, self.module.era)
+        self.module.restart_since(self.module.era)
         self.token = self._find_again()
 
     def _is_module_dead(self) -> bool:
@@ -414,43 +413,6 @@ class Connection:
         login, self._login = self._login, None
         if login is not None:
             login.end()
-
-
-def _restart(module: Module, era: int) -> None:
-    """Initialise a dead module anew, unless that was done since ``era``.
-
-    Raises:
-        UnavailableError: it does not initialise, or calls of it hang.
-    """
-    with module.calls.alone(_RESTART_PATIENCE_SECONDS) as alone:
-        if module.era != era and module.process == os.getpid():
-            return
-        if not alone:
-            raise UnavailableError(
-                "the PKCS#11 module is dead, and cannot be initialised anew while calls of it hang",
-                remedy="start the program anew",
-            )
-        module.restart()
-
-
-def find_token(module: Module, address: TokenAddress) -> Token:
-    """Return the one token that ``address`` names.
-
-    SoftHSM reads its tokens when it is initialised, and leaves out one that another process logs
-    in to at that moment. So a module that was initialised just now is so again, a few times.
-
-    Raises:
-        NotFoundError, AmbiguousError: as :func:`~keyhier_pkcs11.token.choose_token`.
-    """
-    attempts = _ATTEMPTS if module.fresh else 1
-    module.fresh = False
-    for attempt in range(1, attempts):
-        try:
-            return choose_token(module, address)
-        except NotFoundError:
-            time.sleep(_PAUSE_SECONDS * attempt)
-            _restart(module, module.era)
-    return choose_token(module, address)
 
 
 class _Connections:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keyhier_pkcs11.address import TokenAddress
     from keyhier_pkcs11.module import Module
 
-__all__ = ["choose_token", "patiently", "serial_of"]
+__all__ = ["choose_token", "find_token", "patiently", "serial_of"]
 
 _T = TypeVar("_T")
 
@@ -67,6 +67,26 @@ def choose_token(module: Module, address: TokenAddress) -> Token:
         native=unreadable,
         remedy="`pkcs11-tool --module … --list-token-slots` shows what the module sees",
     )
+
+
+def find_token(module: Module, address: TokenAddress) -> Token:
+    """Return the one token that ``address`` names.
+
+    SoftHSM reads its tokens when it is initialised, and leaves out one that another process logs
+    in to at that moment. So a module that was initialised just now is so again, a few times.
+
+    Raises:
+        NotFoundError, AmbiguousError: as :func:`choose_token`.
+    """
+    attempts = _ATTEMPTS if module.fresh else 1
+    module.fresh = False
+    for attempt in range(1, attempts):
+        try:
+            return choose_token(module, address)
+        except NotFoundError:
+            time.sleep(_PAUSE_SECONDS * attempt)
+            module.restart_since(module.era)
+    return choose_token(module, address)
 
 
 def _tokens(module: Module) -> tuple[list[Token], str | None]:
