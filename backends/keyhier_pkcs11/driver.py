@@ -26,6 +26,7 @@ from keyhier.identifiers import KeyId
 from keyhier.rsa_wrap import implicit_rejection
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes, rsa
+from keyhier_pkcs11.authentication import reading_pin
 from keyhier_pkcs11.deadline import Deadline, within_deadline
 from keyhier_pkcs11.errors import (
     REJECTED,
@@ -109,7 +110,7 @@ class Pkcs11Driver:
         hint = connection.abilities.profile.pin
         with (
             _hinting(AuthenticationError, "a PIN of this kind of token is", hint),
-            connection.reading_pin(address.pin) as pin,
+            reading_pin(connection.token, address.pin) as pin,
         ):
             join = partial(connection.join, driver, address.pin, pin, address.max_sessions)
             if deadline is None:

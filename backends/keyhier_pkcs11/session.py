@@ -16,12 +16,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pkcs11.constants import TokenFlag
-from pkcs11.exceptions import PKCS11Error, RandomNoRNG, UserAlreadyLoggedIn
-from pkcs11.types import PROTECTED_AUTH
+from pkcs11.exceptions import PKCS11Error, RandomNoRNG
 
 from keyhier.errors import (
-    AuthenticationError,
     InvalidStateError,
     KeyhierError,
     NotFoundError,
@@ -29,13 +26,13 @@ from keyhier.errors import (
 )
 from keyhier.pin import PinSource
 from keyhier_pkcs11.address import TokenAddress
-from keyhier_pkcs11.errors import lost, native, translated
+from keyhier_pkcs11.authentication import Authentication, has_keypad, reading_pin
+from keyhier_pkcs11.errors import lost
 from keyhier_pkcs11.fork import renewed_in_child
 from keyhier_pkcs11.login import Login, LoginOverError
 from keyhier_pkcs11.mechanisms import Abilities
-from keyhier_pkcs11.pins import PIN_ERRORS, PinCheck, RefusedPins
 from keyhier_pkcs11.pool import USUAL_SESSIONS, Permits
-from keyhier_pkcs11.token import choose_token, patiently, serial_of
+from keyhier_pkcs11.token import choose_token, serial_of
 
 if TYPE_CHECKING:
     from pkcs11.types import Session, Token
@@ -70,8 +67,7 @@ class Connection:
         self._users: set[object] = set()
         self._bound = USUAL_SESSIONS
         self._pin = PinSource()
-        self._pin_check: PinCheck | None = None
-        self._refused = RefusedPins()
+        self._authentication = Authentication()
         self._failures = 0
         self._failure: KeyhierError | None = None
         self.abilities = Abilities(self)
@@ -107,17 +103,6 @@ class Connection:
         login = self._login
         return login is not None and login.holds()
 
-    @contextmanager
-    def reading_pin(self, pin: PinSource) -> Iterator[SecretBytes | None]:
-        """Read the PIN where the token wants one here, and wipe it afterwards."""
-        flags = self.token.flags
-        keypad = TokenFlag.PROTECTED_AUTHENTICATION_PATH in flags
-        if keypad or not (TokenFlag.LOGIN_REQUIRED in flags or pin.given):
-            yield None
-            return
-        with pin.read(f"token {self.token.label!r}") as secret:
-            yield secret
-
     def join(
         self, user: object, pin: PinSource, secret: SecretBytes | None, max_sessions: int
     ) -> None:
@@ -126,7 +111,7 @@ class Connection:
         Args:
             user: who does; the same is given to :meth:`leave`.
             pin: where the PIN comes from when the token was lost.
-            secret: the PIN now, as :meth:`reading_pin` gives it.
+            secret: the PIN now, as :func:`~keyhier_pkcs11.authentication.reading_pin` gives it.
             max_sessions: how many sessions there may be; the first user says it.
 
         Raises:
@@ -135,7 +120,7 @@ class Connection:
         """
         with self._lock:
             if not self._users:
-                self._pin_check = None
+                self._authentication.forget()
                 self._bound = max_sessions
                 self._permits = Permits(max_sessions)
                 try:
@@ -145,7 +130,7 @@ class Connection:
                     self._end_login()
                     raise
             elif secret is not None:
-                self._check(secret)
+                self._authentication.check(self.token, secret)
             self._pin = pin
             self._users.add(user)
 
@@ -157,7 +142,7 @@ class Connection:
             InvalidStateError: the token is open without a PIN.
         """
         with self._lock:
-            self._check(secret)
+            self._authentication.check(self.token, secret)
 
     def leave(self, user: object) -> None:
         """Stop using the connection; the last one to leave logs out."""
@@ -281,7 +266,7 @@ class Connection:
 
     def _reconnect(self) -> None:
         self._end_login()
-        with self.reading_pin(self._pin) as secret:
+        with reading_pin(self.token, self._pin) as secret:
             self._connect(secret)
 
     def _connect(self, secret: SecretBytes | None) -> None:
@@ -343,71 +328,13 @@ class Connection:
             remedy="see whether the HSM runs; the next operation connects again",
         )
 
-    def _check(self, pin: SecretBytes) -> None:
-        if self._pin_check is None:
-            raise InvalidStateError(
-                f"token {self.token.label!r} is open in this process without a PIN",
-                remedy="close the other vault first, or open this one without pin-source",
-            )
-        if not self._pin_check.accepts(pin):
-            raise AuthenticationError(
-                f"the PIN for token {self.token.label!r} is not the one this process is "
-                "logged in with"
-            )
-
     def _open_login(self, pin: SecretBytes | None) -> None:
-        # A token with a keypad of its own asks by itself.
-        keypad = TokenFlag.PROTECTED_AUTHENTICATION_PATH in self.token.flags
-        if pin is not None and self._refused.holds(pin):
-            raise AuthenticationError(
-                f"token {self.token.label!r} has refused this PIN before, and it is not tried "
-                "again, because an HSM locks after a few tries",
-                remedy="correct the PIN at its source",
-            )
+        self._authentication.require_untried(self.token, pin)
+        logged_in = pin is not None or has_keypad(self.token)
         with self.module.calls:
-            anchor = self._open_anchor(pin, keypad=keypad)
-            self._login = Login(
-                self.module, self.token, anchor, self._permits, logged_in=keypad or pin is not None
-            )
-        if pin is not None and not (self._pin_check and self._pin_check.accepts(pin)):
-            self._pin_check = PinCheck.of(pin)
-        self._refused.clear()
-
-    def _open_anchor(self, pin: SecretBytes | None, *, keypad: bool) -> Session:
-        what = f"token {self.token.label!r}"
-        try:
-            if keypad:
-                return self.token.open(user_pin=PROTECTED_AUTH)
-            if pin is not None:
-                # What is tried again is no refusal of the PIN, which would count against it.
-                return patiently(lambda: self.token.open(user_pin=pin.reveal().decode()))
-            return patiently(self.token.open)
-        except UserAlreadyLoggedIn as error:
-            if self._users and (pin is None or (self._pin_check and self._pin_check.accepts(pin))):
-                # The login outlived the session that was lost.
-                return patiently(self.token.open)
-            raise AuthenticationError(
-                f"other code of this process is logged in to {what}, so no PIN can be checked",
-                native=native("C_Login", error),
-            ) from error
-        except PIN_ERRORS as error:
-            if pin is not None:
-                self._refused.add(pin)
-            raise AuthenticationError(
-                f"{what} does not accept the PIN",
-                native=native("C_Login", error),
-                remedy="check it before the next try: an HSM locks after a few",
-            ) from error
-        except PKCS11Error as error:
-            raise translated(error, self._failing(), f"logging in to {what}") from error
-
-    def _failing(self) -> str:
-        """Say which call fails of the two that python-pkcs11 makes as one."""
-        try:
-            self.token.open().close()
-        except PKCS11Error:
-            return "C_OpenSession"
-        return "C_Login"
+            anchor = self._authentication.open_anchor(self.token, pin, again=self.in_use)
+            self._login = Login(self.module, self.token, anchor, self._permits, logged_in=logged_in)
+        self._authentication.accept(pin)
 
     def _end_login(self) -> None:
         login, self._login = self._login, None

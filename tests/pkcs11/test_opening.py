@@ -279,7 +279,7 @@ def test_a_closed_vault_says_so(driver: Pkcs11Driver) -> None:
 
 def test_promise_7_no_pin_in_any_repr(driver: Pkcs11Driver, softhsm_token: SoftHsmToken) -> None:
     shared = driver._shared
-    for shown in (driver, shared, vars(shared), softhsm_token, shared._pin_check):
+    for shown in (driver, shared, vars(shared), softhsm_token, vars(shared._authentication)):
         assert softhsm_token.pin not in repr(shown)
 
 
