@@ -14,11 +14,13 @@ from functools import partial, wraps
 from queue import SimpleQueue
 from typing import Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, cast
 
+import attrs
+
 from keyhier.errors import UnavailableError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11.fork import renewed_in_child
 
-__all__ = ["Deadline", "within_deadline"]
+__all__ = ["Deadline", "Workers", "within_deadline"]
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -67,15 +69,14 @@ class _Job(Generic[_T]):
         return self._results.pop()
 
 
-class Deadline:
-    """Runs operations, each with so much time.
+class Workers:
+    """The threads on which one vault's operations with a deadline run, started when needed.
 
     Threads that hang count as long as they do, so that a module that hangs for ever does not
     gather more than ``bound`` of them.
     """
 
-    def __init__(self, seconds: float, bound: int) -> None:
-        self._seconds = seconds
+    def __init__(self, bound: int) -> None:
         self._bound = bound
         self._closed = False
         self.renew_in_child()
@@ -86,19 +87,22 @@ class Deadline:
         self._free = threading.Semaphore(self._bound)
         self._idle: list[SimpleQueue[_Job[object] | None]] = []
 
-    def run(self, call: Callable[[], _T], undo: Callable[[_T], None] | None = None) -> _T:
+    def run(
+        self, call: Callable[[], _T], seconds: float, undo: Callable[[_T], None] | None = None
+    ) -> _T:
         """Run ``call`` on a worker thread.
 
         Args:
             call: the operation.
+            seconds: how much time it has, the wait for a free thread included.
             undo: given the result that comes when nobody waits any more; by default secrets
                 are wiped.
 
         Raises:
             UnavailableError: it took too long, or too many others hang.
         """
-        until = time.monotonic() + self._seconds
-        if not self._free.acquire(timeout=self._seconds):
+        until = time.monotonic() + seconds
+        if not self._free.acquire(timeout=seconds):
             raise UnavailableError(
                 f"{self._bound} operations with the token hang, and no more are begun",
                 remedy=_REMEDY,
@@ -107,7 +111,7 @@ class Deadline:
         self._worker().put(cast("_Job[object]", job))
         if not job.finished(until - time.monotonic()):
             raise UnavailableError(
-                f"the token did not answer within {self._seconds:g} seconds", remedy=_REMEDY
+                f"the token did not answer within {seconds:g} seconds", remedy=_REMEDY
             )
         return job.result()
 
@@ -146,11 +150,37 @@ class Deadline:
             jobs.put(None)
 
 
+@attrs.frozen
+class Deadline:
+    """How much time each operation has.
+
+    Attributes:
+        seconds: so many, or None for no limit.
+        workers: the threads for those that have a limit.
+    """
+
+    seconds: float | None
+    workers: Workers
+
+    def run(self, call: Callable[[], _T], undo: Callable[[_T], None] | None = None) -> _T:
+        """Run ``call``: on a worker thread where its time is limited, else on this one.
+
+        Args:
+            call, undo: as for :meth:`Workers.run`.
+
+        Raises:
+            UnavailableError: as there.
+        """
+        if self.seconds is None:
+            return call()
+        return self.workers.run(call, self.seconds, undo)
+
+
 class HasDeadline(Protocol):
-    """What has operations, with or without a deadline."""
+    """What has operations."""
 
     @property
-    def deadline(self) -> Deadline | None:
+    def deadline(self) -> Deadline:
         """How much time each has."""
         ...
 
@@ -161,13 +191,14 @@ _Self = TypeVar("_Self", bound=HasDeadline)
 def within_deadline(
     method: Callable[Concatenate[_Self, _P], _T],
 ) -> Callable[Concatenate[_Self, _P], _T]:
-    """Make a method run within its object's deadline, where that has one."""
+    """Make a method run within its object's deadline."""
 
     @wraps(method)
     def run(self: _Self, /, *arguments: _P.args, **named: _P.kwargs) -> _T:
-        if self.deadline is None:
+        deadline = self.deadline
+        if deadline.seconds is None:
             return method(self, *arguments, **named)
-        return self.deadline.run(partial(method, self, *arguments, **named))
+        return deadline.run(partial(method, self, *arguments, **named))
 
     return run
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import attrs
 from pkcs11.exceptions import PKCS11Error
@@ -23,7 +24,7 @@ from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11.authentication import reading_pin
 from keyhier_pkcs11.catalogue import Catalogue
-from keyhier_pkcs11.deadline import Deadline, within_deadline
+from keyhier_pkcs11.deadline import Deadline, Workers, within_deadline
 from keyhier_pkcs11.errors import translated
 from keyhier_pkcs11.kek_operations import KekOperations
 from keyhier_pkcs11.lifecycle import Lifecycle
@@ -32,7 +33,6 @@ from keyhier_pkcs11.module import load_module
 from keyhier_pkcs11.objects import TokenObjects
 from keyhier_pkcs11.profile import choose_profile
 from keyhier_pkcs11.session import Connection, connection_to
-from keyhier_pkcs11.session_keys import SessionKey, SessionKeys
 from keyhier_pkcs11.token import find_token
 
 if TYPE_CHECKING:
@@ -46,56 +46,56 @@ __all__ = ["Pkcs11Driver"]
 _RANDOM_BYTES_AT_ONCE: Final = 32 * 1024
 
 
-@attrs.frozen
-class _Parts:
-    """What the operations of one vault are made of."""
+@attrs.define(eq=False)
+class _OpenVault:
+    """What every view of one open vault shares; it is what uses the connection."""
 
     connection: Connection
     maker: KeyMaker
     catalogue: Catalogue
     lifecycle: Lifecycle
     keks: KekOperations
+    workers: Workers
+    closed: bool = False
+
+    def leave(self) -> None:
+        """Let the token go; the last vault of the process that does logs out."""
+        self.keks.close()
+        self.connection.leave(self)
 
 
 class Pkcs11Driver:
     """One open token; shares its login with every other vault of the process on that token."""
 
-    def __init__(
-        self, connection: Connection, address: TokenAddress, deadline: Deadline | None
-    ) -> None:
+    def __init__(self, connection: Connection, address: TokenAddress, deadline: Deadline) -> None:
         """Make the driver of a connection that it has yet to join; :meth:`open` is the way in."""
         self.deadline = deadline
         self._shared = connection
         self._address = address
         self._objects = TokenObjects(connection)
-        self._session_keys = SessionKeys(connection, self._objects)
         catalogue = Catalogue(connection, self._objects)
-        self._parts = _Parts(
+        self._vault = _OpenVault(
             connection,
             KeyMaker(connection, self._objects),
             catalogue,
             Lifecycle(connection, self._objects, catalogue),
-            KekOperations(connection, self._objects, catalogue, self._session_keys),
+            KekOperations(connection, self._objects, catalogue),
+            deadline.workers,
         )
-        self._closed = False
 
     @classmethod
     def open(cls, address: TokenAddress) -> Pkcs11Driver:
         """Load the module, choose the token and log in; see :meth:`Backend.open`."""
-        deadline = None
-        if address.timeout is not None:
-            deadline = Deadline(address.timeout, address.max_sessions)
+        workers = Workers(address.max_sessions)
         try:
-            return cls._open(address, deadline)
+            return cls._open(address, Deadline(address.timeout, workers))
         except BaseException:
-            if deadline is not None:
-                deadline.close()
+            workers.close()
             raise
 
     @classmethod
-    def _open(cls, address: TokenAddress, deadline: Deadline | None) -> Pkcs11Driver:
-        find = partial(_connection, address)
-        connection = find() if deadline is None else deadline.run(find)
+    def _open(cls, address: TokenAddress, deadline: Deadline) -> Pkcs11Driver:
+        connection = deadline.run(partial(_connection, address))
         driver = cls(connection, address, deadline)
         # Whoever types a PIN may take their time.
         hint = connection.abilities.profile.pin
@@ -103,12 +103,16 @@ class Pkcs11Driver:
             _hinting(AuthenticationError, "a PIN of this kind of token is", hint),
             reading_pin(connection.token, address.pin) as pin,
         ):
-            join = partial(connection.join, driver, address.pin, pin, address.max_sessions)
-            if deadline is None:
-                join()
-            else:
-                deadline.run(join, lambda _: connection.leave(driver))
+            vault = driver._vault
+            join = partial(connection.join, vault, address.pin, pin, address.max_sessions)
+            deadline.run(join, lambda _: connection.leave(vault))
         return driver
+
+    def within(self, seconds: float) -> Pkcs11Driver:
+        """Return the same vault with so much time for each operation; see `SupportsTimeout`."""
+        view = copy.copy(self)
+        view.deadline = attrs.evolve(self.deadline, seconds=seconds)
+        return view
 
     def __repr__(self) -> str:
         return f"<Pkcs11Driver: token {self.vault!r}>"
@@ -138,34 +142,34 @@ class Pkcs11Driver:
     @within_deadline
     def get_key(self, name: str, version: str | None = None) -> KeyVersion:
         """Return a version; an empty name stands for a key of any label with that CKA_ID."""
-        return self._open_parts.catalogue.get(name, version)
+        return self._open_vault.catalogue.get(name, version)
 
     @within_deadline
     def list_keys(self) -> Iterator[KeyVersion]:
         """Yield the latest version of every key; objects that are no KEKs are left out."""
-        return iter(self._open_parts.catalogue.latest())
+        return iter(self._open_vault.catalogue.latest())
 
     @within_deadline
     def list_versions(self, name: str) -> Sequence[KeyVersion]:
         """Return the versions of a key; one that keyhier did not make has one."""
-        return self._open_parts.catalogue.versions(name)
+        return self._open_vault.catalogue.versions(name)
 
     @within_deadline
     def create_key(self, request: CreateKey) -> KeyVersion:
         """Generate a key on the token."""
-        parts = self._open_parts
+        parts = self._open_vault
         return parts.catalogue.describe(parts.maker.create(request))
 
     @within_deadline
     def import_key(self, request: ImportKey) -> KeyVersion:
         """Put a key on the token that was made elsewhere; sensitive and not extractable."""
-        parts = self._open_parts
+        parts = self._open_vault
         return parts.catalogue.describe(parts.maker.bring_in(request))
 
     @within_deadline
     def rotate_key(self, name: str) -> KeyVersion:
         """Generate a new version with the latest one's spec, algorithm and extractability."""
-        parts = self._open_parts
+        parts = self._open_vault
         return parts.catalogue.describe(parts.maker.rotate(name))
 
     @within_deadline
@@ -173,16 +177,15 @@ class Pkcs11Driver:
         self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""
     ) -> bytes:
         """Wrap with an AES key on the token."""
-        return self._open_parts.keks.wrap(key, algorithm, plaintext, aad)
+        return self._open_vault.keks.wrap(key, algorithm, plaintext, aad)
 
     @within_deadline
     def unwrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
     ) -> SecretBytes:
         """Unwrap with a key on the token; what the token rejects is an :class:`UnwrapError`."""
-        return self._open_parts.keks.unwrap(key, algorithm, wrapped, aad)
+        return self._open_vault.keks.unwrap(key, algorithm, wrapped, aad)
 
-    @within_deadline
     def unwrap_into(
         self,
         key: KeyVersion,
@@ -192,22 +195,24 @@ class Pkcs11Driver:
         key_id: KeyId,
     ) -> KeyVersion:
         """Unwrap an AES key into an object of a session, which is never let out."""
-        return self._open_parts.keks.unwrap_into(key, algorithm, wrapped, purpose, key_id)
+        keks = self._open_vault.keks
+        unwrap = partial(keks.unwrap_into, key, algorithm, wrapped, purpose, key_id)
+        return self.deadline.run(unwrap, keks.discard)
 
     @within_deadline
     def discard(self, key: KeyVersion) -> None:
         """Destroy what :meth:`unwrap_into` made; doing so twice is harmless."""
-        self._session_keys.discard(cast("SessionKey", key.handle))
+        self._vault.keks.discard(key)
 
     @within_deadline
     def set_enabled(self, key: KeyVersion, *, enabled: bool) -> KeyVersion:
         """Set or clear the usages of a version, and read them back."""
-        return self._open_parts.lifecycle.set_enabled(key, enabled=enabled)
+        return self._open_vault.lifecycle.set_enabled(key, enabled=enabled)
 
     @within_deadline
     def delete_key(self, key: KeyVersion) -> None:
         """Destroy all versions of a key that keyhier made, or the one object of another."""
-        self._open_parts.lifecycle.delete(key)
+        self._open_vault.lifecycle.delete(key)
 
     @within_deadline
     def random_bytes(self, length: int) -> SecretBytes:
@@ -236,31 +241,25 @@ class Pkcs11Driver:
         return doctor.examine(self.connection, self._address, self.deadline)
 
     def close(self) -> None:
-        """Leave the token; the last vault of the process that does logs out."""
-        if self._closed:
+        """Leave the token, also for every view of the vault."""
+        vault = self._vault
+        if vault.closed:
             return
-        self._closed = True
-        if self.deadline is None:
-            self._leave()
-            return
+        vault.closed = True
         with suppress(UnavailableError):
-            self.deadline.run(self._leave)
-        self.deadline.close()
-
-    def _leave(self) -> None:
-        self._session_keys.close()
-        self._shared.leave(self)
+            self.deadline.run(vault.leave)
+        vault.workers.close()
 
     @property
     def connection(self) -> Connection:
         """The connection, for an examination."""
-        return self._open_parts.connection
+        return self._open_vault.connection
 
     @property
-    def _open_parts(self) -> _Parts:
-        if self._closed:
+    def _open_vault(self) -> _OpenVault:
+        if self._vault.closed:
             raise InvalidStateError("the vault is closed")
-        return self._parts
+        return self._vault
 
 
 @contextmanager

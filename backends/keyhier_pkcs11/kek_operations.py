@@ -48,12 +48,11 @@ class KekOperations:
         connection: Connection,
         objects: TokenObjects,
         catalogue: Catalogue,
-        session_keys: SessionKeys,
     ) -> None:
         self._connection = connection
         self._objects = objects
         self._catalogue = catalogue
-        self._session_keys = session_keys
+        self._session_keys = SessionKeys(connection, objects)
 
     def wrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""
@@ -137,6 +136,14 @@ class KekOperations:
         if Inquest(self._connection).is_rejection(failure):
             raise UnwrapError
         raise translated(failure, "C_UnwrapKey", "unwrapping")
+
+    def discard(self, key: KeyVersion) -> None:
+        """Destroy what :meth:`unwrap_into` made; doing so twice is harmless."""
+        self._session_keys.discard(cast("SessionKey", key.handle))
+
+    def close(self) -> None:
+        """Destroy all that :meth:`unwrap_into` made."""
+        self._session_keys.close()
 
     def _wrapping_mechanism(self, algorithm: WrapAlgorithm, length: int) -> Mechanism:
         if algorithm is not WrapAlgorithm.A256KWP and length % 8:

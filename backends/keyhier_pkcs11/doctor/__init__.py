@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pkcs11.constants import TokenFlag
 
 from keyhier.doctor import Finding, Severity, guarded
 from keyhier.errors import KeyhierError
-from keyhier_pkcs11.deadline import Deadline
+from keyhier_pkcs11.deadline import Deadline, Workers
 from keyhier_pkcs11.doctor.attributes import examine_attributes
 from keyhier_pkcs11.doctor.inventory import examine_inventory
 from keyhier_pkcs11.doctor.mechanisms import examine_mechanisms
@@ -31,24 +31,17 @@ if TYPE_CHECKING:
 
 __all__ = ["examine", "preliminaries"]
 
-_T = TypeVar("_T")
-
 
 def preliminaries(address: TokenAddress) -> Iterator[Finding]:
     """Yield what is seen of a token without a login."""
-    if address.timeout is None:
-        yield from _preliminaries(address, None)
-        return
-    deadline = Deadline(address.timeout, address.max_sessions)
+    workers = Workers(address.max_sessions)
     try:
-        yield from _preliminaries(address, deadline)
+        yield from _preliminaries(address, Deadline(address.timeout, workers))
     finally:
-        deadline.close()
+        workers.close()
 
 
-def examine(
-    connection: Connection, address: TokenAddress, deadline: Deadline | None
-) -> Iterator[Finding]:
+def examine(connection: Connection, address: TokenAddress, deadline: Deadline) -> Iterator[Finding]:
     """Yield all that is found on a token that is open.
 
     Args:
@@ -64,28 +57,24 @@ def examine(
     yield from _within(deadline, "keys", lambda: examine_inventory(connection))
 
 
-def _run(deadline: Deadline | None, call: Callable[[], _T]) -> _T:
-    return call() if deadline is None else deadline.run(call)
-
-
 def _within(
-    deadline: Deadline | None, check: str, examine: Callable[[], Iterable[Finding]]
+    deadline: Deadline, check: str, examine: Callable[[], Iterable[Finding]]
 ) -> Iterator[Finding]:
     """Make one check, wholly within the deadline; see :func:`keyhier.doctor.guarded`."""
     # A generator would come back to another thread each time.
-    return guarded(check, lambda: _run(deadline, lambda: [*guarded(check, examine)]))
+    return guarded(check, lambda: deadline.run(lambda: [*guarded(check, examine)]))
 
 
-def _preliminaries(address: TokenAddress, deadline: Deadline | None) -> Iterator[Finding]:
+def _preliminaries(address: TokenAddress, deadline: Deadline) -> Iterator[Finding]:
     load = partial(load_module, address.module_path, address.init_args)
     try:
-        module = _run(deadline, load)
+        module = deadline.run(load)
     except KeyhierError as error:
         yield Finding.of_error("module", error)
         return
     yield from _within(deadline, "module", lambda: examine_module(module))
     try:
-        token = _run(deadline, partial(choose_token, module, address))
+        token = deadline.run(partial(choose_token, module, address))
     except KeyhierError as error:
         yield Finding.of_error("token", error)
         return
