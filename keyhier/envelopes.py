@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from keyhier import rsa_wrap
@@ -102,8 +103,15 @@ class Envelopes:
                 )
             raise UnwrapError
         bundle = envelope.header.key_iv + envelope.encrypted_key + envelope.header.key_tag
-        with self._kek.content_key(algorithm, bundle, timeout) as content_key:
-            return envelope.open(content_key)
+        try:
+            with self._kek.content_key(algorithm, bundle, timeout) as content_key:
+                return envelope.open(content_key)
+        except UnsupportedError as error:
+            refusal = error
+        # Outside of the handler, so that a failure has no context (promise 3).
+        with suppress(UnsupportedError):
+            return self._kek.open_inside(envelope, bundle, timeout)
+        raise refusal
 
     def _is_named_by(self, envelope: WrappedKey, *, moved: bool) -> bool:
         if self._kek.thumbprint is None:

@@ -29,11 +29,13 @@ from keyhier.errors import (
     UnsupportedError,
     UnwrapError,
 )
+from keyhier.inside import open_inside
 from keyhier.secret import SecretBytes
 
 if TYPE_CHECKING:
     from keyhier.driver import Driver, KeyVersion
     from keyhier.opened import OpenedVault
+    from keyhier.wrapped import WrappedKey
 
 __all__ = ["KekOperations"]
 
@@ -246,3 +248,13 @@ class KekOperations:
             content_key.wipe()
             return SecretBytes.random(CONTENT_KEY_BYTES)
         return content_key
+
+    def open_inside(
+        self, envelope: WrappedKey, wrapped: bytes, timeout: float | None
+    ) -> SecretBytes:
+        """Open an envelope in a vault that lets no content key out; see :mod:`keyhier.inside`.
+
+        Args:
+            wrapped: the content key as this key wrapped it.
+        """
+        return open_inside(self._opened.within(timeout), self.version, wrapped, envelope)

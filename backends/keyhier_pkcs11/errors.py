@@ -24,6 +24,7 @@ from keyhier.errors import (
 
 __all__ = [
     "INCAPABLE",
+    "REFUSED_TEMPLATE",
     "REJECTED",
     "STALE_HANDLE",
     "ambiguous",
@@ -88,6 +89,14 @@ INCAPABLE: Final = (
     ckr.TemplateInconsistent,
 )
 """What a token answers to what it cannot do, whatever the values are."""
+
+REFUSED_TEMPLATE: Final = (
+    ckr.AttributeReadOnly,
+    ckr.AttributeTypeInvalid,
+    ckr.AttributeValueInvalid,
+    ckr.TemplateInconsistent,
+)
+"""What a token answers to a template that its policy does not allow."""
 
 _AMBIGUOUS: Final = (
     ckr.ArgumentsBad,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import attrs
-from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.constants import Attribute
 from pkcs11.exceptions import PKCS11Error
-from pkcs11.mechanisms import KeyType, Mechanism
+from pkcs11.mechanisms import Mechanism
 
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.errors import (
@@ -30,6 +30,7 @@ from keyhier_pkcs11.login import Login, LoginOverError
 from keyhier_pkcs11.profile import Way
 from keyhier_pkcs11.rsa import OAEP
 from keyhier_pkcs11.templates import AES_USAGES, kept_in_session
+from keyhier_pkcs11.unwrapping import unwrap_aes_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -82,9 +83,10 @@ class SessionKeys:
         """Unwrap an AES key for ``purpose``, to stay in the token.
 
         Args:
-            kek: the key that wrapped it.
+            kek: the key that wrapped it, which may itself be one that was unwrapped here.
 
         Raises:
+            InvalidStateError, NotFoundError: as :meth:`use`, where it is.
             UnwrapError: by its length, what is wrapped is no key of the size that is wanted.
             UnsupportedError: the token cannot unwrap this way, or not without showing the key.
             IntegrityError: the token made another key than it was told to.
@@ -110,7 +112,7 @@ class SessionKeys:
         wanted: tuple[Template, int],
     ) -> SessionKey:
         template, size = wanted
-        handle = self._objects.handle(login, cast("Identity", kek.handle))
+        handle = self._handle(login, kek)
         with ExitStack() as stack:
             session = stack.enter_context(login.kept_session())
             with self._connection.module.calls:
@@ -121,6 +123,15 @@ class SessionKeys:
                 stack.callback(self._destroy, login, made)
                 _protect(made, template, size)
             return SessionKey(handle_of(made), login, stack.pop_all())
+
+    def _handle(self, login: Login, kek: KeyVersion) -> int:
+        held = kek.handle
+        if not isinstance(held, SessionKey):
+            return self._objects.handle(login, cast("Identity", held))
+        self._require_held(held)
+        if held.login is not login:
+            raise _gone()
+        return held.number
 
     def _destroy(self, login: Login, made: Object) -> None:
         with self._connection.module.calls:
@@ -137,17 +148,17 @@ class SessionKeys:
             NotFoundError: it went with the login that it belonged to.
             PKCS11Error: whatever the operation raises.
         """
-        if held not in self._held:
-            raise InvalidStateError("the key that was unwrapped into the token has been closed")
+        self._require_held(held)
         login = self._connection.login()
         if held.login is login:
             with suppress(LoginOverError):
                 return self._use(held, operation)
             self._connection.recover(login)
-        raise NotFoundError(
-            "the key was unwrapped into the token and went with the connection that was lost",
-            remedy="unwrap it again",
-        )
+        raise _gone()
+
+    def _require_held(self, held: SessionKey) -> None:
+        if held not in self._held:
+            raise InvalidStateError("the key that was unwrapped into the token has been closed")
 
     def _use(self, held: SessionKey, operation: Callable[[BoundKey], _T]) -> _T:
         try:
@@ -192,14 +203,14 @@ class SessionKeys:
         template: Template,
     ) -> Object:
         if algorithm in OAEP:
-            return _unwrap(key, wrapped, Mechanism.RSA_PKCS_OAEP, template, OAEP[algorithm])
+            return unwrap_aes_key(key, template, Mechanism.RSA_PKCS_OAEP, wrapped, OAEP[algorithm])
         if algorithm is WrapAlgorithm.RSA_AES_KWP:
             size = kek.spec.size
             return self._unwrap_in_two_steps(key, wrapped[:size], wrapped[size:], template)
         if algorithm not in _KEY_WRAPS:
             raise UnsupportedError(f"a key for {algorithm} does not unwrap keys into the token")
         mechanism = self._connection.abilities.key_wrap(algorithm).mechanism
-        return _unwrap(key, wrapped, mechanism, template)
+        return unwrap_aes_key(key, template, mechanism, wrapped)
 
     def _unwrap_in_two_steps(
         self, key: BoundKey, head: bytes, tail: bytes, template: Template
@@ -208,26 +219,18 @@ class SessionKeys:
         mechanism = self._connection.abilities.key_wrap(WrapAlgorithm.A256KWP).mechanism
         oaep = OAEP[WrapAlgorithm.RSA_OAEP]
         inside = kept_in_session((Attribute.UNWRAP,), private=self._connection.logged_in)
-        transport = _unwrap(key, head, Mechanism.RSA_PKCS_OAEP, inside, oaep)
+        transport = unwrap_aes_key(key, inside, Mechanism.RSA_PKCS_OAEP, head, oaep)
         inner = BoundKey(key.session, handle_of(transport), self._connection.module)
-        opened = _unwrap(inner, tail, mechanism, template)
+        opened = unwrap_aes_key(inner, template, mechanism, tail)
         transport.destroy()
         return opened
 
 
-def _unwrap(
-    key: BoundKey, wrapped: bytes, mechanism: Mechanism, template: Template, parameter: Any = None
-) -> Object:
-    made: Object = key.unwrap_key(
-        ObjectClass.SECRET_KEY,
-        KeyType.AES,
-        wrapped,
-        mechanism=mechanism,
-        mechanism_param=parameter,
-        capabilities=0,
-        template=template,
+def _gone() -> NotFoundError:
+    return NotFoundError(
+        "the key was unwrapped into the token and went with the connection that was lost",
+        remedy="unwrap it again",
     )
-    return made
 
 
 def _may_hold(kek: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, size: int) -> bool:

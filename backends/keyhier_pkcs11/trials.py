@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType as CkKeyType
+from pkcs11.mechanisms import Mechanism
 
-from keyhier.algorithms import GCM_IV_BYTES, KeySpec
+from keyhier.algorithms import GCM_IV_BYTES, KeySpec, WrapAlgorithm
 from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.rsa_wrap import wrap as wrap_locally
 from keyhier.secret import SecretBytes
@@ -35,14 +36,19 @@ from keyhier_pkcs11.errors import (
 )
 from keyhier_pkcs11.profile import Way
 from keyhier_pkcs11.search import search
-from keyhier_pkcs11.templates import rsa_private_key, rsa_public_key, secret_in_session
+from keyhier_pkcs11.templates import (
+    AES_USAGES,
+    kept_in_session,
+    rsa_private_key,
+    rsa_public_key,
+    secret_in_session,
+)
+from keyhier_pkcs11.unwrapping import unwrap_aes_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-    from pkcs11.mechanisms import Mechanism
     from pkcs11.types import Object
 
-    from keyhier.algorithms import WrapAlgorithm
     from keyhier_pkcs11.session import Connection
 
 __all__ = [
@@ -156,6 +162,8 @@ def try_oaep(
 ) -> list[WrapAlgorithm]:
     """Return those of ``algorithms`` that an RSA key on the token opens in this way.
 
+    What C_UnwrapKey opens may stay inside: a token may show no key.
+
     Raises:
         UnavailableError: the token is not there.
     """
@@ -169,9 +177,34 @@ def try_oaep(
             if way is Way.DECRYPT
             else partial(rsa.unwrap, algorithm=algorithm, wrapped=wrapped, private=private)
         )
-        if _attempt(connection, handle, opened) == plaintext:
+        if _attempt(connection, handle, opened) == plaintext or (
+            way is Way.UNWRAP and _unwraps_inside(connection, handle, algorithm, wrapped, plaintext)
+        ):
             works.append(algorithm)
     return works
+
+
+def _unwraps_inside(
+    connection: Connection,
+    handle: int,
+    algorithm: WrapAlgorithm,
+    wrapped: bytes,
+    content_key: SecretBytes,
+) -> bool:
+    """Whether an AES key that the token unwraps and does not show opens what it sealed outside."""
+    sample, iv = os.urandom(16), os.urandom(GCM_IV_BYTES)
+    sealed = iv + AESGCM(content_key.view()).encrypt(iv, sample, None)
+    template = kept_in_session(AES_USAGES[WrapAlgorithm.A256GCM], private=connection.logged_in)
+
+    def unwrap_and_open(key: BoundKey) -> SecretBytes:
+        made = unwrap_aes_key(key, template, Mechanism.RSA_PKCS_OAEP, wrapped, rsa.OAEP[algorithm])
+        opened = aes.gcm_open(
+            BoundKey(key.session, handle_of(made), connection.module), sealed, b""
+        )
+        made.destroy()
+        return opened
+
+    return _attempt(connection, handle, unwrap_and_open) == sample
 
 
 def try_oaep_with_any_key(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from pkcs11.constants import Attribute, ObjectClass
-from pkcs11.mechanisms import MGF, KeyType, Mechanism
+from pkcs11.constants import Attribute
+from pkcs11.mechanisms import Mechanism
 
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.rsa_wrap import wrap as wrap_locally
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11 import aes
+from keyhier_pkcs11.rsa import OAEP
+from keyhier_pkcs11.unwrapping import unwrap_aes_key
 
 if TYPE_CHECKING:
     from pkcs11.types import Object
@@ -22,11 +24,6 @@ if TYPE_CHECKING:
     from keyhier_pkcs11.templates import Template
 
 __all__ = ["Unwrap", "Way", "unwrap_oaep", "ways_in"]
-
-_PARAMETERS: Final = {
-    WrapAlgorithm.RSA_OAEP_256: (Mechanism.SHA256, MGF.SHA256, None),
-    WrapAlgorithm.RSA_OAEP: (Mechanism.SHA_1, MGF.SHA1, None),
-}
 
 Unwrap = Callable[["BoundKey", "Template"], "Object"]
 """Unwraps a key with a key, into an object with the attributes of a template."""
@@ -39,8 +36,7 @@ def unwrap_oaep(
     key: BoundKey, template: Template, *, algorithm: WrapAlgorithm, wrapped: bytes
 ) -> Object:
     """Unwrap an AES key that was wrapped with OAEP."""
-    mechanism = Mechanism.RSA_PKCS_OAEP
-    return _unwrap(key, template, mechanism, wrapped, _PARAMETERS[algorithm])
+    return unwrap_aes_key(key, template, Mechanism.RSA_PKCS_OAEP, wrapped, OAEP[algorithm])
 
 
 def ways_in(bench: Workbench) -> dict[str, Way]:
@@ -49,7 +45,7 @@ def ways_in(bench: Workbench) -> dict[str, Way]:
     if Mechanism.AES_KEY_WRAP in bench.listed:
         ways["AES key wrap"] = _by_key_wrap
     if Mechanism.RSA_PKCS_OAEP in bench.listed:
-        ways.update({name: partial(_by_oaep, algorithm=name) for name in _PARAMETERS})
+        ways.update({name: partial(_by_oaep, algorithm=name) for name in OAEP})
     return ways
 
 
@@ -65,19 +61,4 @@ def _by_key_wrap(bench: Workbench) -> tuple[int, Unwrap]:
     with SecretBytes.random(KeySpec.AES_256.size) as plaintext:
         wrap = partial(aes.wrap, mechanism=mechanism, plaintext=plaintext, private=bench.private)
         wrapped = bench.attempt("C_WrapKey", key.handle, wrap)
-    return key.handle, partial(_unwrap, mechanism=mechanism, wrapped=wrapped)
-
-
-def _unwrap(
-    key: BoundKey, template: Template, mechanism: Mechanism, wrapped: bytes, parameter: Any = None
-) -> Object:
-    made: Object = key.unwrap_key(
-        ObjectClass.SECRET_KEY,
-        KeyType.AES,
-        wrapped,
-        mechanism=mechanism,
-        mechanism_param=parameter,
-        capabilities=0,
-        template=template,
-    )
-    return made
+    return key.handle, partial(unwrap_aes_key, mechanism=mechanism, wrapped=wrapped)
