@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from pkcs11.constants import Attribute
+from pkcs11.constants import Attribute, MechanismFlag
 from pkcs11.mechanisms import GCMParams, KeyType, Mechanism
 
-from keyhier.algorithms import GCM_IV_BYTES, GCM_TAG_BYTES
+from keyhier.algorithms import GCM_IV_BYTES, GCM_TAG_BYTES, KeySpec
 from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11.errors import INCAPABLE, native
-from keyhier_pkcs11.templates import secret_in_session
-from keyhier_pkcs11.unwrapping import unwrap_and_read
+from keyhier_pkcs11.templates import kept_in_session, secret_in_session
+from keyhier_pkcs11.unwrapping import unwrap_aes_key, unwrap_and_read
 
 if TYPE_CHECKING:
     from keyhier_pkcs11.binding import BoundKey
 
-__all__ = ["gcm_open", "gcm_seal", "unwrap", "wrap"]
+__all__ = ["gcm_open", "gcm_seal", "unwrap", "wrap", "wrap_inside"]
 
 _KEY_WRAP_OVERHEAD: Final = 8
 
@@ -60,6 +60,21 @@ def unwrap(
     """
     length = len(wrapped) - _KEY_WRAP_OVERHEAD if tell_length else None
     return unwrap_and_read(key, mechanism, wrapped, private=private, length=length)
+
+
+def wrap_inside(key: BoundKey, mechanism: Mechanism, *, private: bool) -> None:
+    """Let the token make a key, wrap it and unwrap it again; none of them is shown, or stays."""
+    sample = key.session.generate_key(
+        KeyType.AES,
+        KeySpec.AES_256.bits,
+        capabilities=MechanismFlag(0),
+        mechanism=Mechanism.AES_KEY_GEN,
+        template={**kept_in_session((), private=private), Attribute.EXTRACTABLE: True},
+    )
+    wrapped = key.wrap_key(sample, mechanism=mechanism)
+    opened = unwrap_aes_key(key, kept_in_session((), private=private), mechanism, wrapped)
+    opened.destroy()
+    sample.destroy()
 
 
 def gcm_seal(key: BoundKey, plaintext: SecretBytes, aad: bytes) -> bytes:

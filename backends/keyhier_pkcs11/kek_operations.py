@@ -199,10 +199,25 @@ class KekOperations:
                 raise UnavailableError(
                     "the token was lost while a key was unwrapped into it", remedy="try again"
                 ) from error
+            except UnsupportedError:
+                # In FIPS mode it takes no sample in the clear.
+                return self._works_inside(key, algorithm)
             except KeyhierError:
                 if not self._connection.alive():
                     raise
                 return False
+
+    def _works_inside(self, key: KeyVersion, algorithm: WrapAlgorithm) -> bool:
+        if algorithm in GCM_ALGORITHMS:
+            return False
+        mechanism, private = self._key_wrap(algorithm).mechanism, self._connection.logged_in
+        try:
+            self._use(key, lambda bound: aes.wrap_inside(bound, mechanism, private=private))
+        except PKCS11Error as error:
+            if not self._connection.alive():
+                raise translated(error, "C_WrapKey", "trying the key") from error
+            return False
+        return True
 
     def _run(
         self,

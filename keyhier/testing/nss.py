@@ -19,7 +19,7 @@ from typing import Final
 from keyhier.errors import NotFoundError, UnavailableError
 from keyhier.testing.prepared import PreparedToken, write_pin
 
-__all__ = ["find_nss_module", "nss_token"]
+__all__ = ["find_nss_module", "make_nss_token", "nss_token"]
 
 _SEARCHED: Final = (
     "/usr/lib/x86_64-linux-gnu/libsoftokn3.so",
@@ -47,6 +47,17 @@ def nss_token() -> PreparedToken:
     """Return this process's NSS token, made at the first call and deleted when the process ends.
 
     Raises:
+        NotFoundError, UnavailableError: as :func:`make_nss_token`.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="keyhier-nss-"))
+    atexit.register(_clean_up, folder, os.getpid())
+    return make_nss_token(folder, secrets.token_hex(8))
+
+
+def make_nss_token(folder: Path, pin: str) -> PreparedToken:
+    """Make a token in a folder that is there and empty; a process can open one NSS token.
+
+    Raises:
         NotFoundError: NSS or its ``certutil`` is not installed.
         UnavailableError: ``certutil`` fails.
     """
@@ -57,9 +68,6 @@ def nss_token() -> PreparedToken:
             "NSS is not installed, or its certutil is not",
             remedy="install libnss3 and libnss3-tools, or set NSS_MODULE to libsoftokn3.so",
         )
-    folder = Path(tempfile.mkdtemp(prefix="keyhier-nss-"))
-    atexit.register(_clean_up, folder, os.getpid())
-    pin = secrets.token_hex(8)
     pin_file = write_pin(folder / "pin", pin)
     done = subprocess.run(  # noqa: S603  # The program that the PATH names, as for a user.
         [certutil, "-N", "-d", f"sql:{folder}", "-f", str(pin_file)],

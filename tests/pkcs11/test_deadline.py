@@ -130,7 +130,7 @@ def test_a_key_that_comes_into_the_token_too_late_is_let_go(
             assert time.monotonic() < end
             time.sleep(0.01)
     with driver._shared.session() as session:
-        assert [key.label for key in session.get_objects()] == [b"outer"]
+        assert len(list(session.get_objects())) == 1
     driver.close()
     assert until_threads_are(before)
 
