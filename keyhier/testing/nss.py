@@ -6,17 +6,16 @@ initialisation string. So a test process has one NSS token, which all its tests 
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
 import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from keyhier.errors import NotFoundError, UnavailableError
+from keyhier.testing.folders import new_folder
 from keyhier.testing.prepared import PreparedToken, write_pin
 
 __all__ = ["find_nss_module", "make_nss_token", "nss_token"]
@@ -49,9 +48,7 @@ def nss_token() -> PreparedToken:
     Raises:
         NotFoundError, UnavailableError: as :func:`make_nss_token`.
     """
-    folder = Path(tempfile.mkdtemp(prefix="keyhier-nss-"))
-    atexit.register(_clean_up, folder, os.getpid())
-    return make_nss_token(folder, secrets.token_hex(8))
+    return make_nss_token(new_folder("nss"), secrets.token_hex(8))
 
 
 def make_nss_token(folder: Path, pin: str) -> PreparedToken:
@@ -86,9 +83,3 @@ def make_nss_token(folder: Path, pin: str) -> PreparedToken:
         module_path=module_path,
         init_args=f"configdir='sql:{folder}' certPrefix='' keyPrefix='' secmod='secmod.db' flags=",
     )
-
-
-def _clean_up(folder: Path, process: int) -> None:
-    # A forked child inherits the exit handler, and must leave its parent's token alone.
-    if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,6 +27,7 @@ from keyhier.errors import (
     UnavailableError,
 )
 from keyhier.testing.cryptoki import Cryptoki
+from keyhier.testing.folders import new_folder
 from keyhier.testing.prepared import PreparedToken, write_pin
 
 __all__ = ["find_opencryptoki", "opencryptoki_token"]
@@ -106,7 +106,8 @@ def opencryptoki_token() -> Iterator[PreparedToken]:
         stack.enter_context(_daemon())
         cryptoki.initialize()
         stack.callback(cryptoki.finalize)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keyhier-ock-")))
+        folder = new_folder("opencryptoki")
+        stack.callback(shutil.rmtree, folder)
         yield _prepare(cryptoki, module_path, folder)
 
 

@@ -10,12 +10,9 @@ server at a time, always at the same address.
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -24,6 +21,7 @@ from typing import Final, Self
 import attrs
 
 from keyhier.errors import InvalidStateError, NotFoundError, UnavailableError
+from keyhier.testing.folders import new_folder
 from keyhier.testing.prepared import PreparedToken
 
 __all__ = ["NetworkHsm", "find_p11_kit"]
@@ -52,16 +50,7 @@ def find_p11_kit() -> tuple[Path, Path] | None:
 @cache
 def _socket() -> Path:
     """Return where this process's servers listen; the folder is deleted when it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="keyhier-p11-kit-"))
-    process = os.getpid()
-
-    def clean_up() -> None:
-        # A forked child inherits the exit handler, and must leave its parent's socket alone.
-        if os.getpid() == process:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(clean_up)
-    return folder / "socket"
+    return new_folder("p11-kit") / "socket"
 
 
 class NetworkHsm:

@@ -7,11 +7,9 @@ module, and makes its tokens itself. Child processes find the configuration in t
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 from functools import cache
 from pathlib import Path
@@ -21,6 +19,7 @@ import attrs
 
 from keyhier.errors import InvalidStateError, NotFoundError, UnavailableError
 from keyhier.testing.cryptoki import Cryptoki
+from keyhier.testing.folders import new_folder
 from keyhier.testing.prepared import PreparedToken, write_pin
 
 __all__ = ["SoftHsm", "SoftHsmToken", "find_softhsm_module"]
@@ -79,7 +78,7 @@ class SoftHsm:
             InvalidStateError: something in this process initialised the module before.
         """
         self.module_path = module_path
-        self.folder = Path(tempfile.mkdtemp(prefix="keyhier-softhsm-"))
+        self.folder = new_folder("softhsm")
         self._lock = threading.Lock()
         self._tokens = self.folder / "tokens"
         self._tokens.mkdir()
@@ -91,7 +90,6 @@ class SoftHsm:
             "slots.removable = false\n"
         )
         os.environ["SOFTHSM2_CONF"] = str(configuration)
-        atexit.register(self._clean_up, os.getpid())
         self._cryptoki = Cryptoki(module_path)
         if not self._cryptoki.initialize():
             raise InvalidStateError(
@@ -158,8 +156,3 @@ class SoftHsm:
             if any(info.label) and not info.flags & _CKF_TOKEN_INITIALIZED:
                 return slot
         raise UnavailableError("SoftHSM has no slot with a free token")
-
-    def _clean_up(self, process: int) -> None:
-        # A forked child inherits the exit handler, and must leave its parent's tokens alone.
-        if os.getpid() == process:
-            shutil.rmtree(self.folder, ignore_errors=True)
