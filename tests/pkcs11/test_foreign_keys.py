@@ -28,6 +28,7 @@ from keyhier.errors import (
 from keyhier.secret import SecretBytes
 from keyhier_pkcs11.rsa import private_key_parts
 from keyhier_pkcs11.versions import VersionId
+from tests.pkcs11.foreign_objects import SEALING, WRAPPING, put, put_aes, put_public
 from tests.pkcs11.pkcs11_tool import pkcs11_tool
 
 if TYPE_CHECKING:
@@ -36,49 +37,6 @@ if TYPE_CHECKING:
     from keyhier_pkcs11.driver import Pkcs11Driver
 
 OAEP = WrapAlgorithm.RSA_OAEP
-WRAPPING = (Attribute.WRAP, Attribute.UNWRAP)
-SEALING = (Attribute.ENCRYPT, Attribute.DECRYPT)
-
-
-def put(driver: Pkcs11Driver, **attributes: Any) -> None:
-    """Create an object on the token, as any program may."""
-    template = {Attribute[name.upper()]: value for name, value in attributes.items()}
-    with driver._shared.session() as session:
-        session.create_object({Attribute.TOKEN: True, Attribute.PRIVATE: True, **template})
-
-
-def put_aes(
-    driver: Pkcs11Driver,
-    label: str,
-    key_id: bytes,
-    usages: tuple[Attribute, ...] = WRAPPING,
-    size: int = 32,
-) -> None:
-    every = (*WRAPPING, *SEALING)
-    put(
-        driver,
-        **{"class": ObjectClass.SECRET_KEY},
-        key_type=KeyType.AES,
-        label=label,
-        id=key_id,
-        value=bytes(range(size)),
-        sensitive=True,
-        extractable=False,
-        **{usage.name.lower(): usage in usages for usage in every},
-    )
-
-
-def put_public(driver: Pkcs11Driver, key_id: bytes, key: rsa.RSAPublicKey) -> None:
-    numbers = key.public_numbers()
-    put(
-        driver,
-        **{"class": ObjectClass.PUBLIC_KEY},
-        key_type=KeyType.RSA,
-        label="planted",
-        id=key_id,
-        modulus=numbers.n.to_bytes(256),
-        public_exponent=numbers.e.to_bytes(3),
-    )
 
 
 @pytest.mark.requires_tool("pkcs11-tool")
@@ -123,7 +81,7 @@ def test_keys_that_are_no_keks_are_left_out(
 ) -> None:
     put(
         driver,
-        **{"class": ObjectClass.SECRET_KEY},
+        ObjectClass.SECRET_KEY,
         key_type=KeyType.GENERIC_SECRET,
         label="generic",
         id=b"\3",
@@ -227,7 +185,7 @@ def test_a_key_that_wants_the_pin_at_every_use_is_told_and_hides_no_other(
     der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     put(
         driver,
-        **{"class": ObjectClass.PRIVATE_KEY},
+        ObjectClass.PRIVATE_KEY,
         key_type=KeyType.RSA,
         label="signature",
         id=b"\x0c",
@@ -314,15 +272,16 @@ def plant(driver: Pkcs11Driver, ours: KeyVersion, der: bytes) -> str:
     assert before is not None
     version = VersionId.new(before.algorithm, before)
     attributes: dict[str, Any] = {"label": ours.id.name, "id": version.value, "private": False}
+    object_class = ObjectClass.SECRET_KEY
     if before.algorithm is None:
+        object_class = ObjectClass.PRIVATE_KEY
         parts = private_key_parts(SecretBytes(der))
-        attributes |= {"class": ObjectClass.PRIVATE_KEY, "key_type": KeyType.RSA, "decrypt": True}
+        attributes |= {"key_type": KeyType.RSA, "decrypt": True}
         attributes |= {part.name.lower(): value for part, value in parts.items()}
     else:
-        attributes |= {"class": ObjectClass.SECRET_KEY, "key_type": KeyType.AES}
-        attributes |= {"value": bytes(32), "wrap": True, "unwrap": True}
+        attributes |= {"key_type": KeyType.AES, "value": bytes(32), "wrap": True, "unwrap": True}
         attributes |= {"encrypt": False, "decrypt": False}
-    put(driver, **attributes, sensitive=False, extractable=True)
+    put(driver, object_class, **attributes, sensitive=False, extractable=True)
     return version.value.hex()
 
 
@@ -379,7 +338,7 @@ def test_promise_9_deleting_one_of_two_keys_of_one_name_leaves_the_other_in_use(
 def test_a_label_that_is_not_utf_8_hides_nothing(driver: Pkcs11Driver) -> None:
     put(
         driver,
-        **{"class": ObjectClass.SECRET_KEY},
+        ObjectClass.SECRET_KEY,
         key_type=KeyType.AES,
         id=b"\1",
         value=bytes(32),
@@ -399,7 +358,7 @@ def test_promise_5_a_planted_public_key_is_an_integrity_error(
     driver: Pkcs11Driver, rsa_version: KeyVersion
 ) -> None:
     key_id = bytes.fromhex(rsa_version.id.version)
-    put_public(driver, key_id, rsa.generate_private_key(65537, 2048).public_key())
+    put_public(driver, "planted", key_id, rsa.generate_private_key(65537, 2048).public_key())
     with pytest.raises(IntegrityError, match="not the public half"):
         driver.get_key("imported")
     assert list(driver.list_keys()) == []
@@ -409,7 +368,7 @@ def test_the_right_public_key_may_lie_beside_its_private_key(
     driver: Pkcs11Driver, rsa_version: KeyVersion
 ) -> None:
     assert rsa_version.public_key is not None
-    put_public(driver, bytes.fromhex(rsa_version.id.version), rsa_version.public_key)
+    put_public(driver, "planted", bytes.fromhex(rsa_version.id.version), rsa_version.public_key)
     assert driver.get_key("imported") == rsa_version
 
 
@@ -419,7 +378,7 @@ def test_numbers_that_are_no_rsa_key_are_an_integrity_error(
     numbers = rsa_key.private_numbers()
     put(
         driver,
-        **{"class": ObjectClass.PRIVATE_KEY},
+        ObjectClass.PRIVATE_KEY,
         key_type=KeyType.RSA,
         label="odd",
         id=b"\1",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,16 +16,14 @@ from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
 from keyhier.errors import (
     AlreadyExistsError,
-    IntegrityError,
     InvalidInputError,
     InvalidStateError,
     NotFoundError,
-    UnavailableError,
     UnsupportedError,
 )
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
-from keyhier.testing.faults import CkAttribute, Ckr, Native
+from keyhier.testing.faults import Ckr
 
 if TYPE_CHECKING:
     from keyhier.testing.faults import Faults
@@ -301,84 +298,6 @@ def test_what_is_no_rsa_key_is_not_imported(driver: Pkcs11Driver) -> None:
     assert list(driver.list_keys()) == []
 
 
-def test_a_token_that_ignores_a_template_keeps_nothing(
-    driver: Pkcs11Driver, faults: Faults
-) -> None:
-    def careless(
-        generate: Native, session: int, mechanism: int, template: int, count: int, key: int
-    ) -> int:
-        for each in (CkAttribute * count).from_address(template):
-            if each.type == Attribute.EXTRACTABLE and each.value is not None:
-                ctypes.c_ubyte.from_address(each.value).value = 1
-        return generate(session, mechanism, template, count, key)
-
-    with (
-        faults.replace("C_GenerateKey", careless),
-        pytest.raises(IntegrityError, match="CKA_EXTRACTABLE"),
-    ):
-        driver.create_key(A256KW)
-    assert driver._objects.find() == []
-
-
-def test_of_two_first_versions_the_earlier_one_stays(driver: Pkcs11Driver, faults: Faults) -> None:
-    def rival(generate: Native, *arguments: int) -> int:
-        template, count = arguments[2:4]
-        (id_attribute,) = [
-            each
-            for each in (CkAttribute * count).from_address(template)
-            if each.type == Attribute.ID
-        ]
-        # Another process makes a key of that name, a little earlier.
-        assert id_attribute.value is not None
-        first_byte = ctypes.c_ubyte.from_address(id_attribute.value)
-        first_byte.value -= 1
-        handle = ctypes.c_ulong()
-        assert generate(*arguments[:4], ctypes.addressof(handle)) == Ckr.OK
-        first_byte.value += 1
-        return generate(*arguments)
-
-    with (
-        faults.replace("C_GenerateKey", rival),
-        pytest.raises(AlreadyExistsError, match="at the same time"),
-    ):
-        driver.create_key(A256KW)
-    (version,) = driver.list_versions("kek")
-    assert version.id.version.startswith("00")
-
-
-def test_a_failed_generation_names_the_call_and_leaves_nothing(
-    driver: Pkcs11Driver, faults: Faults
-) -> None:
-    with (
-        faults.answer("C_GenerateKey", Ckr.DEVICE_ERROR),
-        pytest.raises(UnavailableError) as caught,
-    ):
-        driver.create_key(A256KW)
-    assert caught.value.native == "C_GenerateKey: CKR_DEVICE_ERROR"
-    assert driver._objects.find() == []
-
-
-def test_a_failed_search_or_read_names_the_call(driver: Pkcs11Driver, faults: Faults) -> None:
-    driver.create_key(A256KW)
-    with (
-        faults.answer("C_FindObjectsInit", Ckr.DEVICE_ERROR),
-        pytest.raises(UnavailableError) as caught,
-    ):
-        driver.get_key("kek")
-    assert caught.value.native == "C_FindObjects: CKR_DEVICE_ERROR"
-
-
-def test_a_failed_deletion_names_the_call(driver: Pkcs11Driver, faults: Faults) -> None:
-    key = driver.create_key(A256KW)
-    with (
-        faults.answer("C_DestroyObject", Ckr.DEVICE_ERROR),
-        pytest.raises(UnavailableError) as caught,
-    ):
-        driver.delete_key(key)
-    assert caught.value.native == "C_DestroyObject: CKR_DEVICE_ERROR"
-    assert driver.get_key("kek") == key
-
-
 def test_what_the_token_can_do_is_known(driver: Pkcs11Driver) -> None:
     assert driver.key_specs == frozenset(KeySpec)
     assert driver.algorithms == frozenset(WrapAlgorithm) - {WrapAlgorithm.RSA_OAEP_256}
@@ -414,18 +333,3 @@ def test_random_bytes_come_in_the_length_asked_for(driver: Pkcs11Driver) -> None
         one, other = driver.random_bytes(length), driver.random_bytes(length)
         assert len(one) == len(other) == length
         assert length < 8 or one != other
-
-
-def test_a_key_pair_that_is_made_in_part_leaves_nothing_behind(
-    driver: Pkcs11Driver, faults: Faults
-) -> None:
-    vendor = Ckr.VENDOR_DEFINED + 0x57
-    assert KeySpec.RSA_2048 in driver.key_specs
-    with (
-        faults.answer("C_DestroyObject", vendor, times=1) as fault,
-        pytest.raises(UnavailableError),
-    ):
-        driver.create_key(CreateKey("pair", KeySpec.RSA_2048))
-    assert fault.hits
-    classes = [ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY]
-    assert driver._objects.find(classes=classes) == []
