@@ -149,6 +149,17 @@ for changed in (
 """)
 
 
+def test_an_examination_tells_what_works_inside(in_fips_mode: InFipsMode) -> None:
+    in_fips_mode("""
+findings = {finding.check: finding for finding in vault.doctor()}
+key_wrap = findings["mechanism.CKM_AES_KEY_WRAP"]
+assert key_wrap.severity.value == "note", key_wrap
+assert "keys of the token's own" in key_wrap.found
+assert findings["mechanism.CKM_AES_GCM"].severity.value == "ok"
+assert "nothing shows whether this is RFC 5649" in findings["mechanism.CKM_AES_KEY_WRAP_KWP"].found
+""")
+
+
 def test_keys_that_need_no_key_shown_work_as_elsewhere(in_fips_mode: InFipsMode) -> None:
     in_fips_mode("""
 for name, spec, algorithm in (("rsa", "RSA-2048", None), ("gcm", "AES-256", "A256GCMKW")):

@@ -222,7 +222,18 @@ def _key_wrap(bench: Workbench) -> Iterator[Finding]:
     mechanism = Mechanism.AES_KEY_WRAP
     key = bench.known_aes_key(*_WRAPPING)
     wrong, error = _tried_key_wrap(bench, key, mechanism, aes_key_wrap, (16, 24, 32))
-    if error is not None:
+    if error is not None and key.value is None:
+        inside = partial(aes.wrap_inside, mechanism=mechanism, private=bench.private)
+        bench.attempt("C_WrapKey", key.handle, inside)
+        yield Finding(
+            _check(mechanism),
+            Severity.NOTE,
+            "it wraps and unwraps keys of the token's own; the token takes or shows no others, so "
+            "envelopes are opened with it and none are made",
+            "wrap under an RSA key, or an AES key for A256GCMKW",
+            error.native,
+        )
+    elif error is not None:
         yield _refused(mechanism, "to wrap or unwrap with it", error)
     elif wrong:
         yield _wrong(mechanism, f"it is not RFC 3394: {'; '.join(wrong)}")

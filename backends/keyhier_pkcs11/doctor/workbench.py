@@ -23,7 +23,13 @@ from keyhier_pkcs11.binding import BoundKey, handle_of
 from keyhier_pkcs11.errors import native
 from keyhier_pkcs11.login import LoginOverError
 from keyhier_pkcs11.search import search
-from keyhier_pkcs11.templates import aes_key, rsa_private_key, rsa_public_key, secret_in_session
+from keyhier_pkcs11.templates import (
+    aes_key,
+    kept_in_session,
+    rsa_private_key,
+    rsa_public_key,
+    secret_in_session,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -138,7 +144,9 @@ class Workbench:
         try:
             return AesKey(handle_of(self._keep(self._session.create_object(template))), value)
         except PKCS11Error:
-            made = self.generate_aes_key(KeySpec.AES_256, self.secret(KeyType.AES, *usages))
+            # Not to be read: it would be of no use, and FIPS mode makes no key that can be.
+            unread = kept_in_session(usages, private=self.private)
+            made = self.generate_aes_key(KeySpec.AES_256, {**unread, Attribute.LABEL: self.label})
             return AesKey(handle_of(made), None)
 
     def generate_aes_key(self, spec: KeySpec, template: Template) -> Object:
