@@ -186,6 +186,23 @@ def test_a_key_goes_with_the_login_that_it_belongs_to(
     driver.discard(key)
 
 
+def test_a_key_in_the_token_unwraps_another_into_it(
+    driver: Pkcs11Driver, outer: KeyVersion, wrapped: bytes
+) -> None:
+    kek = unwrap_into(driver, outer, wrapped)
+    inner = unwrap_into(driver, kek, keywrap.aes_key_wrap(KEK, bytes(32)))
+    assert driver.wrap(inner, WrapAlgorithm.A256KW, SecretBytes(KEK)) == keywrap.aes_key_wrap(
+        bytes(32), KEK
+    )
+    driver.discard(kek)
+    with pytest.raises(InvalidStateError, match="closed"):
+        unwrap_into(driver, kek, keywrap.aes_key_wrap(KEK, bytes(32)))
+    kek = unwrap_into(driver, outer, wrapped)
+    driver._shared._end_login()
+    with pytest.raises(NotFoundError, match="unwrap it again"):
+        unwrap_into(driver, kek, keywrap.aes_key_wrap(KEK, bytes(32)))
+
+
 def test_a_token_that_is_not_there_is_told_as_such(
     driver: Pkcs11Driver, outer: KeyVersion, wrapped: bytes, faults: Faults
 ) -> None:
