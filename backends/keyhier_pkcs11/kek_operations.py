@@ -202,8 +202,10 @@ class KekOperations:
             except UnsupportedError:
                 # In FIPS mode it takes no sample in the clear.
                 return self._works_inside(key, algorithm)
-            except KeyhierError:
-                if not self._connection.alive():
+            except KeyhierError as error:
+                # What names no call, such as a session that did not come free, tells of no key.
+                waited = isinstance(error, UnavailableError) and error.native is None
+                if waited or not self._connection.alive():
                     raise
                 return False
 

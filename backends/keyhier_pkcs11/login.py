@@ -108,7 +108,7 @@ class Login:
         Raises:
             LoginOverError, UnavailableError: as :meth:`session`.
         """
-        self._permits.take()
+        self._permits.take_to_keep()
         try:
             with self._module.calls:
                 if self._ended or not self.current:
@@ -121,7 +121,7 @@ class Login:
                     if self.current:
                         _close(session)
         finally:
-            self._permits.give_back()
+            self._permits.give_back_kept()
 
     def borrow(self) -> Session:
         """Return a session that is not in use; see :meth:`session`."""

@@ -7,6 +7,7 @@ to a network HSM for every operation; one in which something failed is not used 
 
 from __future__ import annotations
 
+import threading
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -29,6 +30,8 @@ class Permits:
         self._free: SimpleQueue[None] = SimpleQueue()
         for _ in range(bound):
             self._free.put(None)
+        # Whoever keeps a session needs another to use what is in it, and a trial needs two.
+        self._keepable = threading.Semaphore(max(1, bound - LEAST_SESSIONS))
 
     def take(self) -> None:
         """Take a permit, waiting for one if need be.
@@ -45,12 +48,33 @@ class Permits:
         """Let another thread have it."""
         self._free.put(None)
 
+    def take_to_keep(self) -> None:
+        """Take a permit for long; some are left for operations.
+
+        Raises:
+            UnavailableError: none came free in time.
+        """
+        if not self._keepable.acquire(timeout=self._patience):
+            raise self._none_free()
+        try:
+            self.take()
+        except UnavailableError:
+            self._keepable.release()
+            raise
+
+    def give_back_kept(self) -> None:
+        """Let another thread have what was taken for long."""
+        self.give_back()
+        self._keepable.release()
+
     def _wait(self) -> None:
         try:
             self._free.get(timeout=self._patience)
         except Empty:
-            raise UnavailableError(
-                f"all {self._bound} sessions with the token were in use for "
-                f"{self._patience:g} seconds",
-                remedy="use fewer threads, or raise max-sessions in the vault's URI",
-            ) from None
+            raise self._none_free() from None
+
+    def _none_free(self) -> UnavailableError:
+        return UnavailableError(
+            f"all {self._bound} sessions with the token were in use for {self._patience:g} seconds",
+            remedy="use fewer threads, or raise max-sessions in the vault's URI",
+        )

@@ -47,6 +47,24 @@ def test_a_permit_that_comes_free_ends_the_waiting() -> None:
     giving.join()
 
 
+def test_sessions_that_are_kept_leave_some_for_operations() -> None:
+    permits = Permits(4, patience=0.05)
+    for _ in range(2):
+        permits.take_to_keep()
+    with pytest.raises(UnavailableError, match="all 4 sessions"):
+        permits.take_to_keep()
+    permits.take()
+    permits.take()
+    permits.give_back_kept()
+    # It waits for a session although one more may be kept, and gives that right back.
+    permits.take()
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="all 4 sessions"):
+            permits.take_to_keep()
+    permits.give_back()
+    permits.take_to_keep()
+
+
 def test_many_threads_share_few_sessions(
     softhsm_token: SoftHsmToken, open_driver: OpenDriver, faults: Faults
 ) -> None:

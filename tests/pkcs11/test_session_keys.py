@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -291,3 +293,22 @@ def test_a_key_that_is_let_go_gives_its_session_back(
     wrapped = driver.wrap(outer, WrapAlgorithm.A256KW, SecretBytes(KEK))
     for _ in range(10):
         driver.discard(unwrap_into(driver, outer, wrapped))
+
+
+def test_many_threads_with_a_key_of_their_own_each_do_not_wait_for_one_another_for_ever(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    driver = open_driver(softhsm_token.uri + "&max-sessions=4")
+    outer = driver.create_key(CreateKey("outer", KeySpec.AES_256, WrapAlgorithm.A256KW))
+    wrapped = driver.wrap(outer, WrapAlgorithm.A256KW, SecretBytes(KEK))
+
+    def work(_: int) -> None:
+        for _ in range(5):
+            key = unwrap_into(driver, outer, wrapped)
+            driver.wrap(key, WrapAlgorithm.A256KW, SecretBytes(KEK))
+            driver.discard(key)
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+    assert time.monotonic() - started < 20
