@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import keyhier
 from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.driver import CreateKey, SupportsTimeout
 from keyhier.errors import InvalidInputError, InvalidStateError, UnavailableError, UnwrapError
@@ -17,7 +18,7 @@ from keyhier_pkcs11.deadline import Workers
 from tests.pkcs11.operations import OPERATIONS, SECRET, Bench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -66,6 +67,32 @@ def test_a_limit_for_one_call_holds_whatever_the_operation(
         assert until_threads_are(before)
     bench.driver = bench.open()
     assert bench.driver.unwrap(bench.kw, KW, bench.under_kw) == SECRET
+
+
+def test_a_key_has_the_limit_that_its_caller_gives(
+    softhsm_token: SoftHsmToken, faults: Faults
+) -> None:
+    before = threading.active_count()
+    vault = keyhier.open(softhsm_token.uri)
+    kek = vault.create_key("kek", "AES-256")
+    envelope = kek.wrap(b"secret", timeout=30)
+    raw = kek.wrap_raw(bytes(32))
+    calls: list[Callable[[], object]] = [
+        lambda: vault.unwrap(envelope, timeout=0.2),
+        lambda: kek.unwrap_raw(raw, timeout=0.2),
+        lambda: kek.wrap(b"secret", timeout=0.2),
+        lambda: vault.random_bytes(3, timeout=0.2),
+    ]
+    with faults.hang("C_*") as hang:
+        for call in calls:
+            with pytest.raises(UnavailableError, match=r"within 0\.2 seconds"):
+                call()
+        assert threading.active_count() == before + len(calls)
+        hang.release()
+        with vault.unwrap(envelope, timeout=30) as secret:
+            assert secret == b"secret"
+        vault.close()
+        assert until_threads_are(before)
 
 
 def test_a_limit_for_one_call_takes_the_place_of_the_vault_s(
