@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pkcs11 import MGF, Mechanism, ObjectClass
-from pkcs11.types import DecryptMixin
+from pkcs11.types import DecryptMixin, Token
 
 import keyhier
 from benchmarks.memory import BEK, CONTEXT, seal
@@ -29,15 +29,17 @@ OAEP_PARAMETERS: Final = (Mechanism.SHA_1, MGF.SHA1, None)
 RAW: Final = "python-pkcs11 with a cached handle"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class OnToken:
     """An RSA-2048 key on a token of its own, through keyhier and through the raw binding.
 
     Attributes:
+        slot: the token, as python-pkcs11 shows it.
         decrypt: opens what the public key encrypted, in a session and with a handle that are kept.
     """
 
     token: SoftHsmToken
+    slot: Token
     vault: keyhier.Vault
     kek: keyhier.Key
     public: RSAPublicKey
@@ -63,7 +65,7 @@ def key_on_token() -> Iterator[OnToken]:
                 mechanism_param=OAEP_PARAMETERS,
             )
             raw = cast("Callable[[bytes], bytes]", decrypt)
-            yield OnToken(token, vault, kek, kek.public_key, raw)
+            yield OnToken(token, slot, vault, kek, kek.public_key, raw)
 
 
 def pairs() -> Iterator[Pair]:
