@@ -16,7 +16,7 @@ __all__ = ["decode", "encode", "join", "split"]
 _PADDING: Final = (b"", b"===", b"==", b"=")
 # By how many characters stand after the last whole four: what the last one of them can be, whose
 # left-over bits are zero.
-_LAST: Final = (None, b"", b"AQgw", b"AEIMQUYcgkosw048")
+_LAST: Final = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 # What base64 has and base64url has not becomes what neither has.
 _FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")

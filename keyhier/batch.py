@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -108,18 +109,21 @@ class _Source(Generic[Item]):
 class _Workers(Generic[Item, Value]):
     """Threads that do one item after another; an executor's futures cost several times as much."""
 
-    def __init__(self, function: Callable[[Item], Value], count: int) -> None:
+    def __init__(self, function: Callable[[Item], Value]) -> None:
         self._function = function
         self._items: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
         self._done: SimpleQueue[Outcome[Value] | _Failure] = SimpleQueue()
         self._early: dict[int, Outcome[Value] | _Failure] = {}
-        # Daemons, for a stream that nobody ends must not keep the program from ending.
-        self._threads = [
-            Thread(target=self._work, name=f"keyhier_{number}", daemon=True)
-            for number in range(count)
-        ]
-        for thread in self._threads:
+        self._threads: list[Thread] = []
+
+    def start(self, count: int) -> None:
+        """Start the threads; :meth:`end` ends them, at the latest when the program does."""
+        atexit.register(self.end)
+        for number in range(count):
+            # A daemon, for a program that ends would wait for others before it calls anything.
+            thread = Thread(target=self._work, name=f"keyhier_{number}", daemon=True)
             thread.start()
+            self._threads.append(thread)
 
     def give(self, index: int, item: Item) -> None:
         """Have an item done."""
@@ -144,6 +148,7 @@ class _Workers(Generic[Item, Value]):
             self._items.put(None)
         for thread in self._threads:
             thread.join()
+        atexit.unregister(self.end)
 
     def _work(self) -> None:
         while (given := self._items.get()) is not None:
@@ -167,7 +172,7 @@ def _stream(
     progress: Progress | None,
 ) -> Iterator[Outcome[Value]]:
     source = _Source(items)
-    workers = _Workers(function, count)
+    workers = _Workers(function)
     given = 0
 
     def give(number: int) -> None:
@@ -177,6 +182,7 @@ def _stream(
             given += 1
 
     try:
+        workers.start(count)
         give(count * _AHEAD)
         index = 0
         while index < given:
