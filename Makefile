@@ -60,7 +60,7 @@ lint: env ## Check style, types and who imports whom
 docs: env ## Build the site into .build/site
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
-bench: env ## Measure against the raw bindings
+bench: env packages ## Measure against the raw bindings and a C program
 	python -m benchmarks
 
 clean: ## Remove what the other targets made

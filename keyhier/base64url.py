@@ -14,11 +14,18 @@ from keyhier.errors import InvalidInputError
 __all__ = ["decode", "encode", "join", "split"]
 
 _PADDING: Final = (b"", b"===", b"==", b"=")
+# By how many characters stand after the last whole four: what the last one of them can be, whose
+# left-over bits are zero.
+_LAST: Final = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+# What base64 has and base64url has not becomes what neither has.
+_FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 
 def encode(data: bytes) -> str:
     """Write ``data``."""
-    return join(data)
+    written = binascii.b2a_base64(data, newline=False).rstrip(b"=")
+    return written.translate(_TO_URL).decode("ascii")
 
 
 def decode(text: str) -> bytes:
@@ -32,8 +39,8 @@ def decode(text: str) -> bytes:
 
 def join(*parts: bytes) -> str:
     """Write each part, with full stops between them."""
-    encoded = [binascii.b2a_base64(part, newline=False).rstrip(b"=") for part in parts]
-    return b".".join(encoded).replace(b"+", b"-").replace(b"/", b"_").decode("ascii")
+    written = [binascii.b2a_base64(part, newline=False).rstrip(b"=") for part in parts]
+    return b".".join(written).translate(_TO_URL).decode("ascii")
 
 
 def split(text: str, count: int) -> list[bytes]:
@@ -43,13 +50,19 @@ def split(text: str, count: int) -> list[bytes]:
         InvalidInputError: it is spelt otherwise, or has not ``count`` parts.
     """
     try:
-        given = text.encode("ascii").replace(b"-", b"+").replace(b"_", b"/").split(b".")
-        parts = [binascii.a2b_base64(part + _PADDING[len(part) % 4]) for part in given]
+        given = text.encode("ascii").translate(_FROM_URL).split(b".")
+        parts = [_read(part) for part in given]
     except ValueError:
         parts = []
-    # Decoding skips foreign characters and ignores left-over bits: what it read is written again.
-    if len(parts) != count or join(*parts) != text:
+    if len(parts) != count:
         raise InvalidInputError(
             "a part of the wrapped key that should be unpadded base64url is not"
         )
     return parts
+
+
+def _read(part: bytes) -> bytes:
+    beyond = len(part) % 4
+    if beyond and part[-1:] not in _LAST[beyond]:
+        raise ValueError
+    return binascii.a2b_base64(part + _PADDING[beyond], strict_mode=True)

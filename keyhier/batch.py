@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Final, Generic, TypeVar, cast
 
 import attrs
 
 from keyhier.errors import InvalidInputError, KeyhierError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 __all__ = ["Outcome", "Progress", "stream"]
 
@@ -45,6 +45,14 @@ class Outcome(Generic[Value]):
         if self.error is not None:
             raise self.error
         return cast("Value", self.value)
+
+
+@attrs.frozen
+class _Failure:
+    """What an item raised that is no outcome, and ends the stream."""
+
+    index: int
+    error: BaseException
 
 
 def stream(
@@ -98,34 +106,92 @@ class _Source(Generic[Item]):
             raise self._failure
 
 
+class _Workers(Generic[Item, Value]):
+    """Threads that do one item after another; an executor's futures cost several times as much."""
+
+    def __init__(self, function: Callable[[Item], Value]) -> None:
+        self._function = function
+        self._items: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
+        self._done: SimpleQueue[Outcome[Value] | _Failure] = SimpleQueue()
+        self._early: dict[int, Outcome[Value] | _Failure] = {}
+        self._threads: list[Thread] = []
+
+    def start(self, count: int) -> None:
+        """Start the threads; :meth:`end` ends them, at the latest when the program does."""
+        atexit.register(self.end)
+        for number in range(count):
+            # A daemon, for a program that ends would wait for others before it calls anything.
+            thread = Thread(target=self._work, name=f"keyhier_{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def give(self, index: int, item: Item) -> None:
+        """Have an item done."""
+        self._items.put((index, item))
+
+    def outcome(self, index: int) -> Outcome[Value]:
+        """Wait for what became of an item that was given; raise what is no KeyhierError."""
+        while index not in self._early:
+            done = self._done.get()
+            self._early[done.index] = done
+        outcome = self._early.pop(index)
+        if isinstance(outcome, _Failure):
+            raise outcome.error
+        return outcome
+
+    def end(self) -> None:
+        """Wait until what was begun is done; what was not is left."""
+        with suppress(Empty):
+            while True:
+                self._items.get_nowait()
+        for _ in self._threads:
+            self._items.put(None)
+        for thread in self._threads:
+            thread.join()
+        atexit.unregister(self.end)
+
+    def _work(self) -> None:
+        while (given := self._items.get()) is not None:
+            self._done.put(self._attempt(*given))
+            # It is not kept until the next comes.
+            del given
+
+    def _attempt(self, index: int, item: Item) -> Outcome[Value] | _Failure:
+        try:
+            return Outcome(index, self._function(item))
+        except KeyhierError as error:
+            return Outcome(index, error=error)
+        except BaseException as error:  # noqa: BLE001  # It is raised again where it belongs.
+            return _Failure(index, error)
+
+
 def _stream(
     function: Callable[[Item], Value],
     items: Iterable[Item],
-    workers: int,
+    count: int,
     progress: Progress | None,
 ) -> Iterator[Outcome[Value]]:
-    # Imported late, because it brings in logging, which nothing else here needs.
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
-    def attempt(index: int, item: Item) -> Outcome[Value]:
-        try:
-            return Outcome(index, function(item))
-        except KeyhierError as error:
-            return Outcome(index, error=error)
-
-    waiting: deque[Future[Outcome[Value]]] = deque()
     source = _Source(items)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="keyhier")
+    workers = _Workers(function)
+    given = 0
+
+    def give(number: int) -> None:
+        nonlocal given
+        for index, item in islice(source, number):
+            workers.give(index, item)
+            given += 1
+
     try:
-        for index, item in islice(source, workers * _AHEAD):
-            waiting.append(pool.submit(attempt, index, item))
-        while waiting:
-            outcome = waiting.popleft().result()
-            for index, item in islice(source, 1):
-                waiting.append(pool.submit(attempt, index, item))
+        workers.start(count)
+        give(count * _AHEAD)
+        index = 0
+        while index < given:
+            outcome = workers.outcome(index)
+            index += 1
+            give(1)
             if progress is not None:
-                progress(outcome.index + 1)
+                progress(index)
             yield outcome
         source.raise_failure()
     finally:
-        pool.shutdown(cancel_futures=True)
+        workers.end()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -66,6 +68,25 @@ def test_an_input_without_end_can_be_read_in_part() -> None:
     assert next(outcomes).result() == 1
     outcomes.close()  # type: ignore[attr-defined]  # It is a generator.
     assert not _threads()
+
+
+def test_a_program_that_leaves_a_stream_unread_ends_when_what_was_begun_is_done() -> None:
+    code = """
+import time
+from keyhier.batch import stream
+
+def work(item):
+    time.sleep(0.2 * item)
+    print("done", item)
+
+outcomes = stream(work, range(1000), workers=2)
+next(outcomes)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith("done 0\ndone 1\n")
+    assert not done.stderr
 
 
 def test_items_are_worked_on_at_once() -> None:
