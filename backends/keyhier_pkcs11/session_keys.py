@@ -111,7 +111,7 @@ class SessionKeys:
     ) -> SessionKey:
         template, size = wanted
         handle = self._objects.handle(login, cast("Identity", kek.handle))
-        with ExitStack() as stack:
+        with self._connection.turn, ExitStack() as stack:
             session = stack.enter_context(login.kept_session())
             with self._connection.module.calls:
                 key = BoundKey(session, handle, self._connection.module)
@@ -123,7 +123,7 @@ class SessionKeys:
             return SessionKey(handle_of(made), login, stack.pop_all())
 
     def _destroy(self, login: Login, made: Object) -> None:
-        with self._connection.module.calls:
+        with self._connection.turn, self._connection.module.calls:
             # Otherwise it went with the login, or is a parent process's.
             if login.current:
                 with suppress(PKCS11Error):
