@@ -40,7 +40,7 @@ def scale() -> Scale:
         seconds=float(asked("KEYHIER_SOAK_SECONDS", "5")),
         children=int(asked("KEYHIER_SOAK_FORKS", "20")),
         items=int(asked("KEYHIER_SOAK_ITEMS", "1000")),
-        many=int(asked("KEYHIER_SOAK_MANY", "20000")),
+        many=int(asked("KEYHIER_SOAK_MANY", "4000")),
     )
 
 
