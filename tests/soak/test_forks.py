@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from keyhier_pkcs11.fork import PATIENCE_SECONDS
 from tests.soak.children import told_by
 
@@ -12,13 +14,15 @@ if TYPE_CHECKING:
     from tests.soak.conftest import Figures, Scale
 
 
+# Under the profile of a module with which threads take turns, somebody has the turn at every fork.
+@pytest.mark.parametrize("query", ["", "&profile=opencryptoki"], ids=["", "turns"])
 def test_children_of_a_busy_threaded_parent_all_work_and_use_nothing_of_its(
-    softhsm_token: SoftHsmToken, scale: Scale, figures: Figures
+    softhsm_token: SoftHsmToken, query: str, scale: Scale, figures: Figures
 ) -> None:
     told = told_by(
         "busy_parent",
         patience=120 + 5 * scale.children,
-        URI=softhsm_token.uri,
+        URI=softhsm_token.uri + query,
         MODULE=str(softhsm_token.module_path),
         CHILDREN=str(scale.children),
     )
@@ -26,7 +30,7 @@ def test_children_of_a_busy_threaded_parent_all_work_and_use_nothing_of_its(
     assert told["ends"] == [0] * scale.children
     assert told["slowest_fork"] < PATIENCE_SECONDS
     figures(
-        f"softhsm: {scale.children} children of a parent with 4 busy threads",
+        f"softhsm{query}: {scale.children} children of a parent with 4 busy threads",
         f"none hung or used a handle of the parent's; the longest fork took "
         f"{told['slowest_fork']:.2f} s, the slowest child {told['slowest_child']:.2f} s",
     )
