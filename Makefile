@@ -15,7 +15,10 @@ JOBS ?= 2
 # cryptsetup lives where the PATH of an ordinary user does not look.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/sbin:/sbin
 
-.PHONY: help env packages demo test tests lint docs bench clean
+# opencryptoki brings a daemon that systemd starts: only where nobody works.
+SYSTEM_WIDE := $(if $(filter true,$(CI)),opencryptoki:/usr/sbin/pkcsslotd)
+
+.PHONY: help env packages demo test tests soak lint docs bench clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,7 +38,7 @@ packages: ## Install the Debian packages that the tests use, where that is allow
 	  libbde-utils:bdeinfo openssl:openssl p11-kit:/usr/libexec/p11-kit/p11-kit-server \
 	  p11-kit-modules:/usr/lib/$$(uname -m)-linux-gnu/pkcs11/p11-kit-client.so \
 	  libnss3:/usr/lib/$$(uname -m)-linux-gnu/libsoftokn3.so libnss3-tools:certutil \
-	  gcc:gcc libc6-dev:/usr/include/stdio.h
+	  gcc:gcc libc6-dev:/usr/include/stdio.h $(SYSTEM_WIDE)
 
 demo: env ## Show the main job: keys made, wrapped, unwrapped and used
 	@keyhier demo
@@ -50,6 +53,18 @@ tests: env
 	coverage combine --quiet
 	coverage report
 	tail -n 1 $(BUILD)/pytest.log
+
+# Everything at full length: hours where the machine is busy. The figures stand in a table at the end.
+soak: export KEYHIER_SOAK_SECONDS ?= 20
+soak: export KEYHIER_SOAK_FORKS ?= 200
+soak: export KEYHIER_SOAK_ITEMS ?= 10000
+soak: export KEYHIER_SOAK_MANY ?= 1000000
+soak: export KEYHIER_SOAK_FIGURES := $(CURDIR)/$(BUILD)/soak.md
+soak: env packages ## Check at full length what tests/soak checks in short
+	mkdir -p $(BUILD)
+	rm -f $(KEYHIER_SOAK_FIGURES)
+	pytest tests/soak -p no:randomly
+	cat $(KEYHIER_SOAK_FIGURES)
 
 lint: env ## Check style, types and who imports whom
 	ruff check .

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final
 
 from pkcs11.attributes import AttributeMapper, handle_ulong
@@ -68,8 +68,15 @@ class Login:
             may name another object in the next.
     """
 
-    def __init__(
-        self, module: Module, token: Token, anchor: Session, permits: Permits, *, logged_in: bool
+    def __init__(  # noqa: PLR0913  # What a connection has, its logins have too.
+        self,
+        module: Module,
+        token: Token,
+        anchor: Session,
+        permits: Permits,
+        turn: AbstractContextManager[object],
+        *,
+        logged_in: bool,
     ) -> None:
         self.token = token
         self.logged_in = logged_in
@@ -78,6 +85,8 @@ class Login:
         self._era = module.era
         self._anchor = anchor
         self._permits = permits
+        self._turn = turn
+        self._takes_turns = not isinstance(turn, nullcontext)
         self._idle: list[Session] = []
         self._ended = False
 
@@ -86,7 +95,7 @@ class Login:
         """Whether the module and the process are still those of the login."""
         return self._era == self._module.era and self._module.process == os.getpid()
 
-    def session(self, *, keep: bool = True) -> Loan:
+    def session(self, *, keep: bool = True) -> AbstractContextManager[Session]:
         """Lend a session for one operation; the answer is a context manager.
 
         A session in which anything failed is closed, not used again: some modules leave an
@@ -99,7 +108,8 @@ class Login:
             LoginOverError: look for the login that followed.
             UnavailableError: no session came free in time, or none can be opened.
         """
-        return Loan(self, keep=keep)
+        loan = Loan(self, keep=keep)
+        return _in_turn(self._turn, loan) if self._takes_turns else loan
 
     @contextmanager
     def kept_session(self) -> Iterator[Session]:
@@ -117,9 +127,11 @@ class Login:
             try:
                 yield session
             finally:
-                with self._module.calls:
-                    if self.current:
-                        _close(session)
+                # The turn of a parent process may be taken for good.
+                if self.current:
+                    with self._turn, self._module.calls:
+                        if self.current:
+                            _close(session)
         finally:
             self._permits.give_back_kept()
 
@@ -149,7 +161,7 @@ class Login:
 
     def holds(self) -> bool:
         """Whether a session opens and is logged in, asked of the token itself."""
-        with self._module.calls:
+        with self._turn, self._module.calls:
             if not self.current:
                 return False
             try:
@@ -164,11 +176,12 @@ class Login:
     def end(self) -> None:
         """Close all sessions and log out, unless they are another process's or gone already."""
         self._ended = True
-        with self._module.calls:
-            if not self.current:
-                return
-            self._close_idle()
-            _close(self._anchor)
+        if not self.current:
+            return
+        with self._turn, self._module.calls:
+            if self.current:
+                self._close_idle()
+                _close(self._anchor)
 
     def _session(self) -> Session:
         if self._ended or not self.current:
@@ -213,6 +226,12 @@ class Loan:
         traceback: TracebackType | None,
     ) -> None:
         self._login.give_back(self._session, sound=self._keep and kind is None)
+
+
+@contextmanager
+def _in_turn(turn: AbstractContextManager[object], loan: Loan) -> Iterator[Session]:
+    with turn, loan as session:
+        yield session
 
 
 def _is_logged_in(session: Session) -> bool:

@@ -203,7 +203,7 @@ class Abilities:
         way = way or next(iter(self.rsa_ways), None)
         if way is None:
             return ()
-        with self._lock:
+        with self._connection.turn, self._lock:
             if way not in self._rsa:
                 try:
                     self._rsa[way] = self._try_rsa(key, way)
@@ -235,7 +235,7 @@ class Abilities:
 
     def gcm(self) -> bool:
         """Whether AES-GCM here is what it is elsewhere."""
-        with self._lock:
+        with self._connection.turn, self._lock:
             if self._gcm is None:
                 self._gcm = self._find_gcm()
             return self._gcm
@@ -281,7 +281,7 @@ class Abilities:
             return self._key_wraps[kind]
         except KeyError:
             pass
-        with self._lock:
+        with self._connection.turn, self._lock:
             if kind not in self._key_wraps:
                 self._key_wraps[kind] = find()
             return self._key_wraps[kind]

@@ -78,6 +78,7 @@ class Module(lib):
         process: the id of the process that initialised it.
         fresh: whether it was initialised here, just now, and no token of it was chosen yet, so that
             nobody in the process can be using it.
+        turn: held during an operation where the module does not keep threads apart by itself.
     """
 
     def __new__(cls, path: str, _: str = "") -> Self:
@@ -98,6 +99,7 @@ class Module(lib):
         self.era = 0
         self.process = os.getpid()
         self.fresh = False
+        self.turn = threading.RLock()
         held_by_forks(self.calls)
         with self.calls:
             super().__init__(path)
@@ -226,8 +228,10 @@ class _Modules:
         os.register_at_fork(after_in_child=self.renew_in_child)
 
     def renew_in_child(self) -> None:
-        """Take a new lock; a thread of the parent may have held the old one."""
+        """Take new locks; a thread of the parent may have held the old ones."""
         self.lock = threading.Lock()
+        for module in self.loaded.values():
+            module.turn = threading.RLock()
 
 
 _modules: Final = _Modules()

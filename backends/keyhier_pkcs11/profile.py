@@ -114,7 +114,8 @@ class Profile:
         label_bytes: how many bytes of UTF-8 a key's label may have.
         pin: what a PIN looks like, for whoever typed a wrong one.
         init_args: what the module wants to be told at C_Initialize.
-        locks: whether CKF_OS_LOCKING_OK was seen to make it safe for several threads.
+        locks: whether CKF_OS_LOCKING_OK was seen to make it safe for several threads. Where it is
+            False, keyhier carries out one operation at a time.
         sources: for each line of the file where it comes from.
     """
 

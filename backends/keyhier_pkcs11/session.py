@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -47,6 +47,7 @@ _T = TypeVar("_T")
 _LOGINS: Final = 10
 _ATTEMPTS: Final = 5
 _PAUSE_SECONDS: Final = 0.02
+_NO_TURN: Final = nullcontext()
 
 
 class Connection:
@@ -57,7 +58,7 @@ class Connection:
         token: the token, as the module showed it last.
         objects_lock: held while token objects are searched, made, changed or destroyed. SoftHSM
             damages objects that are written while another thread searches. Whoever needs both
-            takes it before a session.
+            takes it before a session, and before :attr:`turn`.
         abilities: what the token can do.
     """
 
@@ -81,6 +82,15 @@ class Connection:
         self._lock = threading.Lock()
         self._permits = Permits(self._bound)
         self._login: Login | None = None
+
+    @property
+    def turn(self) -> AbstractContextManager[object]:
+        """What an operation holds where the profile says that the module does not keep threads
+        apart (``locks``): of such a module one runs at a time. Elsewhere it holds nothing.
+
+        It is taken before every other lock but :attr:`objects_lock`.
+        """
+        return self.module.turn if self.abilities.profile.locks is False else _NO_TURN
 
     @property
     def logged_in(self) -> bool:
@@ -118,7 +128,7 @@ class Connection:
             AuthenticationError: the PIN is wrong or there is none. It is tried only once.
             UnavailableError: the token cannot be reached.
         """
-        with self._lock:
+        with self.turn, self._lock:
             if not self._users:
                 self._authentication.forget()
                 self._bound = max_sessions
@@ -146,7 +156,7 @@ class Connection:
 
     def leave(self, user: object) -> None:
         """Stop using the connection; the last one to leave logs out."""
-        with self._lock:
+        with self.turn, self._lock:
             self._users.discard(user)
             if not self._users:
                 self._end_login()
@@ -228,7 +238,7 @@ class Connection:
             UnavailableError, AuthenticationError, InvalidStateError: as :meth:`login`.
         """
         failures = self._failures
-        with self._lock:
+        with self.turn, self._lock:
             present = self._login
             if present is not login and present is not None and present.current:
                 return
@@ -333,7 +343,9 @@ class Connection:
         logged_in = pin is not None or has_keypad(self.token)
         with self.module.calls:
             anchor = self._authentication.open_anchor(self.token, pin, again=self.in_use)
-            self._login = Login(self.module, self.token, anchor, self._permits, logged_in=logged_in)
+            self._login = Login(
+                self.module, self.token, anchor, self._permits, self.turn, logged_in=logged_in
+            )
         self._authentication.accept(pin)
 
     def _end_login(self) -> None:

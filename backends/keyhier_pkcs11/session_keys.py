@@ -113,7 +113,7 @@ class SessionKeys:
     ) -> SessionKey:
         template, size = wanted
         handle = self._handle(login, kek)
-        with ExitStack() as stack:
+        with self._connection.turn, ExitStack() as stack:
             session = stack.enter_context(login.kept_session())
             with self._connection.module.calls:
                 key = BoundKey(session, handle, self._connection.module)
@@ -134,7 +134,7 @@ class SessionKeys:
         return held.number
 
     def _destroy(self, login: Login, made: Object) -> None:
-        with self._connection.module.calls:
+        with self._connection.turn, self._connection.module.calls:
             # Otherwise it went with the login, or is a parent process's.
             if login.current:
                 with suppress(PKCS11Error):

@@ -65,11 +65,12 @@ def make_nss_token(folder: Path, pin: str) -> PreparedToken:
             "NSS is not installed, or its certutil is not",
             remedy="install libnss3 and libnss3-tools, or set NSS_MODULE to libsoftokn3.so",
         )
+    # A PIN that opens nothing else needs no costly derivation, which each use of a key pays, in
+    # child processes too.
+    os.environ["NSS_MAX_MP_PBE_ITERATION_COUNT"] = "1"
     pin_file = write_pin(folder / "pin", pin)
     done = subprocess.run(  # noqa: S603  # The program that the PATH names, as for a user.
         [certutil, "-N", "-d", f"sql:{folder}", "-f", str(pin_file)],
-        # A PIN that opens nothing else needs no costly derivation, which each use of a key pays.
-        env={**os.environ, "NSS_MAX_MP_PBE_ITERATION_COUNT": "1"},
         capture_output=True,
         text=True,
         check=False,

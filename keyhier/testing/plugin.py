@@ -55,7 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--keyhier-opencryptoki",
         action="store_true",
         help="run the tests that need opencryptoki, as root: its configuration, which is the "
-        "whole system's, is moved aside and put back",
+        "whole system's, is moved aside and put back; CI=true does the same",
     )
 
 
@@ -180,15 +180,15 @@ def network_hsm(softhsm: SoftHsm) -> Iterator[NetworkHsm]:
 def opencryptoki(pytestconfig: pytest.Config) -> OpencryptokiToken:
     """What lends fresh opencryptoki tokens, one at a time for the whole machine.
 
-    Skips unless ``--keyhier-opencryptoki`` is given, because it takes the machine's one
-    configuration of opencryptoki. Where it was asked for and cannot be had, the test fails.
+    Skips unless ``--keyhier-opencryptoki`` or CI=true is given, because it takes the machine's
+    one configuration of opencryptoki. Where it was asked for and cannot be had, the test fails.
     """
     from keyhier.testing.opencryptoki import opencryptoki_token  # noqa: PLC0415  # See above.
 
-    if not pytestconfig.getoption("--keyhier-opencryptoki"):
+    if not (pytestconfig.getoption("--keyhier-opencryptoki") or _in_ci()):
         pytest.skip(
             "opencryptoki's configuration is the whole system's: "
-            "ask for it with --keyhier-opencryptoki"
+            "ask for it with --keyhier-opencryptoki or CI=true"
         )
     return opencryptoki_token
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +19,6 @@ from keyhier.errors import (
 )
 from keyhier.secret import SecretBytes
 from keyhier.testing.faults import Native
-from tests.pkcs11.network_hsm import SERVER, NetworkHsm
 
 if TYPE_CHECKING:
     from keyhier.testing.faults import Faults
@@ -311,81 +305,3 @@ def test_a_module_is_not_restarted_under_a_token_that_works(
     assert used.works()
     other.driver.close()
     softhsm.remove(twin)
-
-
-LOST_AND_FOUND = """
-import json, os, sys, threading, time
-from pathlib import Path
-import keyhier
-from keyhier.testing.softhsm import SoftHsmToken
-from tests.pkcs11.network_hsm import NetworkHsm
-
-fields = json.loads(os.environ["TOKEN"])
-names = ("label", "serial", "pin", "so_pin")
-paths = {"pin_file": Path(fields[4]), "module_path": Path(fields[5])}
-token = SoftHsmToken(**dict(zip(names, fields)), **paths)
-hsm = NetworkHsm(token, Path(os.environ["SOCKET"]))
-hsm.start()
-try:
-    vault = keyhier.open(os.environ["URI"])
-    key = vault.create_key("remote", "RSA-2048")
-    items = [(str(key.wrap(b"%d" % number)), None) for number in range(1000)]
-    started = 0.0
-
-    def progress(done):
-        global started
-        if done in (200, 500):
-            hsm.kill()
-        elif done == 700:
-            hsm.pause()
-            threading.Timer(0.3, hsm.resume).start()
-        elif done in (250, 550):
-            hsm.start()
-            started = time.monotonic()
-        elif done == 690:
-            assert vault.unwrap(items[0][0]) == b"0"
-    wrong, errors, right, longest = 0, {}, 0, 0.0
-    for outcome in vault.unwrap_many(items, workers=4, progress=progress):
-        if started and outcome.error is None:
-            longest = max(longest, time.monotonic() - started)
-            started = 0.0
-        if outcome.error is not None:
-            name = type(outcome.error).__name__
-            errors[name] = errors.get(name, 0) + 1
-        elif outcome.value == b"%d" % outcome.index:
-            right += 1
-        else:
-            wrong += 1
-    vault.close()
-finally:
-    hsm.kill()
-print(json.dumps({"wrong": wrong, "right": right, "errors": errors, "recovery": longest}))
-"""
-
-
-@pytest.mark.requires_tool(SERVER)
-def test_a_network_hsm_that_is_killed_stopped_and_started_again_spoils_no_item(
-    softhsm_token: SoftHsmToken, tmp_path: Path
-) -> None:
-    hsm = NetworkHsm(softhsm_token, tmp_path / "socket")
-    token = softhsm_token
-    fields = (token.label, token.serial, token.pin, token.so_pin, token.pin_file, token.module_path)
-    done = subprocess.run(
-        [sys.executable, "-c", LOST_AND_FOUND],
-        env={
-            **os.environ,
-            **hsm.environment,
-            "SOCKET": str(tmp_path / "socket"),
-            "TOKEN": json.dumps([str(field) for field in fields]),
-        },
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    assert told["wrong"] == 0
-    assert told["errors"].keys() <= {"UnavailableError"}
-    assert told["right"] + sum(told["errors"].values()) == 1000
-    assert told["right"] >= 700
-    assert told["recovery"] < 5
