@@ -1,0 +1,149 @@
+"""HTTPS on loopback: a thread for each connection, and one write for each answer.
+
+Where an answer is sent in two writes, or small packets wait for one another (Nagle), a client
+waits 40 ms; where the accepting thread does the TLS handshakes, one slow client stops all.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import ssl
+import threading
+from collections.abc import Callable
+from email.utils import formatdate
+from http import HTTPStatus
+from http.client import responses
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from keyhier.testing.keyvault.messages import Answer, Request
+from keyhier.testing.keyvault.service import ConnectionDropped
+
+__all__ = ["Server"]
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A server on 127.0.0.1."""
+
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        port: int,
+        context: ssl.SSLContext,
+        answer: Callable[[Request], Answer] | None = None,
+        *,
+        sort_keys: bool = False,
+    ) -> None:
+        """Bind the port, or a free one where it is 0, and serve nothing yet.
+
+        Args:
+            port: of TCP.
+            context: of TLS.
+            answer: what answers requests; it may be set until :meth:`start`.
+            sort_keys: whether the members of JSON objects are sorted.
+        """
+        self.context = context
+        self.answer = answer
+        self.sort_keys = sort_keys
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(("127.0.0.1", port), _Connection)
+
+    @property
+    def port(self) -> int:
+        """The port that it has."""
+        return int(self.server_address[1])
+
+    def start(self) -> None:
+        """Serve, on a thread of its own."""
+        self._thread = threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.05}, name="keyvault"
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving: connections are closed, and no thread is left."""
+        self.shutdown()
+        self._thread.join()
+        with self._lock:
+            still_open = list(self._open)
+        for connection in still_open:
+            _shut(connection)
+        self.server_close()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve one connection, on the thread that the connection has."""
+        with self._lock:
+            self._open.add(request)
+        try:
+            with self.context.wrap_socket(request, server_side=True) as secured:
+                with self._lock:
+                    self._open.add(secured)
+                super().finish_request(secured, client_address)
+                with self._lock:
+                    self._open.discard(secured)
+        except OSError:
+            # A client that went away, or that does not trust the certificate, is no fault here.
+            return
+        finally:
+            with self._lock:
+                self._open.discard(request)
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        # The other end was faster.
+        return
+
+
+class _Connection(BaseHTTPRequestHandler):
+    """Reads requests and writes answers, one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the vault keeps its own log."""
+
+    def _serve(self) -> None:
+        url = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        request = Request(
+            self.command,
+            unquote(url.path),
+            dict(parse_qsl(url.query, keep_blank_values=True)),
+            self.headers,
+            self.rfile.read(length),
+        )
+        try:
+            answer = self.server.answer(request)
+        except ConnectionDropped:
+            self.close_connection = True
+            return
+        self.wfile.write(self._written(answer))
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815  # http.server's names.
+
+    def _written(self, answer: Answer) -> bytes:
+        body = b""
+        if answer.document is not None:
+            text = json.dumps(
+                answer.document, separators=(",", ":"), sort_keys=self.server.sort_keys
+            )
+            body = text.encode()
+        headers = {"Content-Length": str(len(body)), "Date": formatdate(usegmt=True)}
+        if answer.status != HTTPStatus.NO_CONTENT:
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        headers.update(answer.headers)
+        phrase = responses.get(answer.status, "Unknown")
+        lines = [f"HTTP/1.1 {answer.status} {phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
