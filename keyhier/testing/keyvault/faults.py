@@ -32,7 +32,7 @@ class Fault:
     Attributes:
         status: what is answered, and nothing is done; None to answer as ever.
         headers: in the answer, besides the usual ones or in place of them.
-        document: the answer's body where there is a status; None for an error of the service's form.
+        document: the answer's body where there is a status; None for one such as errors have.
         drop: when the connection is dropped, with no answer.
         delay: seconds before anything else happens.
     """

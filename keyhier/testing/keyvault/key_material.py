@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar, cast
 
 import attrs
@@ -36,6 +36,8 @@ _F4: Final = 65537
 
 T = TypeVar("T", int, str)
 
+_Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | bytes
+
 
 @attrs.frozen
 class Material:
@@ -47,7 +49,7 @@ class Material:
     """
 
     kty: str
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | bytes = attrs.field(repr=False)
+    key: _Key = attrs.field(repr=False)
 
     @property
     def family(self) -> str:
@@ -100,11 +102,10 @@ class Material:
         """
         kty = jwk.get("kty")
         family = kty.removesuffix(_HSM) if isinstance(kty, str) else ""
-        readers = {"RSA": _read_rsa, "EC": _read_ec, "oct": _read_oct}
-        if not isinstance(kty, str) or family not in readers:
+        if not isinstance(kty, str) or family not in _READERS:
             raise bad_parameter(f"The key type {kty} cannot be imported.")
         try:
-            return cls(kty, readers[family](jwk))
+            return cls(kty, _READERS[family](jwk))
         except ValueError:
             wrong = bad_parameter("The parameter key is not a valid key.")
         raise wrong
@@ -191,3 +192,10 @@ def _read_oct(jwk: Document) -> bytes:
     key = bytes_of(jwk, "k")
     _one_of(_AES_SIZES, len(key) * 8, 0, "key_size")
     return key
+
+
+_READERS: Final[Mapping[str, Callable[[Document], _Key]]] = {
+    "RSA": _read_rsa,
+    "EC": _read_ec,
+    "oct": _read_oct,
+}

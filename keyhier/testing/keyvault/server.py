@@ -35,20 +35,17 @@ class Server(socketserver.ThreadingTCPServer):
         self,
         port: int,
         context: ssl.SSLContext,
-        answer: Callable[[Request], Answer] | None = None,
         *,
-        sort_keys: bool = False,
+        sort_keys: bool,
     ) -> None:
         """Bind the port, or a free one where it is 0, and serve nothing yet.
 
         Args:
             port: of TCP.
             context: of TLS.
-            answer: what answers requests; it may be set until :meth:`start`.
             sort_keys: whether the members of JSON objects are sorted.
         """
         self.context = context
-        self.answer = answer
         self.sort_keys = sort_keys
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -59,8 +56,9 @@ class Server(socketserver.ThreadingTCPServer):
         """The port that it has."""
         return int(self.server_address[1])
 
-    def start(self) -> None:
-        """Serve, on a thread of its own."""
+    def start(self, answer: Callable[[Request], Answer]) -> None:
+        """Serve, on a thread of its own, what ``answer`` says."""
+        self.answer = answer
         self._thread = threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.05}, name="keyvault"
         )

@@ -97,12 +97,15 @@ class Tenant:
         signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signed}.{base64url.encode(signature)}"
 
-    def check(self, token: str) -> None:
-        """Accept a token of this tenant for its vault, and no other.
+    def check_authorization(self, header: str) -> None:
+        """Accept a bearer token of this tenant for its vault, and no other.
 
         Raises:
             ServiceError: 401, with what is wrong with it.
         """
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise _refused("AKV10000: Request is missing a Bearer or PoP token.")
         claims = self._verified.get(token)
         if claims is None:
             claims = self._verify(token)
@@ -169,7 +172,7 @@ class Tenant:
         )
 
     def give_token(self, request: Request) -> Answer:
-        """Answer ``POST /{tenant}/oauth2/v2.0/token``, and the older one that takes ``resource``."""
+        """Answer ``POST /{tenant}/oauth2/v2.0/token``, and the older with ``resource``."""
         form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
         if form.get("grant_type") != "client_credentials":
             return _oauth_error(

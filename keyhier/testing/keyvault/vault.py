@@ -124,8 +124,7 @@ class KeyVault:
             region=region,
             managed_hsm=managed_hsm,
         )
-        self._server.answer = self._service.answer
-        self._server.start()
+        self._server.start(self._service.answer)
 
     @property
     def url(self) -> str:
