@@ -93,11 +93,11 @@ class KeyVault:
         """
         self.clock = Clock()
         retention = Retention(recoverable_days, purge_protection, delay)
-        self._folder = tempfile.TemporaryDirectory(prefix="keyvault-")
         authority, context = authority_and_context()
+        self._server = Server(port, context, sort_keys=managed_hsm)
+        self._folder = tempfile.TemporaryDirectory(prefix="keyvault-")
         self._ca_file = Path(self._folder.name) / "ca.pem"
         self._ca_file.write_bytes(authority)
-        self._server = Server(port, context, sort_keys=managed_hsm)
         # The clients of Azure demand that the vault's host ends with the resource's: 127.0.0.1
         # ends with .0.0.1, and nothing need be switched off.
         self.tenant = Tenant(self.url, f"https://0.0.1:{self._server.port}")
