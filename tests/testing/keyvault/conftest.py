@@ -76,9 +76,7 @@ def remote() -> Iterator[Sdk]:
     with ExitStack() as stack:
 
         def make(vault: KeyVault, key_id: str) -> CryptographyClient:
-            client = CryptographyClient(
-                key_id, vault.credential(), connection_verify=vault.ca_file
-            )
+            client = CryptographyClient(key_id, vault.credential(), connection_verify=vault.ca_file)
             # The SDK's own way where it may not read the key: see the facts about AES keys.
             client._keys_get_forbidden = True
             return stack.enter_context(client)

@@ -12,6 +12,7 @@ import attrs
 
 from keyhier import base64url
 from keyhier.testing.keyvault import KeyVault
+from tests.testing.keyvault.jwks import rsa_jwk
 
 
 @attrs.frozen
@@ -89,5 +90,10 @@ class RawClient:
 
     def create(self, name: str, kty: str = "EC", **more: object) -> dict[str, Any]:
         reply = self.post(f"/keys/{name}/create", {"kty": kty, **more})
+        assert reply.status == 200, reply.document
+        return reply.document  # type: ignore[no-any-return]  # JSON.
+
+    def import_rsa(self, name: str, **more: object) -> dict[str, Any]:
+        reply = self.put(f"/keys/{name}", {"key": rsa_jwk(), **more})
         assert reply.status == 200, reply.document
         return reply.document  # type: ignore[no-any-return]  # JSON.

@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.keyvault.keys import JsonWebKey, KeyClient, KeyCurveName, KeyType
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from keyhier import base64url
 from keyhier.testing.keyvault import KeyVault
+from tests.testing.keyvault.jwks import ec_jwk, rsa_jwk
 from tests.testing.keyvault.raw_client import RawClient
 
 ALL = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"]
-
-
-def _text(number: int, length: int | None = None) -> str:
-    return base64url.encode(number.to_bytes(length or (number.bit_length() + 7) // 8))
-
-
-def rsa_jwk(bits: int = 2048, **more: object) -> dict[str, Any]:
-    numbers = rsa.generate_private_key(65537, bits).private_numbers()
-    public = numbers.public_numbers
-    parts = {
-        "n": public.n,
-        "e": public.e,
-        "d": numbers.d,
-        "p": numbers.p,
-        "q": numbers.q,
-        "dp": numbers.dmp1,
-        "dq": numbers.dmq1,
-        "qi": numbers.iqmp,
-    }
-    return {"kty": "RSA"} | {name: _text(part) for name, part in parts.items()} | more
-
-
-def ec_jwk(**more: object) -> dict[str, Any]:
-    numbers = ec.generate_private_key(ec.SECP384R1()).private_numbers()
-    point = numbers.public_numbers
-    parts = {"x": point.x, "y": point.y, "d": numbers.private_value}
-    shown = {name: _text(part, 48) for name, part in parts.items()}
-    return {"kty": "EC", "crv": "P-384"} | shown | more
 
 
 @pytest.mark.parametrize("bits", [2048, 3072])
