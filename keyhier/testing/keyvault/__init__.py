@@ -9,6 +9,6 @@ for a token as the service does, and takes only those of its own tenant.
 
 from __future__ import annotations
 
-from keyhier.testing.keyvault.vault import AccessToken, Credential, KeyVault
+from keyhier.testing.keyvault.vault import KeyVault
 
-__all__ = ["AccessToken", "Credential", "KeyVault"]
+__all__ = ["KeyVault"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from keyhier.testing.keyvault.certificate import authority_and_context
 from keyhier.testing.keyvault.clock import Clock
+from keyhier.testing.keyvault.credential import Credential
 from keyhier.testing.keyvault.faults import Faults
 from keyhier.testing.keyvault.key_operations import KeyOperations
 from keyhier.testing.keyvault.keys import KEY, Keys, KeyVersion
@@ -19,37 +19,10 @@ from keyhier.testing.keyvault.secret_objects import SECRET, Secrets, SecretVersi
 from keyhier.testing.keyvault.server import Server
 from keyhier.testing.keyvault.service import Service
 from keyhier.testing.keyvault.store import Retention, Store
-from keyhier.testing.keyvault.tenant import TOKEN_LIFETIME, Tenant
+from keyhier.testing.keyvault.tenant import Tenant
 from keyhier.testing.keyvault.throttling import PUBLISHED, Limits, Throttle
 
-__all__ = ["AccessToken", "Credential", "KeyVault"]
-
-
-class AccessToken(NamedTuple):
-    """A token as the Azure SDK takes it; ``expires_on`` is in seconds since 1970."""
-
-    token: str
-    expires_on: int
-
-
-class Credential:
-    """What the Azure SDK takes for a credential: it makes a token without asking the tenant.
-
-    Attributes:
-        asked: how often a token was asked for.
-    """
-
-    def __init__(self, tenant: Tenant) -> None:
-        """Make tokens of ``tenant``."""
-        self._tenant = tenant
-        self.asked = 0
-
-    def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        """Return a token for the resource of the first scope."""
-        self.asked += 1
-        audience = scopes[0].removesuffix("/.default") if scopes else None
-        expires = int(time.time() + TOKEN_LIFETIME)
-        return AccessToken(self._tenant.token(audience=audience), expires)
+__all__ = ["KeyVault"]
 
 
 class KeyVault:

@@ -1,10 +1,11 @@
-"""Private keys as JSON web keys, for import."""
+"""JSON web keys: private ones, for import, and what the SDK makes of those it is shown."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
+from azure.keyvault.keys import KeyVaultKey
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from keyhier import base64url
@@ -42,3 +43,8 @@ def ec_jwk(**more: object) -> dict[str, Any]:
     parts = {"x": point.x, "y": point.y, "d": numbers.private_value}
     shown = {name: _text(part, 48) for name, part in parts.items()}
     return {"kty": "EC", "crv": "P-384"} | shown | more
+
+
+def members(key: KeyVaultKey) -> Any:
+    """Return the SDK's JSON web key, whose attributes its types do not know."""
+    return key.key

@@ -6,6 +6,7 @@ import http.client
 import json
 import ssl
 from collections.abc import Mapping
+from email.message import Message
 from typing import Any, Self
 
 import attrs
@@ -18,7 +19,7 @@ from tests.testing.keyvault.jwks import rsa_jwk
 @attrs.frozen
 class Reply:
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     document: Any
 
     @property

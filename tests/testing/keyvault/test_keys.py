@@ -10,7 +10,7 @@ from azure.keyvault.keys import JsonWebKey, KeyClient, KeyCurveName, KeyType
 
 from keyhier import base64url
 from keyhier.testing.keyvault import KeyVault
-from tests.testing.keyvault.jwks import ec_jwk, rsa_jwk
+from tests.testing.keyvault.jwks import ec_jwk, members, rsa_jwk
 from tests.testing.keyvault.raw_client import RawClient
 
 ALL = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"]
@@ -21,7 +21,7 @@ ALL = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"]
 def test_an_rsa_key_is_made(keys: KeyClient, bits: int, hsm: bool) -> None:
     key = keys.create_rsa_key("kek", size=bits, hardware_protected=hsm)
     assert key.key_type == (KeyType.rsa_hsm if hsm else KeyType.rsa)
-    assert len(key.key.n) * 8 == bits
+    assert len(members(key).n) * 8 == bits
     assert key.key_operations == ALL
     assert key.properties.version == keys.get_key("kek").properties.version
 
@@ -29,7 +29,7 @@ def test_an_rsa_key_is_made(keys: KeyClient, bits: int, hsm: bool) -> None:
 @pytest.mark.parametrize("curve", list(KeyCurveName))
 def test_an_ec_key_is_made(keys: KeyClient, curve: KeyCurveName) -> None:
     key = keys.create_ec_key("signer", curve=curve)
-    assert key.key.crv == curve
+    assert members(key).crv == curve
     assert key.key_operations == ["sign", "verify"]
 
 
@@ -87,8 +87,8 @@ def test_a_key_is_imported(keys: KeyClient) -> None:
     names = {"n", "e", "d", "p", "q", "dp", "dq", "qi"}
     given = {name: base64url.decode(text) for name, text in jwk.items() if name in names}
     key = keys.import_key("kek", JsonWebKey(kty="RSA", key_ops=["unwrapKey"], **given))
-    assert key.key.n == given["n"]
-    assert key.key.d is None
+    assert members(key).n == given["n"]
+    assert members(key).d is None
     assert key.key_operations == ["unwrapKey"]
     hardware = keys.import_key("kek", JsonWebKey(kty="RSA", **given), hardware_protected=True)
     assert hardware.key_type == KeyType.rsa_hsm
@@ -187,7 +187,7 @@ def test_what_is_not_there_is_not_found(keys: KeyClient, raw: RawClient) -> None
 def test_versions_are_kept_and_each_is_got_by_its_id(keys: KeyClient) -> None:
     made = [keys.create_ec_key("signer").properties.version for _ in range(3)]
     assert len(set(made)) == 3
-    assert all(len(version) == 32 for version in made)
+    assert all(len(version or "") == 32 for version in made)
     listed = [each.version for each in keys.list_properties_of_key_versions("signer")]
     assert listed == made
     assert keys.get_key("signer").properties.version == made[-1]
@@ -205,7 +205,7 @@ def test_a_backup_is_restored_into_another_vault_with_all_versions(keys: KeyClie
     ):
         restored = client.restore_key_backup(blob)
         assert restored.id.startswith(other.url)
-        assert restored.key.x == keys.get_key("kek").key.x
+        assert members(restored).x == members(keys.get_key("kek")).x
         after = list(client.list_properties_of_key_versions("kek"))
         assert [each.version for each in after] == before
         assert after[0].tags == {"a": "1"}

@@ -36,6 +36,8 @@ def test_the_clients_delete_recover_and_purge_keys(keys: KeyClient) -> None:
     deleting.wait()
     deleted = deleting.result()
     assert deleted.id == made.id
+    assert deleted.scheduled_purge_date is not None
+    assert deleted.deleted_date is not None
     assert deleted.scheduled_purge_date - deleted.deleted_date == timedelta(days=90)
     assert [key.name for key in keys.list_deleted_keys()] == ["kek"]
     keys.begin_recover_deleted_key("kek", _polling_interval=0.1).wait()
