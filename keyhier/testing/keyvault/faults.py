@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
@@ -52,11 +52,15 @@ class _Planned:
 
 
 class Faults:
-    """The faults that are planned. Only requests with a good token meet them."""
+    """The faults that are planned. Only requests with a good token meet them.
 
-    def __init__(self, routes: Container[str]) -> None:
-        """Begin with none; ``routes`` are the names that there are."""
-        self._routes = routes
+    Attributes:
+        routes: the names that there are.
+    """
+
+    def __init__(self, routes: frozenset[str]) -> None:
+        """Begin with none."""
+        self.routes = routes
         self._planned: dict[str, list[_Planned]] = {}
         self._lock = threading.Lock()
 
@@ -83,7 +87,7 @@ class Faults:
         Raises:
             ValueError: there is no such route.
         """
-        if route != ANY and route not in self._routes:
+        if route != ANY and route not in self.routes:
             raise ValueError(f"there is no route {route!r}")
         fault = Fault(status, headers or {}, document, drop, delay)
         with self._lock:
