@@ -18,7 +18,7 @@ from keyhier.testing.keyvault.messages import Answer, Document, Request
 from keyhier.testing.keyvault.objects import Objects
 from keyhier.testing.keyvault.rotation import Policy
 from keyhier.testing.keyvault.service_error import ServiceError, bad_parameter
-from keyhier.testing.keyvault.store import Entry, Store
+from keyhier.testing.keyvault.store import Entry, State, Store
 
 __all__ = ["KEY", "KeyVersion", "Keys"]
 
@@ -137,7 +137,7 @@ class Keys(Objects[KeyVersion]):
 
     def list_live(self, request: Request) -> Answer:
         """Answer ``GET /keys``."""
-        for entry in self.store:
+        for entry in self.store.listed(State.LIVE):
             self._rotate_what_is_due(entry)
         return super().list_live(request)
 
@@ -171,8 +171,9 @@ class Keys(Objects[KeyVersion]):
         }
 
     def load(self, document: Document) -> KeyVersion:
-        """Return what :meth:`dump` was given."""
-        material = Material.from_bytes(document["kty"], base64url.decode(document["key"]))
+        """Return what :meth:`dump` was given; an AES key is none for a vault."""
+        kty = self._checked_type(document["kty"])
+        material = Material.from_bytes(kty, base64url.decode(document["key"]))
         return KeyVersion(material, tuple(document["key_ops"]), Attributes(0, 0), tags=None)
 
     def _keep(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import attrs
@@ -48,7 +47,10 @@ class Objects(ABC, Generic[V]):
         """Answer ``GET /{kind}``."""
         return page(
             request,
-            ((entry.name.lower(), self._row(request, entry)) for entry in self.store),
+            (
+                (entry.name.lower(), self._row(request, entry))
+                for entry in self.store.listed(State.LIVE)
+            ),
         )
 
     def list_versions(self, request: Request, name: str) -> Answer:
@@ -66,7 +68,7 @@ class Objects(ABC, Generic[V]):
 
     def list_deleted(self, request: Request) -> Answer:
         """Answer ``GET /deleted{kind}``."""
-        entries: Iterable[Entry[V]] = self.store.listed(State.DELETED)
+        entries = self.store.listed(State.DELETED)
         return page(
             request,
             (

@@ -69,28 +69,34 @@ class Server(socketserver.ThreadingTCPServer):
         self.shutdown()
         self._thread.join()
         with self._lock:
-            still_open = list(self._open)
-        for connection in still_open:
-            _shut(connection)
+            for connection in self._open:
+                _shut(connection)
         self.server_close()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give a connection a thread; what :meth:`stop` has to close is known before."""
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Serve one connection, on the thread that the connection has."""
-        with self._lock:
-            self._open.add(request)
+        connection = request
         try:
-            with self.context.wrap_socket(request, server_side=True) as secured:
-                with self._lock:
-                    self._open.add(secured)
-                super().finish_request(secured, client_address)
-                with self._lock:
-                    self._open.discard(secured)
+            with self._lock:
+                connection = self.context.wrap_socket(
+                    request, server_side=True, do_handshake_on_connect=False
+                )
+                self._open.add(connection)
+            with connection:
+                connection.do_handshake()
+                super().finish_request(connection, client_address)
         except OSError:
             # A client that went away, or that does not trust the certificate, is no fault here.
             return
         finally:
             with self._lock:
-                self._open.discard(request)
+                self._open -= {request, connection}
 
 
 def _shut(connection: socket.socket) -> None:
@@ -112,14 +118,17 @@ class _Connection(BaseHTTPRequestHandler):
         """Say nothing: the vault keeps its own log."""
 
     def _serve(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or "Transfer-Encoding" in self.headers:
+            self.send_error(HTTPStatus.LENGTH_REQUIRED)
+            return
         url = urlsplit(self.path)
-        length = int(self.headers.get("Content-Length") or 0)
         request = Request(
             self.command,
             unquote(url.path),
             dict(parse_qsl(url.query, keep_blank_values=True)),
             self.headers,
-            self.rfile.read(length),
+            self.rfile.read(int(length)),
         )
         try:
             answer = self.server.answer(request)

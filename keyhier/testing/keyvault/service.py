@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 import uuid
 from collections.abc import Mapping
 from typing import Final
@@ -19,14 +19,14 @@ from keyhier.testing.keyvault.throttling import Throttle
 __all__ = ["API_VERSIONS", "ConnectionDropped", "Service"]
 
 API_VERSIONS: Final = ("7.4", "7.5", "7.6", "2025-07-01", "2026-04-01")
-SERVICE_VERSION: Final = "1.9.2550.1"
+_SERVICE_VERSION: Final = "1.9.2550.1"
 
 _NETWORK: Final = "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;"
 _VAULT_HEADERS: Final = {
     "Cache-Control": "no-cache",
     "Pragma": "no-cache",
     "Expires": "-1",
-    "x-ms-keyvault-service-version": SERVICE_VERSION,
+    "x-ms-keyvault-service-version": _SERVICE_VERSION,
     "x-ms-keyvault-network-info": _NETWORK,
     "X-Content-Type-Options": "nosniff",
     "Strict-Transport-Security": "max-age=31536000;includeSubDomains",
@@ -66,6 +66,7 @@ class Service:
     ) -> None:
         """Answer with these parts; ``region`` is what every answer names."""
         self.throttle: Throttle | None = None
+        self._ended = threading.Event()
         self._router = router
         self._tenant = tenant
         self._keys = keys
@@ -74,6 +75,10 @@ class Service:
         self._managed_hsm = managed_hsm
         headers = _HSM_HEADERS if managed_hsm else _VAULT_HEADERS
         self._headers: Mapping[str, str] = {**headers, "x-ms-keyvault-region": region}
+
+    def end(self) -> None:
+        """Let nobody wait for a slow answer any more."""
+        self._ended.set()
 
     def answer(self, request: Request) -> Answer:
         """Answer a request.
@@ -106,7 +111,7 @@ class Service:
         fault = self._faults.next(route.name)
         if fault is None:
             return self._do(request, route, parts)
-        time.sleep(fault.delay)
+        self._ended.wait(fault.delay)
         if fault.drop is Drop.BEFORE:
             raise ConnectionDropped
         if fault.status is not None:
@@ -132,13 +137,16 @@ class Service:
     def _check_limits(self, request: Request, route: Route, parts: Mapping[str, str]) -> None:
         if self.throttle is None:
             return
-        if route.name in {"create_key", "import_key", "rotate_key"}:
-            kty = request.document().get("kty", "")
+        if route.name == "create_key":
+            kty = request.document().get("kty")
             self.throttle.creation(in_hsm=str(kty).endswith("-HSM"))
+            return
+        material = None
+        if route.path.startswith("/keys/{name}"):
+            material = self._keys.material(parts["name"], parts.get("version"))
+        if material is not None and route.name == "rotate_key":
+            self.throttle.creation(in_hsm=material.in_hsm)
         else:
-            name, version = parts.get("name"), parts.get("version")
-            of_key = request.path.lower().startswith("/keys/") and name is not None
-            material = self._keys.material(str(name), version) if of_key else None
             self.throttle.operation(material)
 
     def _failure(self, error: ServiceError) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -225,10 +224,6 @@ class Store(Generic[V]):
     def purge_date(self, entry: Entry[V]) -> int:
         """Return when a deleted object goes by itself, in seconds since 1970."""
         return int(entry.deleted or 0) + self.retention.days * _DAY
-
-    def __iter__(self) -> Iterator[Entry[V]]:
-        """Walk over what is not deleted."""
-        return iter(self.listed(State.LIVE))
 
     def _recoverable(self, name: str) -> Entry[V]:
         entry = self.deleted(name)

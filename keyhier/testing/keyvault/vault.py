@@ -35,11 +35,6 @@ class KeyVault:
         tenant: who gives the tokens that the vault takes.
     """
 
-    clock: Clock
-    faults: Faults
-    requests: RequestLog
-    tenant: Tenant
-
     def __init__(
         self,
         *,
@@ -119,6 +114,7 @@ class KeyVault:
 
     def close(self) -> None:
         """Stop the vault; what was in it is gone."""
+        self._service.end()
         self._server.stop()
         self._folder.cleanup()
 

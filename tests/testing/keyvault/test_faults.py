@@ -113,8 +113,10 @@ def test_the_published_limits_stop_the_creation_of_keys(raw: RawClient) -> None:
     raw.vault.throttle()
     statuses = [raw.post("/keys/k/create", {"kty": "EC-HSM"}).status for _ in range(12)]
     assert statuses == [200] * PUBLISHED.creation["HSM"] + [429] * 2
+    assert raw.post("/keys/k/rotate").status == 429
     # Keys in software have a count of their own.
     assert raw.post("/keys/k/create", {"kty": "EC"}).status == 200
+    assert raw.post("/keys/k/rotate").status == 200
 
 
 def test_a_refusal_says_nothing_of_when_to_come_again(raw: RawClient) -> None:

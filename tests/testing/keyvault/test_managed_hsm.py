@@ -177,6 +177,8 @@ def test_an_aes_key_is_backed_up_and_restored(managed_hsm: KeyVault, hsm: RawCli
     with KeyVault(managed_hsm=True) as other, RawClient(other) as client:
         assert client.post("/keys/restore", blob).status == 200
         assert client.post("/keys/kek/unwrapkey", sent | {"value": wrapped}).value == SECRET
+    with KeyVault() as vault, RawClient(vault) as client:
+        assert client.post("/keys/restore", blob).code == "BadParameter"
 
 
 def test_random_bytes(hsm_keys: KeyClient, hsm: RawClient) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,40 @@ def test_when_it_stops_no_thread_is_left_and_the_port_is_free_again() -> None:
     port = int(vault.url.rpartition(":")[2])
     with KeyVault(port=port) as again:
         assert again.url == vault.url
+
+
+def test_it_stops_at_once_whatever_its_clients_wait_for() -> None:
+    vault = KeyVault()
+    vault.faults.add("list_keys", delay=60)
+    port = int(vault.url.rpartition(":")[2])
+
+    def ask() -> None:
+        with RawClient(vault) as client, suppress(OSError, http.client.HTTPException):
+            client.get("/keys")
+
+    slow = threading.Thread(target=ask)
+    slow.start()
+    # This one never begins its handshake.
+    with socket.create_connection(("127.0.0.1", port)):
+        time.sleep(0.2)
+        began = time.monotonic()
+        vault.close()
+        assert time.monotonic() - began < 10
+    slow.join()
+
+
+@pytest.mark.parametrize(
+    "header", ["Content-Length: x", "Content-Length: -1", "Transfer-Encoding: chunked"]
+)
+def test_a_request_of_unknown_length_is_refused(keyvault: KeyVault, header: str) -> None:
+    port = int(keyvault.url.rpartition(":")[2])
+    context = ssl.create_default_context(cafile=keyvault.ca_file)
+    with (
+        socket.create_connection(("127.0.0.1", port)) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+    ):
+        secured.sendall(f"POST /keys HTTP/1.1\r\n{header}\r\n\r\n".encode())
+        assert secured.recv(100).startswith(b"HTTP/1.1 411 ")
 
 
 def test_a_port_in_use_is_told_and_nothing_is_left(keyvault: KeyVault) -> None:
