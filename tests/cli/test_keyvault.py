@@ -30,7 +30,7 @@ def _serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
-def _key_type(ready: dict[str, Any]) -> str:
+def _key_type(ready: dict[str, Any]) -> str | None:
     with (
         ClientSecretCredential(
             ready["tenant_id"],
@@ -42,7 +42,7 @@ def _key_type(ready: dict[str, Any]) -> str:
         ) as credential,
         KeyClient(ready["url"], credential, connection_verify=ready["ca_file"]) as client,
     ):
-        return str(client.create_ec_key("signer", hardware_protected=True).key_type.value)
+        return client.create_ec_key("signer", hardware_protected=True).key_type
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])

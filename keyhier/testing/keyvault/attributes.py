@@ -7,13 +7,15 @@ from typing import Final
 
 import attrs
 
-from keyhier.testing.keyvault.messages import Document
+from keyhier.testing.keyvault.messages import Document, object_of
 from keyhier.testing.keyvault.service_error import bad_parameter
 
 __all__ = ["Attributes", "Kind", "checked_name", "read_tags"]
 
 _NAME: Final = re.compile(r"[0-9A-Za-z-]{1,127}")
 _MOST_TAGS: Final = 15
+# The end of the year 9999, after which no calendar goes on.
+_LAST_SECOND: Final = 253_402_300_799
 
 
 @attrs.frozen
@@ -47,30 +49,28 @@ class Attributes:
     expires: int | None = None
 
     @classmethod
-    def of(cls, given: object, now: float) -> Attributes:
-        """Read the attributes of a new version.
+    def of(cls, document: Document, now: float) -> Attributes:
+        """Read the attributes of a new version from a request's body.
 
         Raises:
             ServiceError: one is of the wrong type, or the key would never be valid.
         """
         attributes = cls(created=int(now), updated=int(now))
-        attributes.update(given, now)
+        attributes.update(document, now)
         return attributes
 
-    def update(self, given: object, now: float) -> None:
-        """Replace what is given, and only that; raises as :meth:`of`."""
-        if given is None:
-            given = {}
-        if not isinstance(given, dict):
-            raise bad_parameter("The parameter attributes is not an object.")
+    def update(self, document: Document, now: float) -> None:
+        """Replace what a request's body gives, and only that; raises as :meth:`of`."""
+        given = object_of(document, "attributes")
         enabled = given.get("enabled", self.enabled)
         not_before = given.get("nbf", self.not_before)
         expires = given.get("exp", self.expires)
         # A boolean is an int for Python, and none for JSON.
         if not isinstance(enabled, bool | None) or not all(
-            time is None or type(time) is int for time in (not_before, expires)
+            time is None or (type(time) is int and 0 <= time <= _LAST_SECOND)
+            for time in (not_before, expires)
         ):
-            raise bad_parameter("An attribute is of the wrong type.")
+            raise bad_parameter("An attribute is of the wrong type, or no time.")
         if not_before is not None and expires is not None and not_before >= expires:
             raise bad_parameter("The attribute nbf must be before the attribute exp.")
         self.enabled = True if enabled is None else enabled

@@ -150,9 +150,9 @@ class Material:
         return cls(kty, key)
 
 
-def _one_of(allowed: tuple[T, ...], given: object, default: T, name: str) -> T:
+def _one_of(allowed: tuple[T, ...], given: object, default: T | None, name: str) -> T:
     if given is None:
-        return default
+        given = default
     for each in allowed:
         if each == given:
             return each
@@ -178,19 +178,19 @@ def _read_rsa(jwk: Document) -> rsa.RSAPrivateKey:
         iqmp=_int(jwk, "qi"),
         public_numbers=public,
     )
-    _one_of(_RSA_SIZES, public.n.bit_length(), 0, "key_size")
+    _one_of(_RSA_SIZES, public.n.bit_length(), None, "key_size")
     return numbers.private_key()
 
 
 def _read_ec(jwk: Document) -> ec.EllipticCurvePrivateKey:
-    curve = CURVES[_one_of(tuple(CURVES), jwk.get("crv", ""), "", "crv")]
+    curve = CURVES[_one_of(tuple(CURVES), jwk.get("crv"), None, "crv")]
     point = ec.EllipticCurvePublicNumbers(_int(jwk, "x"), _int(jwk, "y"), curve)
     return ec.EllipticCurvePrivateNumbers(_int(jwk, "d"), point).private_key()
 
 
 def _read_oct(jwk: Document) -> bytes:
     key = bytes_of(jwk, "k")
-    _one_of(_AES_SIZES, len(key) * 8, 0, "key_size")
+    _one_of(_AES_SIZES, len(key) * 8, None, "key_size")
     return key
 
 

@@ -97,7 +97,7 @@ class Keys(Objects[KeyVersion]):
         given = document.get("key_ops")
         operations = found.operations if given is None else _operations(found.material.kty, given)
         tags = read_tags(document.get("tags"), KEY)
-        found.attributes.update(document.get("attributes"), self._clock.now())
+        found.attributes.update(document, self._clock.now())
         found.operations = operations
         found.tags = found.tags if tags is None else tags
         return Answer(document=self.bundle(request.base, entry, found))
@@ -185,7 +185,7 @@ class Keys(Objects[KeyVersion]):
         document: Document,
     ) -> Answer:
         now = self._clock.now()
-        attributes = Attributes.of(document.get("attributes"), now)
+        attributes = Attributes.of(document, now)
         tags = read_tags(document.get("tags"), KEY)
         version = KeyVersion(material, operations, attributes, tags)
         entry = self.store.add(name, version)
@@ -229,6 +229,8 @@ def _operations(kty: str, given: object) -> tuple[str, ...]:
     if given is None:
         return _OPERATIONS[family]
     allowed = {*_OPERATIONS[family], *_MORE_OPERATIONS[family]}
-    if not isinstance(given, list) or not all(each in allowed for each in given):
+    if not isinstance(given, list) or not all(
+        isinstance(each, str) and each in allowed for each in given
+    ):
         raise bad_parameter(f"The parameter key_ops has a value that no key of type {kty} has.")
     return tuple(dict.fromkeys(given))

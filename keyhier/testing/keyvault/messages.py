@@ -13,7 +13,7 @@ from keyhier import base64url
 from keyhier.errors import InvalidInputError
 from keyhier.testing.keyvault.service_error import bad_parameter
 
-__all__ = ["Answer", "Document", "Request", "bytes_of", "text_of"]
+__all__ = ["Answer", "Document", "Request", "bytes_of", "object_of", "text_of"]
 
 Document = dict[str, Any]
 """A JSON object."""
@@ -82,6 +82,20 @@ class Answer:
 def text_of(data: bytes) -> str:
     """Write bytes as the service does: base64url without padding."""
     return base64url.encode(data)
+
+
+def object_of(document: Document, name: str) -> Document:
+    """Read a member that holds an object; a missing one is empty.
+
+    Raises:
+        ServiceError: it is no object.
+    """
+    given = document.get(name)
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise bad_parameter(f"The parameter {name} is not an object.")
+    return given
 
 
 def bytes_of(document: Document, name: str, *, default: bytes | None = None) -> bytes:

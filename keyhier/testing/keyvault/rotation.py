@@ -8,19 +8,21 @@ from typing import Final
 
 import attrs
 
-from keyhier.testing.keyvault.messages import Document
+from keyhier.testing.keyvault.messages import Document, object_of
 from keyhier.testing.keyvault.service_error import bad_parameter
 
 __all__ = ["Duration", "Policy"]
 
-_DURATION: Final = re.compile(r"P(?=\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
+_DURATION: Final = re.compile(
+    r"P(?=\d)(?:(\d{1,3})Y)?(?:(\d{1,3})M)?(?:(\d{1,3})W)?(?:(\d{1,3})D)?"
+)
 _NOTIFY: Final[Document] = {"trigger": {"timeBeforeExpiry": "P30D"}, "action": {"type": "Notify"}}
 _TRIGGERS: Final = frozenset({"timeAfterCreate", "timeBeforeExpiry"})
 
 
 @attrs.frozen
 class Duration:
-    """A duration of ISO 8601 in years, months, weeks and days."""
+    """A duration of ISO 8601 in years, months, weeks and days, up to 999 of each."""
 
     text: str
     months: int
@@ -86,11 +88,12 @@ class Policy:
         Raises:
             ServiceError: it is none.
         """
-        text = (document.get("attributes") or {}).get("expiryTime")
+        text = object_of(document, "attributes").get("expiryTime")
         expiry = None if text is None else _checked(text, least_days)
-        actions = [
-            _action(given, least_days, expiry) for given in document.get("lifetimeActions") or []
-        ]
+        given = document.get("lifetimeActions") or []
+        if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+            raise bad_parameter("The parameter lifetimeActions is not a list of objects.")
+        actions = [_action(each, least_days, expiry) for each in given]
         types = [action["action"]["type"] for action in actions]
         if len(set(types)) < len(types):
             raise bad_parameter("A rotation policy has at most one action of each type.")
@@ -133,9 +136,9 @@ def _checked(text: object, least_days: int) -> Duration:
 
 
 def _action(given: Document, least_days: int, expiry: Duration | None) -> Document:
-    kind = str((given.get("action") or {}).get("type")).capitalize()
+    kind = str(object_of(given, "action").get("type")).capitalize()
     triggers = {
-        name: value for name, value in (given.get("trigger") or {}).items() if value is not None
+        name: value for name, value in object_of(given, "trigger").items() if value is not None
     }
     if kind not in {"Rotate", "Notify"} or len(triggers) != 1 or not triggers.keys() <= _TRIGGERS:
         raise bad_parameter(

@@ -40,12 +40,12 @@ class Secrets(Objects[SecretVersion]):
         value = document.get("value")
         if not isinstance(value, str):
             raise bad_parameter("The required parameter value is missing.")
-        if len(value.encode()) > _MOST_BYTES:
+        if len(value.encode(errors="surrogatepass")) > _MOST_BYTES:
             raise bad_parameter(f"The value of a secret may have at most {_MOST_BYTES} bytes.")
         version = SecretVersion(
             value,
             _content_type(document.get("contentType")),
-            Attributes.of(document.get("attributes"), self._clock.now()),
+            Attributes.of(document, self._clock.now()),
             read_tags(document.get("tags"), SECRET),
         )
         entry = self.store.add(name, version)
@@ -64,7 +64,7 @@ class Secrets(Objects[SecretVersion]):
         document = request.document()
         content_type = _content_type(document.get("contentType"))
         tags = read_tags(document.get("tags"), SECRET)
-        found.attributes.update(document.get("attributes"), self._clock.now())
+        found.attributes.update(document, self._clock.now())
         found.content_type = found.content_type if content_type is None else content_type
         found.tags = found.tags if tags is None else tags
         return Answer(document=self.bundle(request.base, entry, found))

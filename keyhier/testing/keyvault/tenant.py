@@ -6,7 +6,6 @@ token endpoint with a client's id and secret (RFC 6749, section 4.4), which azur
 
 from __future__ import annotations
 
-import hmac
 import json
 import secrets
 import threading
@@ -173,7 +172,10 @@ class Tenant:
 
     def give_token(self, request: Request) -> Answer:
         """Answer ``POST /{tenant}/oauth2/v2.0/token``, and the older with ``resource``."""
-        form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
+        form = {
+            name: values[-1]
+            for name, values in parse_qs(request.body.decode(errors="replace")).items()
+        }
         if form.get("grant_type") != "client_credentials":
             return _oauth_error(
                 "unsupported_grant_type", "AADSTS70003: The grant type is not client_credentials."
@@ -182,7 +184,7 @@ class Tenant:
             return _oauth_error(
                 "unauthorized_client", "AADSTS700016: The application was not found in the tenant."
             )
-        if not hmac.compare_digest(form.get("client_secret", ""), self.client_secret):
+        if form.get("client_secret") != self.client_secret:
             return _oauth_error(
                 "invalid_client", "AADSTS7000215: Invalid client secret provided.", 401
             )

@@ -112,6 +112,11 @@ def test_it_stops_at_once_whatever_its_clients_wait_for() -> None:
     slow.join()
 
 
+def test_it_can_be_stopped_again(keyvault: KeyVault) -> None:
+    for _ in range(2):
+        keyvault.close()
+
+
 @pytest.mark.parametrize(
     "header", ["Content-Length: x", "Content-Length: -1", "Transfer-Encoding: chunked"]
 )
