@@ -200,9 +200,11 @@ class Keys(Objects[KeyVersion]):
 
     def _rotate_what_is_due(self, entry: Entry[KeyVersion]) -> None:
         policy = self._policies.get(entry)
+        if policy is None:
+            return
         # Requests come on many threads, and each rotation is made once.
         with self._rotating:
-            while policy is not None:
+            while True:
                 latest = entry.latest.attributes
                 due = policy.due(latest.created, latest.expires)
                 if due is None or due > self._clock.now():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
 import uuid
 from typing import Final
@@ -50,7 +49,6 @@ class Tenant:
         self._key_id = secrets.token_urlsafe(16)
         # What was verified once need not be verified again; its times are looked at each time.
         self._verified: dict[str, Document] = {}
-        self._lock = threading.Lock()
 
     @property
     def issuer(self) -> str:
@@ -107,9 +105,7 @@ class Tenant:
             raise _refused("AKV10000: Request is missing a Bearer or PoP token.")
         claims = self._verified.get(token)
         if claims is None:
-            claims = self._verify(token)
-            with self._lock:
-                self._verified[token] = claims
+            claims = self._verified[token] = self._verify(token)
         audience, issuer = str(claims.get("aud")).rstrip("/"), claims.get("iss")
         if audience != self.resource:
             raise _refused(

@@ -40,6 +40,24 @@ def test_a_rotation_makes_a_version_of_the_same_kind(keys: KeyClient) -> None:
     assert members(second).x != members(first).x
 
 
+def test_rsa_and_aes_keys_keep_their_size(raw: RawClient, hsm: RawClient) -> None:
+    raw.import_rsa("kek")
+    first, second = (raw.get("/keys/kek"), raw.post("/keys/kek/rotate"))
+    assert len(first.document["key"]["n"]) == len(second.document["key"]["n"])
+    assert first.document["key"]["n"] != second.document["key"]["n"]
+    hsm.create("kek", "oct-HSM", key_size=128)
+    hsm.post("/keys/kek/rotate")
+    sent = {"alg": "A128KW", "value": "A" * 22}
+    assert hsm.post("/keys/kek/wrapkey", sent).status == 200
+
+
+def test_a_notification_is_kept_as_it_is_given(raw: RawClient) -> None:
+    raw.create("signer")
+    notify = {"trigger": {"timeBeforeExpiry": "P10D"}, "action": {"type": "Notify"}}
+    policy = raw.put("/keys/signer/rotationpolicy", {"lifetimeActions": [notify]}).document
+    assert policy["lifetimeActions"] == [notify]
+
+
 def test_a_key_begins_with_a_policy_that_only_notifies(keys: KeyClient) -> None:
     keys.create_ec_key("signer")
     policy = keys.get_key_rotation_policy("signer")
@@ -125,6 +143,8 @@ def test_a_changed_policy_keeps_the_time_of_the_first(raw: RawClient) -> None:
         _policy("P90D", timeAfterCreate="P7D", timeBeforeExpiry="P7D"),
         _policy("P90D"),
         _policy(sometimes="P7D"),
+        {"attributes": "P90D"},
+        {"lifetimeActions": {"action": "Rotate"}},
         {"lifetimeActions": [{"action": {"type": "bake"}, "trigger": {"timeAfterCreate": "P7D"}}]},
         {"lifetimeActions": _policy(timeAfterCreate="P7D")["lifetimeActions"] * 2},
     ],
