@@ -27,7 +27,8 @@ def _serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         try:
             yield process, process.stdout.readline()
         finally:
-            process.kill()
+            # Not killed: its folder goes with it.
+            process.terminate()
 
 
 def _key_type(ready: dict[str, Any]) -> str | None:
