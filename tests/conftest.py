@@ -6,6 +6,7 @@ import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,14 +35,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("requires_tool"):
         for name in marker.args:
             if shutil.which(name) is None:
-                _missing(f"{name} is not installed")
+                missing(f"{name} is not installed")
     for marker in item.iter_markers("requires_module"):
         for name in marker.args:
             if find_spec(name) is None:
-                _missing(f"the module {name} is not installed")
+                missing(f"the module {name} is not installed")
 
 
-def _missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{reason}, and CI runs everything")
     pytest.skip(reason)

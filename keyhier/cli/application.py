@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from keyhier.cli import backends, demo, envelope, inspect, key, vault, volume_key
+from keyhier.cli import backends, demo, envelope, inspect, key, keyvault, vault, volume_key
 from keyhier.cli.failure import CLOSED_PIPE, INTERRUPTED, Failure
 from keyhier.cli.session import (
     ConfigOption,
@@ -104,6 +104,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(key.app, name="key")
+app.add_typer(keyvault.app, name="keyvault")
 app.add_typer(vault.app, name="vault")
 app.add_typer(volume_key.app, name="volume-key")
 app.command("wrap")(envelope.wrap)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractContextManager
 
+    from keyhier.testing.keyvault import KeyVault
     from keyhier.testing.p11_kit import NetworkHsm
     from keyhier.testing.prepared import PreparedToken
     from keyhier.testing.softhsm import SoftHsm, SoftHsmToken
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     OpencryptokiToken = Callable[[], AbstractContextManager[PreparedToken]]
 
 __all__ = [
+    "keyvault",
+    "managed_hsm",
     "memory_vault",
     "network_hsm",
     "nss_token",
@@ -201,3 +204,21 @@ def opencryptoki_token(opencryptoki: OpencryptokiToken) -> Iterator[PreparedToke
     """
     with opencryptoki() as token:
         yield token
+
+
+@pytest.fixture
+def keyvault() -> Iterator[KeyVault]:
+    """A new and empty Key Vault on loopback, which stops with the test."""
+    from keyhier.testing.keyvault import KeyVault  # noqa: PLC0415  # See above.
+
+    with KeyVault() as vault:
+        yield vault
+
+
+@pytest.fixture
+def managed_hsm() -> Iterator[KeyVault]:
+    """A new and empty Managed HSM on loopback, which stops with the test."""
+    from keyhier.testing.keyvault import KeyVault  # noqa: PLC0415  # See above.
+
+    with KeyVault(managed_hsm=True) as vault:
+        yield vault
