@@ -187,6 +187,10 @@ class Vault:
         driver = self._opened.within(timeout)
         return self._adopt(driver.get_key(key_id.name, key_id.version or version))
 
+    def is_home_of(self, key_id: KeyId) -> bool:
+        """Whether an id is of this vault, be there such a key or not; nothing is asked of it."""
+        return _is_of(key_id, self._opened.driver)
+
     def keys(self) -> Iterator[Key]:
         """Yield the latest version of every key."""
         return map(self._adopt, self._opened.driver.list_keys())
