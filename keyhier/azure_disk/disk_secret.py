@@ -26,7 +26,7 @@ from keyhier.azure_disk.plaintext import Platform
 from keyhier.errors import InvalidInputError
 from keyhier.stored_secret import SecretId, StoredSecret
 
-__all__ = ["LINUX_FILE", "DiskSecret", "is_disk_secret", "same_volume"]
+__all__ = ["LINUX_FILE", "DiskSecret", "is_disk_secret", "same_volume", "volume_of"]
 
 LINUX_FILE: Final = "LinuxPassPhraseFileName"
 """The key file of a Linux machine; those of data disks go on with ``_CONTROLLER_LUN``."""
@@ -88,7 +88,7 @@ class DiskSecret:
             kek=kek,
             file_name=file_name,
             machine=tags.get(labels.MACHINE) or None,
-            volume=file_name if platform is Platform.LINUX else tags.get(labels.VOLUME) or None,
+            volume=volume_of(stored),
             created=stored.created,
             enabled=stored.enabled,
         )
@@ -98,6 +98,14 @@ def is_disk_secret(stored: StoredSecret) -> bool:
     """Whether a secret is labelled as one of Azure Disk Encryption's."""
     known = stored.content_type in (labels.PLAIN, labels.WRAPPED)
     return known or labels.FILE_NAME in stored.tags
+
+
+def volume_of(stored: StoredSecret) -> str | None:
+    """Return which volume a secret is labelled for: a letter, or the file of a Linux machine."""
+    file_name = stored.tags.get(labels.FILE_NAME) or None
+    if _platform(file_name) is Platform.LINUX:
+        return file_name
+    return stored.tags.get(labels.VOLUME) or None
 
 
 def same_volume(one: str | None, other: str) -> bool:

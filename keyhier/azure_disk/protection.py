@@ -89,8 +89,7 @@ def protect(
 def remarks(disk_key: DiskKey, kek: Key | None) -> tuple[str, ...]:
     """Return what whoever protects a disk this way has to know, a sentence each."""
     told = [
-        f"Azure Disk Encryption ends on {labels.RETIREMENT}: from then on disks do not unlock when "
-        "their machine starts"
+        f"Azure Disk Encryption ends on {labels.RETIREMENT}: encrypted disks unlock no more then",
     ]
     if kek is None:
         told.append("no KEK wraps it: whoever may read the secret has the disk's key")
@@ -111,9 +110,7 @@ def _tags(disk_key: DiskKey, placing: Placing, algorithm: WrapAlgorithm) -> dict
     if isinstance(disk_key, BitLockerKey):
         letter = _LETTER.fullmatch(placing.volume)
         if placing.volume and not letter:
-            raise InvalidInputError(
-                f"{placing.volume!r:.80} is no volume's letter, such as C:"
-            )
+            raise InvalidInputError(f"{placing.volume!r:.80} is no volume's letter, such as C:")
         tags[labels.FILE_NAME] = disk_key.filename
         tags[labels.VOLUME] = f"{letter[1].upper()}:\\" if letter else ""
     else:

@@ -7,6 +7,7 @@ else, by the exact version that is named: a tag never opens a vault.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from keyhier.algorithms import KeyType, WrapAlgorithm
@@ -88,11 +89,8 @@ def open_value(
     with key.unwrap_raw(ciphertext, kek.algorithm) as plaintext:
         # What OAEP lets pass is what was wrapped; RSA1_5 answers garbage with garbage.
         proven = kek.algorithm is not WrapAlgorithm.RSA1_5
-        try:
+        with suppress(InvalidInputError):
             disk_key = recognise(plaintext, platform, proven=proven)
-        except InvalidInputError:
-            pass
-    # Outside of the handler, whose exception would say what was wrong with it.
     if disk_key is None:
         raise UnwrapError
     return disk_key

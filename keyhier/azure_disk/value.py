@@ -16,9 +16,7 @@ from keyhier.secret import SecretBytes
 
 __all__ = ["decode_plain", "decode_wrapped", "encode_plain", "encode_wrapped", "looks_wrapped"]
 
-_CIPHERTEXT_BYTES: Final = frozenset(
-    spec.size for spec in KeySpec if spec.key_type is KeyType.RSA
-)
+_CIPHERTEXT_BYTES: Final = frozenset(spec.size for spec in KeySpec if spec.key_type is KeyType.RSA)
 _ONLY_URL: Final = b"-_"
 _ONLY_STANDARD: Final = b"+/="
 

@@ -1,0 +1,35 @@
+"""Azure Disk Encryption's formats: what it leaves in a key vault, read, written and opened.
+
+Nothing here reaches a network. What a vault holds is handed in, and what is to be set in one is
+handed out; a KEK is used through the vaults that the caller has opened.
+"""
+
+from __future__ import annotations
+
+from keyhier.azure_disk.backup_config import BackupConfig
+from keyhier.azure_disk.disk_secret import DiskSecret
+from keyhier.azure_disk.inventory import Item, Opening, take_inventory
+from keyhier.azure_disk.labels import RETIREMENT, KekReference
+from keyhier.azure_disk.plaintext import DiskKey, Platform
+from keyhier.azure_disk.protection import Placing, protect, remarks
+from keyhier.azure_disk.recovery import open_value, recover
+from keyhier.azure_disk.search import Found, find
+
+__all__ = [
+    "RETIREMENT",
+    "BackupConfig",
+    "DiskKey",
+    "DiskSecret",
+    "Found",
+    "Item",
+    "KekReference",
+    "Opening",
+    "Placing",
+    "Platform",
+    "find",
+    "open_value",
+    "protect",
+    "recover",
+    "remarks",
+    "take_inventory",
+]
