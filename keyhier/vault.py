@@ -39,6 +39,7 @@ from keyhier.opened import OpenedVault, is_of
 from keyhier.pin_exposure import examine_pin_source
 from keyhier.secret import Secret, SecretBytes
 from keyhier.secrets_store import Secrets
+from keyhier.stored_secret import SecretId
 from keyhier.uri import VaultUri
 from keyhier.wrapped import WrappedKey
 
@@ -187,9 +188,9 @@ class Vault:
         driver = self._opened.within(timeout)
         return self._adopt(driver.get_key(key_id.name, key_id.version or version))
 
-    def is_home_of(self, key_id: KeyId) -> bool:
-        """Whether an id is of this vault, be there such a key or not; nothing is asked of it."""
-        return _is_of(key_id, self._opened.driver)
+    def is_home_of(self, object_id: KeyId | SecretId) -> bool:
+        """Whether an id is of this vault, be it of something that is there or not."""
+        return is_of(object_id, self._opened.driver)
 
     def keys(self) -> Iterator[Key]:
         """Yield the latest version of every key."""
