@@ -7,12 +7,12 @@ handed out; a KEK is used through the vaults that the caller has opened.
 from __future__ import annotations
 
 from keyhier.azure_disk.backup_config import BackupConfig
-from keyhier.azure_disk.disk_secret import DiskSecret
+from keyhier.azure_disk.disk_secret import DiskSecret, is_disk_secret
 from keyhier.azure_disk.inventory import Item, Opening, take_inventory
 from keyhier.azure_disk.labels import RETIREMENT, KekReference
 from keyhier.azure_disk.plaintext import DiskKey, Platform
 from keyhier.azure_disk.protection import Placing, protect, remarks
-from keyhier.azure_disk.recovery import open_value, recover
+from keyhier.azure_disk.recovery import find_kek, recover
 from keyhier.azure_disk.search import Found, find
 
 __all__ = [
@@ -27,7 +27,8 @@ __all__ = [
     "Placing",
     "Platform",
     "find",
-    "open_value",
+    "find_kek",
+    "is_disk_secret",
     "protect",
     "recover",
     "remarks",

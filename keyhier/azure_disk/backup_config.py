@@ -9,20 +9,24 @@ no tags. Source: https://learn.microsoft.com/azure/backup/backup-azure-restore-k
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Final, Self
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
 from keyhier import padded_base64
-from keyhier.algorithms import WrapAlgorithm
 from keyhier.azure_disk import labels
-from keyhier.azure_disk.disk_secret import LINUX_FILE
 from keyhier.azure_disk.labels import KekReference
-from keyhier.azure_disk.plaintext import Platform
+from keyhier.azure_disk.plaintext import DiskKey
+from keyhier.azure_disk.protection import Placing, tags_of
+from keyhier.azure_disk.recovery import open_value
 from keyhier.errors import InvalidInputError
 from keyhier.secret import SecretBytes
 from keyhier.stored_secret import SecretId, SetSecret
+
+if TYPE_CHECKING:
+    from keyhier.vault import Vault
 
 __all__ = ["BackupConfig"]
 
@@ -35,7 +39,7 @@ class BackupConfig:
 
     Attributes:
         secret_id: what the secret was called.
-        value: its value, which the caller wipes.
+        value: its value, which is wiped with this: use it as a context manager.
         kek_url: the KEK that wraps it, or None.
         key_backup: the KEK's backup, which only Key Vault opens
             (:meth:`keyhier.Vault.restore_key`), or None.
@@ -65,13 +69,16 @@ class BackupConfig:
             _backup(_text(details, "KeyBackupData")),
         )
 
-    @property
-    def platform(self) -> Platform | None:
-        """Which system the disk is of, by the case of the secret's name, or None."""
-        name = self.secret_id.name
-        if name == name.upper():
-            return Platform.WINDOWS
-        return Platform.LINUX if name == name.lower() else None
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.value.wipe()
 
     def kek(self, algorithm: str | None = None) -> KekReference | None:
         """Return what opens it, with the extensions' default where no algorithm is given.
@@ -83,25 +90,38 @@ class BackupConfig:
             return None
         return KekReference.parse(self.kek_url, algorithm or labels.ALGORITHMS[0].value)
 
+    def open(self, kek: KekReference | None, vaults: Sequence[Vault]) -> DiskKey:
+        """Open the value; the caller wipes the key.
+
+        Args:
+            kek: what opens it, or None where no KEK wraps it.
+            vaults: where the KEK may be.
+
+        Raises:
+            InvalidInputError, NotFoundError, InvalidStateError, UnsupportedError, UnwrapError: as
+                :func:`~keyhier.azure_disk.recover`.
+        """
+        return open_value(self.value, None, wrapped=kek is not None, kek=kek, vaults=vaults)
+
     def as_secret(
-        self, platform: Platform, *, machine: str = "", algorithm: WrapAlgorithm | str | None = None
+        self, disk_key: DiskKey, kek: KekReference | None, *, machine: str = ""
     ) -> SetSecret:
         """Return the secret to set again, its value verbatim; the caller wipes that.
 
+        Args:
+            disk_key: what the value was seen to hold.
+            kek: what opened it, or None where no KEK wraps it.
+            machine: the machine's host name, where it is known.
+
         Raises:
-            InvalidInputError: as :meth:`kek`.
+            InvalidInputError: the machine is no host name.
         """
-        name = self.secret_id.name
-        kek = self.kek(None if algorithm is None else str(algorithm))
-        tags = {
-            labels.FILE_NAME: LINUX_FILE if platform is Platform.LINUX else f"{name}.BEK",
-            labels.ALGORITHM: labels.ALGORITHMS[0] if kek is None else kek.algorithm,
-            labels.MACHINE: machine,
-        }
+        algorithm = labels.ALGORITHMS[0] if kek is None else kek.algorithm
+        tags = tags_of(disk_key, Placing(machine), algorithm)
         if kek is not None:
             tags[labels.KEK_URL] = str(kek.id)
-        value = SecretBytes(self.value.view())
-        return SetSecret(name, value, labels.PLAIN if kek is None else labels.WRAPPED, tags)
+        content_type = labels.PLAIN if kek is None else labels.WRAPPED
+        return SetSecret(self.secret_id.name, SecretBytes(self.value.view()), content_type, tags)
 
 
 def _details(content: SecretBytes) -> Mapping[str, Any]:

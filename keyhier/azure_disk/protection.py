@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keyhier.key import Key
     from keyhier.secret import SecretBytes
 
-__all__ = ["Placing", "protect", "remarks"]
+__all__ = ["Placing", "protect", "remarks", "tags_of"]
 
 _MACHINE: Final = re.compile(r"[\w-]+")
 _LETTER: Final = re.compile(r"([A-Za-z]):?\\?")
@@ -75,7 +75,7 @@ def protect(
     chosen = read_algorithm(labels.ALGORITHMS[0] if algorithm is None else str(algorithm))
     windows = isinstance(disk_key, BitLockerKey)
     name = str(disk_key.identifier).upper() if windows else str(uuid4())
-    tags = _tags(disk_key, placing, chosen)
+    tags = tags_of(disk_key, placing, chosen)
     content_type: str | None = labels.PLAIN if kek is None else labels.WRAPPED
     if placing.dual_pass and not windows:
         content_type = None
@@ -98,7 +98,12 @@ def remarks(disk_key: DiskKey, kek: Key | None) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _tags(disk_key: DiskKey, placing: Placing, algorithm: WrapAlgorithm) -> dict[str, str]:
+def tags_of(disk_key: DiskKey, placing: Placing, algorithm: WrapAlgorithm) -> dict[str, str]:
+    """Return the tags of a disk key's secret, without the one that names a KEK.
+
+    Raises:
+        InvalidInputError: the machine or the volume is none that a tag can hold.
+    """
     if placing.machine and not _MACHINE.fullmatch(placing.machine):
         raise InvalidInputError(
             f"{placing.machine!r:.80} is no host name that the tag {labels.MACHINE} can hold: "
