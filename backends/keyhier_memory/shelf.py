@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -34,7 +34,7 @@ class Entry(Generic[Version]):
         return next(reversed(self.versions.values()))
 
 
-Kept = TypeVar("Kept", bound=Entry[object])
+Kept = TypeVar("Kept", bound=Entry[Any])
 
 
 @attrs.frozen

@@ -33,6 +33,10 @@ class Opening(StrEnum):
     LOST = "lost"
 
 
+Verdict = tuple[Opening, str | None]
+"""Whether, and why not."""
+
+
 @attrs.frozen
 class Item:
     """One secret of Azure Disk Encryption.
@@ -55,7 +59,7 @@ def take_inventory(listed: Iterable[StoredSecret], vaults: Sequence[Vault]) -> I
 
     No value is read and nothing is unwrapped. Each KEK is looked up once, in the vaults given.
     """
-    verdicts: dict[KekReference, tuple[Opening, str | None]] = {}
+    verdicts: dict[KekReference, Verdict] = {}
     for stored in filter(is_disk_secret, listed):
         try:
             described = DiskSecret.read(stored)
@@ -63,20 +67,22 @@ def take_inventory(listed: Iterable[StoredSecret], vaults: Sequence[Vault]) -> I
             yield Item(stored, None, Opening.LOST, error.message)
             continue
         kek = described.kek
-        if not stored.enabled:
-            verdict = Opening.LOST, "the secret is disabled"
-        elif described.wrapped is False:
-            verdict = Opening.OPENS, None
-        elif kek is None:
-            verdict = Opening.UNKNOWN, "its labels do not say which KEK opens it, if any"
-        else:
-            if kek not in verdicts:
-                verdicts[kek] = _look_up(kek, vaults)
-            verdict = verdicts[kek]
-        yield Item(stored, described, *verdict)
+        if kek is not None and kek not in verdicts:
+            verdicts[kek] = _look_up(kek, vaults)
+        yield Item(stored, described, *_judge(described, None if kek is None else verdicts[kek]))
 
 
-def _look_up(kek: KekReference, vaults: Sequence[Vault]) -> tuple[Opening, str | None]:
+def _judge(described: DiskSecret, of_kek: Verdict | None) -> Verdict:
+    if not described.enabled:
+        return Opening.LOST, "the secret is disabled"
+    if of_kek is not None:
+        return of_kek
+    if described.wrapped is False:
+        return Opening.OPENS, None
+    return Opening.UNKNOWN, "its labels do not say which KEK opens it, if any"
+
+
+def _look_up(kek: KekReference, vaults: Sequence[Vault]) -> Verdict:
     if not any(vault.is_home_of(kek.id) for vault in vaults):
         return Opening.UNKNOWN, f"the KEK is in another vault, {kek.id.vault}"
     try:

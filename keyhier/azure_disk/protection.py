@@ -73,11 +73,11 @@ def protect(
         IntegrityError: what was wrapped does not open again.
     """
     chosen = read_algorithm(labels.ALGORITHMS[0] if algorithm is None else str(algorithm))
-    windows = isinstance(disk_key, BitLockerKey)
-    name = str(disk_key.identifier).upper() if windows else str(uuid4())
+    bek = disk_key if isinstance(disk_key, BitLockerKey) else None
+    name = str(uuid4()) if bek is None else str(bek.identifier).upper()
     tags = tags_of(disk_key, placing, chosen)
     content_type: str | None = labels.PLAIN if kek is None else labels.WRAPPED
-    if placing.dual_pass and not windows:
+    if placing.dual_pass and bek is None:
         content_type = None
     elif kek is not None:
         tags[labels.KEK_URL] = str(kek.id)

@@ -8,7 +8,7 @@ import attrs
 
 from keyhier.azure_disk import labels
 from keyhier.azure_disk.disk_secret import is_disk_secret, same_volume, volume_of
-from keyhier.errors import AmbiguousError, NotFoundError
+from keyhier.errors import AmbiguousError, InvalidInputError, NotFoundError
 from keyhier.stored_secret import StoredSecret
 
 __all__ = ["Found", "find"]
@@ -37,9 +37,12 @@ def find(listed: Iterable[StoredSecret], machine: str, volume: str | None = None
             machine's secrets are of one volume.
 
     Raises:
+        InvalidInputError: the machine's name is empty, as it is where a secret names none.
         NotFoundError: there is none.
         AmbiguousError: they are of several volumes, or two are newest; the candidates are listed.
     """
+    if not machine:
+        raise InvalidInputError("a machine is found by its host name, which is not empty")
     matching = [
         stored
         for stored in listed
