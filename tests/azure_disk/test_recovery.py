@@ -245,6 +245,6 @@ def test_no_error_shows_the_value() -> None:
         passphrase + "\n",
         base64_of(base64_of(passphrase.encode()).encode()),
     ):
-        with pytest.raises(KeyhierError) as caught, SecretBytes(b"") as _:
+        with pytest.raises(KeyhierError) as caught:
             recover(stored(value, content_type="BEK", tags=linux_tags()), [])
         assert passphrase[:20] not in repr(caught.value) + str(caught.value)
