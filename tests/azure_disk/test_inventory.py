@@ -13,8 +13,8 @@ from tests.azure_disk.forms import KEK_URL, ade_bek, linux_tags, stored, windows
 KEK_TAG = "DiskEncryptionKeyEncryptionKeyURL"
 
 
-def wrapped_under(kek: str, **fields: object) -> StoredSecret:
-    return stored(content_type="Wrapped BEK", tags=windows_tags(**{KEK_TAG: kek}), **fields)
+def wrapped_under(kek: str) -> StoredSecret:
+    return stored(content_type="Wrapped BEK", tags=windows_tags(**{KEK_TAG: kek}))
 
 
 def verdict(secret: StoredSecret, *vaults: keyhier.Vault) -> tuple[Opening, str | None]:

@@ -55,9 +55,12 @@ class StoredSecrets:
         first = secrets.set(name, "first", tags={"n": "1"})
         second = secrets.set(name, "second")
         assert [version.id for version in secrets.versions(name)] == [first.id, second.id]
-        for version, expected in ((first, b"first"), (second, b"second"), (None, b"second")):
-            stored = secrets.get(name, version and version.id.version)
-            assert stored.value == expected
+        for version, expected in (
+            (first.id.version, b"first"),
+            (second.id.version, b"second"),
+            (None, b"second"),
+        ):
+            assert secrets.get(name, version).value == expected
         assert dict(secrets.get(name, first.id.version).tags) == {"n": "1"}
 
     @needs("secrets")
