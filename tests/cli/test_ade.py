@@ -160,6 +160,23 @@ def test_a_dual_pass_wrap_needs_its_kek_named(
     assert (out / "key").read_bytes() == passphrase_file.read_bytes()
 
 
+def test_a_passphrase_has_no_name_of_its_own_in_a_folder(
+    run: Run, uri: str, passphrase_file: Path, out: Path
+) -> None:
+    made = shown(run("ade", "protect", "--in", passphrase_file, "--json"))
+    assert "is a folder" in failed(run("ade", "recover", made["secret"], "--out", out), 8)
+    assert not list(out.iterdir())
+
+
+def test_a_kek_is_named_by_its_id_as_well(
+    run: Run, uri: str, vault_file: VaultFile, bek_file: Path
+) -> None:
+    with vault_file.open() as vault:
+        kek = str(vault.key("kek").id)
+    made = shown(run("ade", "protect", "--in", bek_file, "--kek", kek, "--json"))
+    assert made["tags"]["DiskEncryptionKeyEncryptionKeyURL"] == kek
+
+
 def test_what_is_to_be_known_is_told(run: Run, uri: str, bek_file: Path) -> None:
     result = run("ade", "protect", "--in", bek_file, "--kek", "kek")
     assert "note: Azure Disk Encryption ends on 2028-09-15" in result.stdout
