@@ -4,11 +4,12 @@
 offset    bytes    what
 ========  =======  ==================================================================
 0         14       ``keyhier-vault`` and a line feed
-14        1        the version of the format: 1
+14        1        the version of the format: 1, or 2 where there are secrets besides keys
 15        3        the scrypt parameters: log2 of N, r, p (RFC 7914)
 18        16       the salt, fresh at every write
 34        12       the IV of AES-256-GCM (NIST SP 800-38D), fresh at every write
-46        n        the ciphertext: a backup key (32 bytes), then the keys
+46        n        the ciphertext: a backup key (32 bytes), then the keys; in format 2 their
+                   length goes before them (4 bytes, big-endian), and the secrets follow
 46 + n    16       the tag; the bytes before the IV are additional data
 ========  =======  ==================================================================
 
@@ -36,6 +37,7 @@ from keyhier_memory.content import BACKUP_KEY_BYTES, Content
 from keyhier_memory.operations import open_gcm, seal_gcm
 from keyhier_memory.secret_serialisation import decode_secrets, encode_secrets
 from keyhier_memory.serialisation import decode_keys, encode_keys
+from keyhier_memory.stored_secrets import KeptSecret
 
 __all__ = ["Cost", "open_content", "seal_content"]
 
@@ -127,7 +129,8 @@ def open_content(data: bytes, passphrase: SecretBytes, path: Path) -> tuple[Cont
 
 
 def _read_content(view: memoryview, version: int) -> Content:
-    rest, secrets = view[BACKUP_KEY_BYTES:], []
+    rest = view[BACKUP_KEY_BYTES:]
+    secrets: list[KeptSecret] = []
     if version == _WITH_SECRETS:
         end = _LENGTH_BYTES + int.from_bytes(rest[:_LENGTH_BYTES])
         secrets = decode_secrets(rest[end:])

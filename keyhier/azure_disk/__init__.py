@@ -7,7 +7,7 @@ handed out; a KEK is used through the vaults that the caller has opened.
 from __future__ import annotations
 
 from keyhier.azure_disk.backup_config import BackupConfig
-from keyhier.azure_disk.disk_secret import DiskSecret, is_disk_secret
+from keyhier.azure_disk.disk_secret import DiskSecret, drive_letter, is_disk_secret
 from keyhier.azure_disk.inventory import Item, Opening, take_inventory
 from keyhier.azure_disk.labels import RETIREMENT, KekReference
 from keyhier.azure_disk.plaintext import DiskKey, Platform
@@ -26,6 +26,7 @@ __all__ = [
     "Opening",
     "Placing",
     "Platform",
+    "drive_letter",
     "find",
     "find_kek",
     "is_disk_secret",

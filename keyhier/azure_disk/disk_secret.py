@@ -1,15 +1,16 @@
 """DiskSecret: what the labels of one secret of Azure Disk Encryption say.
 
-=============  ====================  =====================  ===========================
-\\              Windows               Linux, single-pass     Linux, dual-pass
-=============  ====================  =====================  ===========================
-name           GUID, upper case      GUID, lower case       GUID, lower case
-content type   ``BEK`` or, with a KEK, ``Wrapped BEK``      none
-tags           file, KEK, algorithm, machine, volume        the same less the volume;
-               (Windows)                                    dual-pass: file, algorithm
-=============  ====================  =====================  ===========================
+==================  ==============================  ==========================================
+form                content type                    tags
+==================  ==============================  ==========================================
+Windows             ``BEK``, or ``Wrapped BEK``     file, algorithm, machine, volume, and with
+                    with a KEK                      a KEK its URL
+Linux, single-pass  the same                        the same, less the volume
+Linux, dual-pass    none                            file, algorithm
+==================  ==============================  ==========================================
 
-Unknown tags are kept, and none is required that is not needed.
+A secret's name is a GUID: on Windows that of the key, in upper case. Unknown tags are kept, and
+none is required that is not needed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ from keyhier.azure_disk.plaintext import Platform
 from keyhier.errors import InvalidInputError
 from keyhier.stored_secret import SecretId, StoredSecret
 
-__all__ = ["LINUX_FILE", "DiskSecret", "is_disk_secret", "same_volume", "volume_of"]
+__all__ = [
+    "LINUX_FILE",
+    "DiskSecret",
+    "drive_letter",
+    "is_disk_secret",
+    "same_volume",
+    "volume_of",
+]
 
 LINUX_FILE: Final = "LinuxPassPhraseFileName"
 """The key file of a Linux machine; those of data disks go on with ``_CONTROLLER_LUN``."""
@@ -113,10 +121,15 @@ def same_volume(one: str | None, other: str) -> bool:
     return one is not None and _plain_volume(one) == _plain_volume(other)
 
 
-def _plain_volume(name: str) -> str:
+def drive_letter(name: str) -> str | None:
+    """Return the letter in ``C``, ``c:`` or ``C:\\``, in upper case, or None in anything else."""
     letter = _LETTER.fullmatch(name)
-    if letter:
-        return letter[1].upper()
+    return letter[1].upper() if letter else None
+
+
+def _plain_volume(name: str) -> str:
+    if letter := drive_letter(name):
+        return letter
     if name.lower() == "os":
         return LINUX_FILE
     return name if name.startswith(LINUX_FILE) else f"{LINUX_FILE}_{name}"

@@ -10,7 +10,7 @@ import attrs
 
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, capacity
 from keyhier.azure_disk import labels
-from keyhier.azure_disk.disk_secret import LINUX_FILE
+from keyhier.azure_disk.disk_secret import LINUX_FILE, drive_letter
 from keyhier.azure_disk.labels import read_algorithm
 from keyhier.azure_disk.plaintext import DiskKey
 from keyhier.azure_disk.value import encode_plain, encode_wrapped
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Placing", "protect", "remarks", "tags_of"]
 
 _MACHINE: Final = re.compile(r"[\w-]+")
-_LETTER: Final = re.compile(r"([A-Za-z]):?\\?")
 _DISK: Final = re.compile(r"[0-9]+_[0-9]+")
 
 
@@ -113,11 +112,11 @@ def tags_of(disk_key: DiskKey, placing: Placing, algorithm: WrapAlgorithm) -> di
     # It is written without a KEK, too.
     tags = {labels.ALGORITHM: algorithm.value}
     if isinstance(disk_key, BitLockerKey):
-        letter = _LETTER.fullmatch(placing.volume)
+        letter = drive_letter(placing.volume)
         if placing.volume and not letter:
             raise InvalidInputError(f"{placing.volume!r:.80} is no volume's letter, such as C:")
         tags[labels.FILE_NAME] = disk_key.filename
-        tags[labels.VOLUME] = f"{letter[1].upper()}:\\" if letter else ""
+        tags[labels.VOLUME] = f"{letter}:\\" if letter else ""
     else:
         tags[labels.FILE_NAME] = _linux_file(placing.volume)
         if placing.dual_pass:

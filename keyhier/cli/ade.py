@@ -16,6 +16,7 @@ from keyhier.azure_disk import (
     DiskKey,
     DiskSecret,
     KekReference,
+    drive_letter,
     find,
     recover,
 )
@@ -221,8 +222,9 @@ def _commands(bek: BitLockerKey | None, path: str, volume: str | None) -> list[s
     quoted = shlex.quote(path)
     if bek is None:
         return [f"cryptsetup open --key-file {quoted} /dev/DISK data"]
-    letter = (volume or "X:").removesuffix("\\")
+    # A tag that says anything but a letter is no part of a command that somebody will copy.
+    letter = drive_letter(volume or "") or "X"
     return [
-        f'manage-bde -unlock {letter} -RecoveryKey "{path}"',
+        f'manage-bde -unlock {letter}: -RecoveryKey "{path}"',
         f"cryptsetup open --type bitlk --key-file {quoted} /dev/DISK data",
     ]

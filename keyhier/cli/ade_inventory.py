@@ -77,7 +77,7 @@ def _kek(item: Item) -> str:
     labels = item.labels
     if labels is None or labels.kek is None:
         return "none" if labels is not None and labels.wrapped is False else "unknown"
-    return f"{labels.kek.id.name}/{labels.kek.id.version} ({labels.kek.algorithm})"
+    return printable(f"{labels.kek.id.name}/{labels.kek.id.version} ({labels.kek.algorithm})")
 
 
 def _document(item: Item) -> dict[str, object]:

@@ -74,7 +74,7 @@ def opened(uri: str | None, others: Sequence[str] | None) -> Iterator[tuple[Vaul
         What :func:`keyhier.open` raises.
     """
     named = [*([] if uri is None else [uri]), *(others or ())]
-    # What no backend serves is refused before any vault is asked for anything.
+    # What is no URI is refused before any vault is asked for anything.
     for each in named:
         VaultUri.parse(each)
     with ExitStack() as stack:

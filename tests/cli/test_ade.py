@@ -113,6 +113,17 @@ def test_a_passphrase_goes_in_and_comes_out(
     assert command == f"cryptsetup open --key-file '{out}/it'\"'\"'s' /dev/DISK data"
 
 
+def test_a_label_that_is_no_letter_is_no_part_of_a_command(
+    run: Run, uri: str, vault_file: VaultFile, bek_file: Path, out: Path
+) -> None:
+    value = base64_of(bek_file.read_bytes())
+    put(vault_file, value, "BEK", VolumeLetter="C: & format D:", MachineName="\x1b[2Jweb")
+    result = run("ade", "recover", GUID, "--out", out)
+    assert "manage-bde -unlock X: " in result.stdout
+    assert "format" not in result.stdout
+    assert "\x1b" not in run("ade", "inventory").stdout
+
+
 def test_a_name_alone_is_the_latest_version(run: Run, uri: str, bek_file: Path, out: Path) -> None:
     run("ade", "protect", "--in", bek_file)
     newer = shown(run("ade", "protect", "--in", bek_file, "--kek", "kek", "--json"))
