@@ -22,7 +22,13 @@ import attrs
 from keyhier.errors import InvalidInputError
 from keyhier.uri import parse_path_attributes, quote_bytes, quote_text
 
-__all__ = ["MAX_ID_CHARACTERS", "KeyId", "check_key_name", "read_https_object"]
+__all__ = [
+    "MAX_ID_CHARACTERS",
+    "KeyId",
+    "check_key_name",
+    "read_https_object",
+    "read_memory_object",
+]
 
 MAX_ID_CHARACTERS: Final = 512
 
@@ -173,11 +179,20 @@ def _read_https(rest: str) -> KeyId:
     return KeyId("https", vault, name.lower(), version)
 
 
-def _read_memory(rest: str) -> KeyId:
+def read_memory_object(rest: str) -> tuple[str, str]:
+    """Read ``NAME[/VERSION]`` and return both.
+
+    Raises:
+        InvalidInputError: it is no id of something in memory.
+    """
     name, slash, version = rest.partition("/")
     if slash:
         _checked(_VERSION, version, "version")
-    return KeyId("memory", "", _checked(_NAME, name, "key name"), version)
+    return _checked(_NAME, name, "name"), version
+
+
+def _read_memory(rest: str) -> KeyId:
+    return KeyId("memory", "", *read_memory_object(rest))
 
 
 def _read_record(rest: str) -> KeyId:

@@ -11,6 +11,7 @@ from keyhier.audit import AuditedOperation, AuditHook
 from keyhier.driver import Driver, KeyVersion, SupportsTimeout
 from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError
 from keyhier.identifiers import KeyId
+from keyhier.stored_secret import SecretId
 
 __all__ = ["OpenedVault", "is_of"]
 
@@ -18,9 +19,9 @@ Capability = TypeVar("Capability")
 KeyObject = TypeVar("KeyObject")
 
 
-def is_of(key_id: KeyId, driver: Driver) -> bool:
-    """Whether a key of that id would be one of the driver's vault."""
-    return (key_id.scheme, key_id.vault) == (driver.scheme, driver.vault)
+def is_of(object_id: KeyId | SecretId, driver: Driver) -> bool:
+    """Whether a key or secret of that id would be one of the driver's vault."""
+    return (object_id.scheme, object_id.vault) == (driver.scheme, driver.vault)
 
 
 class OpenedVault(Generic[KeyObject]):

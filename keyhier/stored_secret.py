@@ -10,7 +10,7 @@ from typing import Final
 import attrs
 
 from keyhier.errors import InvalidInputError
-from keyhier.identifiers import MAX_ID_CHARACTERS, read_https_object
+from keyhier.identifiers import MAX_ID_CHARACTERS, read_https_object, read_memory_object
 from keyhier.secret import SecretBytes
 
 __all__ = ["SecretId", "SetSecret", "StoredSecret"]
@@ -43,7 +43,7 @@ class SecretId:
 
     @classmethod
     def parse(cls, text: str) -> SecretId:
-        """Read the URL of a secret.
+        """Read a secret's id.
 
         Raises:
             InvalidInputError: it is none, or has a query or a fragment.
@@ -51,6 +51,8 @@ class SecretId:
         if not isinstance(text, str) or len(text) > MAX_ID_CHARACTERS:
             raise InvalidInputError(f"a secret's id has at most {MAX_ID_CHARACTERS} characters")
         scheme, _, rest = text.partition(":")
+        if scheme.lower() == "memory" and rest.startswith("secrets/"):
+            return cls("", *read_memory_object(rest.removeprefix("secrets/")))
         if scheme.lower() != "https":
             raise InvalidInputError("a secret's id has the form https://HOST/secrets/NAME/VERSION")
         return cls(*read_https_object(rest, "secrets"))
@@ -58,6 +60,11 @@ class SecretId:
     def __str__(self) -> str:
         base = f"https://{self.vault}/secrets/" if self.vault else "memory:secrets/"
         return f"{base}{self.name}/{self.version}" if self.version else f"{base}{self.name}"
+
+    @property
+    def scheme(self) -> str:
+        """The kind of vault: ``https``, or ``memory``."""
+        return "https" if self.vault else "memory"
 
     @property
     def versionless(self) -> SecretId:

@@ -39,6 +39,7 @@ from keyhier.opened import OpenedVault, is_of
 from keyhier.pin_exposure import examine_pin_source
 from keyhier.secret import Secret, SecretBytes
 from keyhier.secrets_store import Secrets
+from keyhier.stored_secret import SecretId
 from keyhier.uri import VaultUri
 from keyhier.wrapped import WrappedKey
 
@@ -186,6 +187,10 @@ class Vault:
         _check_text(key_id.name, key_id.version)
         driver = self._opened.within(timeout)
         return self._adopt(driver.get_key(key_id.name, key_id.version or version))
+
+    def is_home_of(self, object_id: KeyId | SecretId) -> bool:
+        """Whether an id is of this vault, be it of something that is there or not."""
+        return is_of(object_id, self._opened.driver)
 
     def keys(self) -> Iterator[Key]:
         """Yield the latest version of every key."""

@@ -36,7 +36,14 @@ def test_spellings_of_one_identity_are_equal_and_the_name_keeps_its_case() -> No
 
 
 def test_a_secret_in_memory_has_an_id_too() -> None:
-    assert str(SecretId("", "bek", VERSION)) == f"memory:secrets/bek/{VERSION}"
+    secret_id = SecretId("", "bek", VERSION)
+    assert str(secret_id) == f"memory:secrets/bek/{VERSION}"
+    assert SecretId.parse(str(secret_id)) == secret_id
+    assert SecretId.parse("memory:secrets/bek") == SecretId("", "bek")
+    assert (secret_id.scheme, SecretId("contoso.vault.azure.net", "bek").scheme) == (
+        "memory",
+        "https",
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,11 @@ def test_a_secret_in_memory_has_an_id_too() -> None:
     [
         "",
         "bek",
+        "memory:",
+        "memory:secrets/",
+        "memory:bek",
+        "memory:secrets/b_k",
+        "memory:secrets/bek/",
         "http://contoso.vault.azure.net/secrets/bek",
         "https://contoso.vault.azure.net/keys/bek",
         "https://contoso.vault.azure.net/secrets/",

@@ -20,7 +20,10 @@ from keyhier.errors import (
 )
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
+from keyhier.stored_secret import SetSecret
 from keyhier_memory.keys import Material, StoredKey, StoredVersion
+from keyhier_memory.shelf import Shelf
+from keyhier_memory.stored_secrets import KeptSecret, SecretVersion
 from keyhier_memory.versions import VersionClock
 
 __all__ = ["Content"]
@@ -28,22 +31,27 @@ __all__ = ["Content"]
 BACKUP_KEY_BYTES: Final = 32
 
 _CLOCK: Final = VersionClock()
-_RECOVER_OR_PURGE: Final = "bring it back with `recover_key` or destroy it with `purge_key`"
 
 
 @attrs.frozen
 class Content:
-    """The keys of a vault.
+    """The keys and secrets of a vault.
 
     Attributes:
         backup_key: what backups of these keys are sealed with.
         keys: every key by its name, soft-deleted ones too.
+        secrets: every secret by its name in lower case, soft-deleted ones too.
     """
 
     backup_key: SecretBytes = attrs.field(
         repr=False, eq=False, factory=lambda: SecretBytes.random(BACKUP_KEY_BYTES)
     )
     keys: Mapping[str, StoredKey] = MappingProxyType({})
+    secrets: Mapping[str, KeptSecret] = MappingProxyType({})
+
+    @property
+    def _keys(self) -> Shelf[StoredKey]:
+        return Shelf("key", "recover_key", "purge_key", self.keys)
 
     def key(self, name: str) -> StoredKey:
         """Return the key called ``name``.
@@ -52,12 +60,7 @@ class Content:
             NotFoundError: there is none.
             InvalidStateError: it is soft-deleted.
         """
-        found = self.keys.get(name)
-        if found is None:
-            raise NotFoundError(f"no key is called {name}")
-        if found.deleted:
-            raise InvalidStateError(f"key {name} is soft-deleted", remedy=_RECOVER_OR_PURGE)
-        return found
+        return self._keys.find(name)
 
     def version(self, name: str, version: str) -> StoredVersion:
         """Return one version of a key.
@@ -86,17 +89,6 @@ class Content:
             )
         return found
 
-    def deleted(self, name: str) -> StoredKey:
-        """Return the soft-deleted key called ``name``.
-
-        Raises:
-            NotFoundError: there is none.
-        """
-        found = self.keys.get(name)
-        if found is None or not found.deleted:
-            raise NotFoundError(f"no soft-deleted key is called {name}")
-        return found
-
     def check_free(self, name: str) -> None:
         """Raise unless a new key may have this name.
 
@@ -108,7 +100,7 @@ class Content:
             return
         if taken.deleted:
             raise AlreadyExistsError(
-                f"the name {name} belongs to a soft-deleted key", remedy=_RECOVER_OR_PURGE
+                f"the name {name} belongs to a soft-deleted key", remedy=self._keys.remedy
             )
         raise AlreadyExistsError(
             f"a key called {name} exists already", remedy="choose another name, or rotate the key"
@@ -176,7 +168,7 @@ class Content:
         Raises:
             NotFoundError: no soft-deleted key has that name.
         """
-        return self._with(attrs.evolve(self.deleted(name), deleted=False))
+        return attrs.evolve(self, keys=self._keys.recovering(name))
 
     def purging(self, name: str) -> Self:
         """Return the content without a soft-deleted key.
@@ -184,10 +176,75 @@ class Content:
         Raises:
             NotFoundError: no soft-deleted key has that name.
         """
-        self.deleted(name)
-        return attrs.evolve(
-            self, keys={other: key for other, key in self.keys.items() if other != name}
-        )
+        return attrs.evolve(self, keys=self._keys.purging(name))
 
     def _with(self, key: StoredKey) -> Self:
         return attrs.evolve(self, keys={**self.keys, key.name: key})
+
+    # ------------------------------------------------------------------ secrets
+
+    @property
+    def _secrets(self) -> Shelf[KeptSecret]:
+        return Shelf("secret", "secrets.recover", "secrets.purge", self.secrets)
+
+    def secret(self, name: str) -> KeptSecret:
+        """Return the secret called ``name``, in whatever case.
+
+        Raises:
+            NotFoundError: there is none.
+            InvalidStateError: it is soft-deleted.
+        """
+        return self._secrets.find(name.lower())
+
+    def secret_version(self, name: str, version: str) -> SecretVersion:
+        """Return one version of a secret.
+
+        Raises:
+            NotFoundError: there is no such secret or version.
+            InvalidStateError: the secret is soft-deleted.
+        """
+        found = self.secret(name).versions.get(version)
+        if found is None:
+            raise NotFoundError(f"secret {name} has no version {version:.64}")
+        return found
+
+    def setting_secret(self, request: SetSecret) -> Self:
+        """Return the content with a new version of a secret, which may be new itself.
+
+        Raises:
+            InvalidStateError: the secret is soft-deleted.
+        """
+        known = request.name.lower() in self.secrets
+        secret = self.secret(request.name) if known else KeptSecret(request.name, {})
+        after = secret.latest.version if known else ""
+        return self._with_secret(secret.with_version(request, _CLOCK.next(after=after)))
+
+    def deleting_secret(self, name: str) -> Self:
+        """Return the content with a secret soft-deleted.
+
+        Raises:
+            NotFoundError: there is none, or it is deleted already.
+        """
+        found = self.secrets.get(name.lower())
+        if found is None or found.deleted:
+            raise NotFoundError(f"no secret is called {name}, or it is deleted already")
+        return self._with_secret(attrs.evolve(found, deleted=True))
+
+    def recovering_secret(self, name: str) -> Self:
+        """Return the content with a soft-deleted secret brought back.
+
+        Raises:
+            NotFoundError: no soft-deleted secret has that name.
+        """
+        return attrs.evolve(self, secrets=self._secrets.recovering(name.lower()))
+
+    def purging_secret(self, name: str) -> Self:
+        """Return the content without a soft-deleted secret.
+
+        Raises:
+            NotFoundError: no soft-deleted secret has that name.
+        """
+        return attrs.evolve(self, secrets=self._secrets.purging(name.lower()))
+
+    def _with_secret(self, secret: KeptSecret) -> Self:
+        return attrs.evolve(self, secrets={**self.secrets, secret.name.lower(): secret})

@@ -15,12 +15,13 @@ from keyhier_memory import operations
 from keyhier_memory.backup import open_backup, seal_backup
 from keyhier_memory.doctor import examine
 from keyhier_memory.keys import SCHEME, Material
+from keyhier_memory.secrets_driver import SecretsDriver
 from keyhier_memory.store import Store
 
 __all__ = ["MemoryDriver"]
 
 
-class MemoryDriver:
+class MemoryDriver(SecretsDriver):
     """One open memory vault; it implements :class:`keyhier.driver.Driver` and every ``Supports…``.
 
     Whether a version exists and is enabled is looked up by its id at each use, so that a
@@ -34,7 +35,7 @@ class MemoryDriver:
     algorithms: Final = frozenset(WrapAlgorithm)
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self._session_keys: dict[int, Material] = {}
 
     def get_key(self, name: str, version: str | None = None) -> KeyVersion:

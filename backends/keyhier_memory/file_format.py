@@ -4,13 +4,16 @@
 offset    bytes    what
 ========  =======  ==================================================================
 0         14       ``keyhier-vault`` and a line feed
-14        1        the version of the format: 1
+14        1        the version of the format: 1, or 2 where there are secrets besides keys
 15        3        the scrypt parameters: log2 of N, r, p (RFC 7914)
 18        16       the salt, fresh at every write
 34        12       the IV of AES-256-GCM (NIST SP 800-38D), fresh at every write
-46        n        the ciphertext: a backup key (32 bytes), then the keys
+46        n        the ciphertext: a backup key (32 bytes), then the keys; in format 2 their
+                   length goes before them (4 bytes, big-endian), and the secrets follow
 46 + n    16       the tag; the bytes before the IV are additional data
 ========  =======  ==================================================================
+
+A vault without secrets is written in format 1, which every release reads.
 
 The parameters are bounded before anything is derived with them, so that a hostile file costs
 neither memory nor time: at most 128 MiB, and about one second.
@@ -20,6 +23,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -31,12 +35,16 @@ from keyhier.errors import AuthenticationError, IntegrityError, UnsupportedError
 from keyhier.secret import SecretBytes
 from keyhier_memory.content import BACKUP_KEY_BYTES, Content
 from keyhier_memory.operations import open_gcm, seal_gcm
+from keyhier_memory.secret_serialisation import decode_secrets, encode_secrets
 from keyhier_memory.serialisation import decode_keys, encode_keys
+from keyhier_memory.stored_secrets import KeptSecret
 
 __all__ = ["Cost", "open_content", "seal_content"]
 
 _MARK: Final = b"keyhier-vault\n"
-_FORMAT: Final = 1
+_KEYS_ONLY: Final = 1
+_WITH_SECRETS: Final = 2
+_LENGTH_BYTES: Final = 4
 _HEADER: Final = struct.Struct(f">{len(_MARK)}sBBBB16s")
 _SALT_BYTES: Final = 16
 _KEY_BYTES: Final = 32
@@ -75,15 +83,28 @@ class Cost:
 def seal_content(content: Content, passphrase: SecretBytes, cost: Cost) -> bytes:
     """Return ``content`` as the bytes of a file, with a fresh salt and IV."""
     salt = os.urandom(_SALT_BYTES)
-    header = _HEADER.pack(_MARK, _FORMAT, cost.log2_n, cost.r, cost.p, salt)
+    version = _WITH_SECRETS if content.secrets else _KEYS_ONLY
+    header = _HEADER.pack(_MARK, version, cost.log2_n, cost.r, cost.p, salt)
     with (
         encode_keys(content.keys.values()) as keys,
-        SecretBytes.allocate(BACKUP_KEY_BYTES + len(keys)) as plaintext,
+        encode_secrets(content.secrets.values()) as secrets,
         cost.derive(passphrase, salt) as key,
     ):
-        plaintext.view()[:BACKUP_KEY_BYTES] = content.backup_key.view()
-        plaintext.view()[BACKUP_KEY_BYTES:] = keys.view()
-        return header + seal_gcm(key, plaintext, header)
+        parts: list[bytes | memoryview] = [content.backup_key.view(), keys.view()]
+        if version == _WITH_SECRETS:
+            parts[1:1] = [len(keys).to_bytes(_LENGTH_BYTES)]
+            parts.append(secrets.view())
+        with _joined(parts) as plaintext:
+            return header + seal_gcm(key, plaintext, header)
+
+
+def _joined(parts: Sequence[bytes | memoryview]) -> SecretBytes:
+    joined = SecretBytes.allocate(sum(map(len, parts)))
+    at = 0
+    for part in parts:
+        joined.view()[at : at + len(part)] = part
+        at += len(part)
+    return joined
 
 
 def open_content(data: bytes, passphrase: SecretBytes, path: Path) -> tuple[Content, Cost]:
@@ -104,14 +125,26 @@ def open_content(data: bytes, passphrase: SecretBytes, path: Path) -> tuple[Cont
             remedy=f"check the passphrase; the copy before the last change is {path}.previous",
         )
     with opened:
-        view = opened.view()
-        keys = decode_keys(view[BACKUP_KEY_BYTES:])
-        backup_key = SecretBytes(view[:BACKUP_KEY_BYTES])
-    return Content(backup_key, {stored.name: stored for stored in keys}), header.cost
+        return _read_content(opened.view(), header.version), header.cost
+
+
+def _read_content(view: memoryview, version: int) -> Content:
+    rest = view[BACKUP_KEY_BYTES:]
+    secrets: list[KeptSecret] = []
+    if version == _WITH_SECRETS:
+        end = _LENGTH_BYTES + int.from_bytes(rest[:_LENGTH_BYTES])
+        secrets = decode_secrets(rest[end:])
+        rest = rest[_LENGTH_BYTES:end]
+    return Content(
+        SecretBytes(view[:BACKUP_KEY_BYTES]),
+        {stored.name: stored for stored in decode_keys(rest)},
+        {secret.name.lower(): secret for secret in secrets},
+    )
 
 
 @attrs.frozen
 class _Header:
+    version: int
     cost: Cost
     salt: bytes
 
@@ -120,18 +153,18 @@ class _Header:
         if not data.startswith(_MARK):
             raise _damaged(path, "is no vault's file")
         version = data[len(_MARK) : len(_MARK) + 1]
-        if version and version[0] > _FORMAT:
+        if version and version[0] > _WITH_SECRETS:
             raise UnsupportedError(
-                f"{path} has format {version[0]}, and this release reads format {_FORMAT}",
+                f"{path} has format {version[0]}, and this release reads up to {_WITH_SECRETS}",
                 remedy="use the release of keyhier that wrote it, or a newer one",
             )
         if len(data) < _HEADER.size + GCM_IV_BYTES + BACKUP_KEY_BYTES + GCM_TAG_BYTES:
             raise _damaged(path, "is cut short")
         _, number, log2_n, r, p, salt = _HEADER.unpack_from(data)
         cost = Cost(log2_n, r, p)
-        if number != _FORMAT or not cost.allowed:
+        if number < _KEYS_ONLY or not cost.allowed:
             raise _damaged(path, "has a header that no release writes")
-        return cls(cost, salt)
+        return cls(number, cost, salt)
 
 
 def _damaged(path: Path, how: str) -> IntegrityError:

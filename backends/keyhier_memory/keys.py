@@ -19,6 +19,7 @@ from keyhier.driver import KeyVersion
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
+from keyhier_memory.shelf import Entry
 
 __all__ = ["Material", "StoredKey", "StoredVersion"]
 
@@ -133,23 +134,8 @@ class StoredVersion:
 
 
 @attrs.frozen
-class StoredKey:
-    """A name and its versions.
-
-    Attributes:
-        name: the key's name.
-        versions: by version, in the order they were made, at least one; nobody changes the dict.
-        deleted: whether it is soft-deleted.
-    """
-
-    name: str
-    versions: dict[str, StoredVersion]
-    deleted: bool = False
-
-    @property
-    def latest(self) -> StoredVersion:
-        """The version made last, enabled or not."""
-        return next(reversed(self.versions.values()))
+class StoredKey(Entry[StoredVersion]):
+    """A key's name and its versions."""
 
     def with_version(self, material: Material, version: str) -> StoredKey:
         """Return the same key with one version more, made now."""

@@ -21,6 +21,11 @@ _WORDS: Final[Mapping[str, str]] = {
     "leave random= out": "leave --random out",
     "`recover_key`": "`keyhier key recover`",
     "`purge_key`": "`keyhier key purge`",
+    "hand it over too": "name it by --kek-vault",
+    "name the KEK's version and the algorithm": "name both by --kek and --algorithm",
+    "list the vault's": "list them by `keyhier ade inventory`",
+    "name the volume": "add --volume",
+    "enable that version": "enable that version by `keyhier key enable`",
 }
 """What a remedy says to a program, and what it says at the command."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import attrs
 
+from keyhier import padded_base64
 from keyhier.errors import InvalidInputError
 from keyhier.secret import SecretBytes
 from keyhier.secret_file import read_secret_file, write_secret_file
@@ -25,7 +26,6 @@ MAX_PASSPHRASE_BYTES: Final = 512
 
 # What Azure Disk Encryption draws for a Linux volume; in base64 it has 172 characters.
 _RANDOM_BYTES: Final = 127
-_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _UNTYPABLE: Final = re.compile(rb"[\0\r\n]")
 
 
@@ -53,7 +53,7 @@ class LinuxPassphrase(VolumeKey):
             IntegrityError: the source gave too few bytes, or only zeros.
         """
         with draw(_RANDOM_BYTES, random) as drawn:
-            return cls(SecretBytes.adopt(_base64(drawn.view())))
+            return cls(padded_base64.encode(drawn.view()))
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -135,18 +135,3 @@ def _check(text: memoryview) -> None:
             "a passphrase is one line without a NUL, or it could not be typed",
             remedy="wrap a binary key file as plain bytes",
         )
-
-
-def _base64(source: memoryview) -> bytearray:
-    """Encode in standard base64 with padding, without the copies that ``binascii`` leaves.
-
-    ``binascii.b2a_base64`` answers with ``bytes``, which nobody can wipe. Here the text comes
-    to be in its final buffer, of its final size: one that grows would leave copies as well.
-    """
-    encoded = bytearray(b"=" * (-(-len(source) // 3) * 4))
-    for group in range(0, len(source), 3):
-        octets = source[group : group + 3]
-        bits = int.from_bytes(octets, "big") << 8 * (3 - len(octets))
-        for position in range(len(octets) + 1):
-            encoded[group // 3 * 4 + position] = _ALPHABET[bits >> 6 * (3 - position) & 63]
-    return encoded

@@ -11,6 +11,7 @@ from keyhier.testing.contract import Contract, Harness, VaultUnderTest
 from keyhier.testing.contract.backups import Backups
 from keyhier.testing.contract.lifecycle import Lifecycle
 from keyhier.testing.contract.opening import Opening
+from keyhier.testing.contract.stored_secrets import StoredSecrets
 from keyhier.testing.contract.versions import Versions
 from tests.memory.vaults import PASSPHRASE, open_file
 
@@ -22,7 +23,7 @@ class TestMemoryContract(Contract):
         return "memory:"
 
 
-class TestMemoryFileContract(Opening, Lifecycle, Versions, Backups, Harness):
+class TestMemoryFileContract(Opening, Lifecycle, Versions, Backups, StoredSecrets, Harness):
     """What a file makes a difference to."""
 
     @pytest.fixture(scope="class")

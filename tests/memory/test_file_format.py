@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from keyhier.algorithms import KeySpec
 from keyhier.errors import AuthenticationError, IntegrityError, KeyhierError, UnsupportedError
 from keyhier.secret import SecretBytes
+from keyhier.stored_secret import SetSecret
 from keyhier_memory.content import Content
 from keyhier_memory.file_format import Cost, open_content, seal_content
 from keyhier_memory.keys import Material
@@ -20,6 +21,7 @@ PATH = Path("/vault")
 PASSPHRASE = SecretBytes(b"passphrase")
 CONTENT = Content().adding("kek", Material.generate(KeySpec.AES_256, None))
 SEALED = seal_content(CONTENT, PASSPHRASE, CHEAP)
+EMPTY = SecretBytes(b"")
 BODY = 34
 """Where the header ends."""
 
@@ -38,6 +40,25 @@ def test_what_was_sealed_opens_again() -> None:
     content = read(SEALED)
     assert content == CONTENT
     assert content.backup_key == CONTENT.backup_key
+
+
+def test_secrets_open_again_and_mark_the_file_with_a_format_of_their_own() -> None:
+    with SecretBytes(b"a value") as value:
+        request = SetSecret("EF7B", value, "BEK", {"MachineName": "web-01"})
+        content = CONTENT.setting_secret(request).setting_secret(SetSecret("empty", EMPTY))
+    sealed = seal_content(content, PASSPHRASE, CHEAP)
+    assert (SEALED[14], sealed[14]) == (1, 2)
+    again = read(sealed)
+    assert again == content
+    assert again.secret("ef7b").latest.value == b"a value"
+    assert again.secret("empty").latest.value == b""
+    assert b"web-01" not in sealed
+
+
+def test_what_holds_no_secrets_stays_readable_for_an_older_release() -> None:
+    content = CONTENT.setting_secret(SetSecret("gone", EMPTY)).deleting_secret("gone")
+    assert seal_content(content, PASSPHRASE, CHEAP)[14] == 2
+    assert seal_content(content.purging_secret("gone"), PASSPHRASE, CHEAP)[14] == 1
 
 
 def test_the_default_costs_a_guess_at_least_32_mib_three_times() -> None:
@@ -101,7 +122,7 @@ def test_the_bounds_leave_room_for_a_later_release(cost: Cost) -> None:
 
 
 def test_a_newer_format_is_told_as_such() -> None:
-    for data in (altered(14, 2), altered(14, 255), SEALED[:14] + b"\2"):
+    for data in (altered(14, 3), altered(14, 255), SEALED[:14] + b"\3"):
         with pytest.raises(UnsupportedError, match="a newer one"):
             read(data)
 

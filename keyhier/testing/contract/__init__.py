@@ -39,6 +39,7 @@ from keyhier.testing.contract.purpose import Purpose
 from keyhier.testing.contract.randomness import Randomness
 from keyhier.testing.contract.raw_wraps import RawWraps
 from keyhier.testing.contract.session_keys import SessionKeys
+from keyhier.testing.contract.stored_secrets import StoredSecrets
 from keyhier.testing.contract.tampering import Tampering
 from keyhier.testing.contract.under_test import VaultUnderTest
 from keyhier.testing.contract.versions import Versions
@@ -63,6 +64,7 @@ class Contract(
     Backups,
     Randomness,
     SessionKeys,
+    StoredSecrets,
     Concurrency,
     Doctoring,
     Opening,

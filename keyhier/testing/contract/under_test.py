@@ -44,6 +44,7 @@ class VaultUnderTest:
         self._prefix = f"contract-{secrets.token_hex(5)}"
         self._numbers = count(1)
         self._names: list[str] = []
+        self._secret_names: list[str] = []
         self._shared: dict[tuple[KeySpec, WrapAlgorithm | None, bool], Key] = {}
 
     @classmethod
@@ -83,6 +84,12 @@ class VaultUnderTest:
         """
         name = f"{self._prefix}-{next(self._numbers)}".ljust(length, "x")
         self._names.append(name)
+        return name
+
+    def new_secret_name(self) -> str:
+        """Return a name that no secret has; what gets it is destroyed at the end."""
+        name = f"{self._prefix}-secret-{next(self._numbers)}"
+        self._secret_names.append(name)
         return name
 
     # ------------------------------------------------------------------ what the vault can do
@@ -156,6 +163,7 @@ class VaultUnderTest:
     # ------------------------------------------------------------------ the end
 
     def _sweep(self) -> None:
+        self._sweep_secrets()
         if not self.capabilities.lifecycle:
             return
         for name in self._names:
@@ -165,3 +173,12 @@ class VaultUnderTest:
             if self.capabilities.soft_delete:
                 with suppress(NotFoundError):
                     self.vault.purge_key(name, confirm=name)
+
+    def _sweep_secrets(self) -> None:
+        if not self.capabilities.secrets:
+            return
+        for name in self._secret_names:
+            with suppress(NotFoundError, InvalidStateError):
+                self.vault.secrets.delete(name, confirm=name)
+            with suppress(NotFoundError):
+                self.vault.secrets.purge(name, confirm=name)
