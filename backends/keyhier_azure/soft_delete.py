@@ -1,0 +1,158 @@
+"""Deleting, recovering and purging, which keys and secrets have in common.
+
+Each is accepted at once and done a while later; here it is waited for, so that what follows meets
+the state that it was told of (https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import attrs
+
+from keyhier.errors import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    ConflictError,
+    InvalidStateError,
+    KeyhierError,
+    NotFoundError,
+    UnavailableError,
+)
+from keyhier_azure.connection import Answer, Calls, Request
+from keyhier_azure.rights import Right
+
+__all__ = ["KEYS", "SECRETS", "Kind", "SoftDelete"]
+
+_WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, *[2.0] * 60)
+"""Seconds between one look and the next: two minutes in all."""
+
+_NOT_FOUND: Final = 404
+_FORBIDDEN: Final = 403
+_OK: Final = 200
+
+
+@attrs.frozen
+class Kind:
+    """Keys or secrets.
+
+    Attributes:
+        noun: one of them, for messages.
+        live, deleted: the first part of their paths.
+        id_member: the member of a listing that holds the id.
+        get, list_, delete, recover, purge: what each needs.
+    """
+
+    noun: str
+    live: str
+    deleted: str
+    id_member: str
+    get: Right
+    list_: Right
+    delete: Right
+    recover: Right
+    purge: Right
+
+
+KEYS: Final = Kind(
+    "key",
+    "keys",
+    "deletedkeys",
+    "kid",
+    Right.GET_KEY,
+    Right.LIST_KEYS,
+    Right.DELETE_KEY,
+    Right.RECOVER_KEY,
+    Right.PURGE_KEY,
+)
+SECRETS: Final = Kind(
+    "secret",
+    "secrets",
+    "deletedsecrets",
+    "id",
+    Right.GET_SECRET,
+    Right.LIST_SECRETS,
+    Right.DELETE_SECRET,
+    Right.RECOVER_SECRET,
+    Right.PURGE_SECRET,
+)
+
+
+class SoftDelete:
+    """One operation on what is deleted or shall be."""
+
+    def __init__(self, calls: Calls, kind: Kind) -> None:
+        self._calls = calls
+        self._kind = kind
+
+    def delete(self, name: str) -> None:
+        """Delete an object and wait until it is deleted.
+
+        Raises:
+            NotFoundError: there is none, or it is deleted already.
+        """
+        kind = self._kind
+        self._send("DELETE", kind.live, name, kind.delete).content()
+        self._wait(kind.deleted, name, {_OK}, "deleted")
+
+    def recover(self, name: str) -> None:
+        """Bring a soft-deleted object back and wait until it is there.
+
+        Raises:
+            NotFoundError: no soft-deleted object has that name.
+        """
+        kind = self._kind
+        self._send("POST", kind.deleted, f"{name}/recover", kind.recover).content()
+        # A secret whose latest version is disabled is there, and is not shown.
+        self._wait(kind.live, name, {_OK, _FORBIDDEN}, "recovered")
+
+    def purge(self, name: str) -> None:
+        """Destroy a soft-deleted object and wait until its name is free.
+
+        Raises:
+            NotFoundError: no soft-deleted object has that name.
+        """
+        kind = self._kind
+        self._send("DELETE", kind.deleted, name, kind.purge).content()
+        self._wait(kind.deleted, name, {_NOT_FOUND}, "purged")
+
+    def names(self) -> Iterator[str]:
+        """Return the names of what is soft-deleted, in order."""
+        kind = self._kind
+        return iter(names_of(self._calls.pages(f"/{kind.deleted}", kind.list_), kind))
+
+    def missing(self, name: str, not_found: KeyhierError) -> KeyhierError:
+        """Say of something that was not found whether it is soft-deleted."""
+        kind = self._kind
+        answer = self._send("GET", kind.deleted, name, kind.get)
+        if answer.status != _OK:
+            return not_found
+        return InvalidStateError(
+            f"the {kind.noun} {name!r} is soft-deleted",
+            native=not_found.native,
+            remedy=f"recover it; or purge it for ever, and its name is free for another {kind.noun}",
+        )
+
+    def _send(self, method: str, collection: str, name: str, right: Right) -> Answer:
+        return self._calls.send(Request(method, f"/{collection}/{name}", right))
+
+    def _wait(self, collection: str, name: str, until: set[int], what: str) -> None:
+        for seconds in _WAITS:
+            answer = self._send("GET", collection, name, self._kind.get)
+            if answer.status in until:
+                return
+            if answer.status == _FORBIDDEN:
+                # Whoever may delete need not be one who may look.
+                return
+            if not self._calls.pause(seconds):
+                break
+        raise UnavailableError(
+            f"the vault has not {what} the {self._kind.noun} {name!r} yet",
+            remedy="it was accepted; look again in a while",
+        )
+
+
+def names_of(items: Iterable[dict[str, str]], kind: Kind) -> list[str]:
+    """Return the names in a list of keys or secrets, sorted."""
+    return sorted({item[kind.id_member].split("/")[4] for item in items})
