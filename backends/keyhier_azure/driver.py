@@ -33,7 +33,7 @@ from keyhier_azure.keys import (
 )
 from keyhier_azure.rights import Right
 from keyhier_azure.secret_store import SecretStore
-from keyhier_azure.soft_delete import KEYS, SoftDelete, names_of
+from keyhier_azure.soft_delete import KEYS, SoftDelete, names_of, send_once_settled
 
 __all__ = ["KeyVaultDriver", "ManagedHsmDriver"]
 
@@ -170,7 +170,8 @@ class AzureDriver:
             if found.status != _NOT_FOUND:
                 found.content()
                 raise AlreadyExistsError(f"there is a key {name!r} already")
-            made = calls.send(Request(method, path, right, body, cost, repeatable=False))
+            request = Request(method, path, right, body, cost, repeatable=False)
+            made = send_once_settled(calls, request)
         return self._describe(made.content())
 
     def rotate_key(self, name: str) -> KeyVersion:
@@ -282,7 +283,7 @@ class AzureDriver:
         """See :meth:`keyhier.driver.SupportsBackup.restore_key`."""
         body = {"value": base64url.encode(backup)}
         request = Request("POST", "/keys/restore", Right.RESTORE_KEY, body, repeatable=False)
-        answer = self._calls().send(request)
+        answer = send_once_settled(self._calls(), request)
         if answer.status == _CONFLICT:
             taken = answer.error()
             raise AlreadyExistsError("a key of that name is there already", native=taken.native)

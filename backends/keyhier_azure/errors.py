@@ -35,7 +35,7 @@ from keyhier.errors import (
 if TYPE_CHECKING:
     from keyhier_azure.rights import Right
 
-__all__ = ["refused", "retry_after", "unanswered", "unverified"]
+__all__ = ["is_passing", "refused", "retry_after", "unanswered", "unverified"]
 
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
@@ -116,6 +116,11 @@ def refused(
             return InvalidInputError("the vault refuses what it was given", native=native)
         case _:
             return UnavailableError("the vault failed", native=native, remedy="try again")
+
+
+def is_passing(body: object) -> bool:
+    """Whether the name is taken only until something ends that the vault does just now."""
+    return _codes(body)[1] in _PASSING
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

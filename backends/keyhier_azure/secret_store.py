@@ -24,7 +24,7 @@ from keyhier.stored_secret import SecretId, SetSecret, StoredSecret
 from keyhier_azure.connection import Calls, Request
 from keyhier_azure.keys import moment
 from keyhier_azure.rights import Right
-from keyhier_azure.soft_delete import SECRETS, SoftDelete, names_of
+from keyhier_azure.soft_delete import SECRETS, SoftDelete, names_of, send_once_settled
 
 __all__ = ["SecretStore"]
 
@@ -72,7 +72,7 @@ class SecretStore:
         path = f"/secrets/{check_key_name(request.name)}"
         put = Request("PUT", path, Right.SET_SECRET, body, repeatable=False)
         try:
-            content = self._calls().send(put).content()
+            content = send_once_settled(self._calls(), put).content()
         except AlreadyExistsError as error:
             raise InvalidStateError(
                 f"the secret {request.name!r} is soft-deleted",

@@ -11,19 +11,12 @@ from typing import Final
 
 import attrs
 
-from keyhier.errors import (
-    AccessDeniedError,
-    AlreadyExistsError,
-    ConflictError,
-    InvalidStateError,
-    KeyhierError,
-    NotFoundError,
-    UnavailableError,
-)
+from keyhier.errors import InvalidStateError, KeyhierError, UnavailableError
 from keyhier_azure.connection import Answer, Calls, Request
+from keyhier_azure.errors import is_passing
 from keyhier_azure.rights import Right
 
-__all__ = ["KEYS", "SECRETS", "Kind", "SoftDelete"]
+__all__ = ["KEYS", "SECRETS", "Kind", "SoftDelete", "names_of", "send_once_settled"]
 
 _WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, *[2.0] * 60)
 """Seconds between one look and the next: two minutes in all."""
@@ -151,6 +144,16 @@ class SoftDelete:
             f"the vault has not {what} the {self._kind.noun} {name!r} yet",
             remedy="it was accepted; look again in a while",
         )
+
+
+def send_once_settled(calls: Calls, request: Request) -> Answer:
+    """Send what needs a free name, again while what has it is on its way out or back."""
+    answer = calls.send(request)
+    for seconds in _WAITS:
+        if not is_passing(answer.body) or not calls.pause(seconds):
+            break
+        answer = calls.send(request)
+    return answer
 
 
 def names_of(items: Iterable[dict[str, str]], kind: Kind) -> list[str]:

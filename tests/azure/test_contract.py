@@ -10,8 +10,8 @@ import keyhier
 from keyhier.testing.contract import Contract
 from keyhier.testing.keyvault import KeyVault
 
-from .conftest import uri_of
-from .environment import logged_in
+from tests.azure.conftest import uri_of
+from tests.azure.environment import logged_in
 
 
 def lent(vault: KeyVault, **attributes: str) -> Iterator[str]:
