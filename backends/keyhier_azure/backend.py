@@ -41,6 +41,7 @@ class AzureBackend:
         Raises:
             InvalidInputError: the host is no vault's, an attribute is unknown or malformed, or the
                 credential is none.
+            NotFoundError: there is no file ``ca-file``.
             UnsupportedError: the SDK is not installed.
         """
         address = VaultAddress.from_uri(uri)

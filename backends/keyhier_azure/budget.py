@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from keyhier.algorithms import KeySpec
@@ -54,8 +55,10 @@ class Budget:
     there is no thread that fills it and those who wait are served in turn.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Use ``share`` of the limits, above 0 and at most 1; ``clock`` tells seconds."""
         self._share = share
+        self._clock = clock
         self._slack = (1 - share) * PERIOD_SECONDS / share
         self._full_at = 0.0
         self._lock = threading.Lock()
@@ -65,7 +68,7 @@ class Budget:
 
         Nothing is taken, and None returned, where that would be more than ``patience``.
         """
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             full_at = max(now, self._full_at)
             price = cost * PERIOD_SECONDS / self._share
@@ -78,4 +81,4 @@ class Budget:
     def pause(self, seconds: float) -> None:
         """Let nobody spend anything for so long, since the vault has refused somebody."""
         with self._lock:
-            self._full_at = max(self._full_at, time.monotonic() + self._slack + seconds)
+            self._full_at = max(self._full_at, self._clock() + self._slack + seconds)

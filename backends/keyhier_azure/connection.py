@@ -1,9 +1,9 @@
 """The way to a vault: the SDK's pipeline, one request at a time, with what a request may need.
 
 The SDK's clients are used for what is hard to get right: TLS, the bearer challenge and its
-verification, tokens. What is sent through their pipeline is written here, so that every wrap goes to
-the service (the SDK's own makes symmetric wraps with a random key), one error handling is for all,
-and a 429 without a Retry-After is waited for as well.
+verification, tokens. What is sent through their pipeline is written here, so that every wrap goes
+to the service (the SDK's own makes symmetric wraps with a random key), one error handling is for
+all, and a 429 without a Retry-After is waited for as well.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from azure.core.credentials import TokenCredential
@@ -23,7 +23,10 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.keyvault.keys import KeyClient
 
+from keyhier import base64url
 from keyhier.errors import (
+    IntegrityError,
+    InvalidInputError,
     InvalidStateError,
     KeyhierError,
     ThrottledError,
@@ -31,7 +34,7 @@ from keyhier.errors import (
 )
 from keyhier_azure.address import VaultAddress
 from keyhier_azure.budget import OTHER, Budget
-from keyhier_azure.errors import refused, retry_after, unanswered, unverified
+from keyhier_azure.errors import Failure, refused, retry_after, unanswered, unverified
 from keyhier_azure.rights import Right
 from keyhier_azure.session import LeanSession, verification_and_proxies
 
@@ -99,7 +102,19 @@ class Answer:
         """
         if self.status >= _REDIRECTED:
             raise self.error()
-        return cast("Mapping[str, Any]", self.body or {})
+        return self.body if isinstance(self.body, Mapping) else {}
+
+    def value(self) -> bytes:
+        """Return the bytes that a success holds.
+
+        Raises:
+            KeyhierError: it was none.
+            IntegrityError: there are none in it.
+        """
+        try:
+            return base64url.decode(self.content()["value"])
+        except (KeyError, TypeError, InvalidInputError) as error:
+            raise IntegrityError(f"the vault's answer to {self.request} cannot be read") from error
 
     def error(self) -> KeyhierError:
         """Return what a failure means."""
@@ -251,11 +266,11 @@ class Calls:
         while True:
             process = self._connection.here
             self._await_budget(process.shared.budget, request)
-            error: AzureError | ValueError | None = None
+            error: Failure | None = None
             answer: Answer | None = None
             try:
                 answer = _answer(request, self._exchange(process.client(request), request))
-            except (AzureError, ValueError) as raised:
+            except (AzureError, OSError, ValueError) as raised:
                 error = raised
             if answer is not None and answer.status == _THROTTLED:
                 delay = self._backoff(next(throttled, None), retry_after(answer.headers))
@@ -319,13 +334,11 @@ class Calls:
         return True
 
 
-def _may_pass(
-    request: Request, answer: Answer | None, error: AzureError | ValueError | None
-) -> bool:
+def _may_pass(request: Request, answer: Answer | None, error: Failure | None) -> bool:
     """Whether the same request may go well in a moment, and does no harm if it is repeated."""
     if answer is not None:
         return request.repeatable and answer.status in _FAILED
-    if isinstance(error, ClientAuthenticationError | ValueError | None):
+    if not isinstance(error, AzureError) or isinstance(error, ClientAuthenticationError):
         return False
     if unverified(error):
         return False

@@ -21,8 +21,8 @@ _AUTHORITY: Final = "AZURE_AUTHORITY_HOST"
 def credential_source(given: object | None, address: VaultAddress) -> Callable[[], TokenCredential]:
     """Return what gives each process its credential.
 
-    One that was handed in is its maker's business, also after a fork. The default one, azure-identity's
-    chain of environment, workload and managed identity and developer tools, is made anew.
+    One that was handed in is its maker's business, also after a fork. The default one is made anew:
+    azure-identity's chain of environment, workload and managed identity and developer tools.
 
     Raises:
         InvalidInputError: what was handed in is no credential.
@@ -37,7 +37,8 @@ def credential_source(given: object | None, address: VaultAddress) -> Callable[[
         from azure.identity import DefaultAzureCredential  # noqa: PLC0415
     except ImportError:
         raise UnsupportedError(
-            "without a credential the package azure-identity is needed: pip install 'keyhier[azure]'"
+            "no credential was given, and the package azure-identity is not installed",
+            remedy="pip install 'keyhier[azure]'",
         ) from None
     options: dict[str, Any] = {}
     if address.loopback:

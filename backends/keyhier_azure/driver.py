@@ -196,7 +196,11 @@ class AzureDriver:
     # ------------------------------------------------------------------ using keys
 
     def wrap(
-        self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""
+        self,
+        key: KeyVersion,
+        algorithm: WrapAlgorithm,
+        plaintext: SecretBytes,
+        aad: bytes = b"",  # noqa: ARG002  # None of the service's algorithms takes any.
     ) -> bytes:
         """See :meth:`keyhier.driver.Driver.wrap`."""
         answer = self._use(key, "wrapkey", Right.WRAP, algorithm, plaintext.view())
@@ -208,7 +212,11 @@ class AzureDriver:
         return self._value(answer, key)
 
     def unwrap(
-        self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
+        self,
+        key: KeyVersion,
+        algorithm: WrapAlgorithm,
+        wrapped: bytes,
+        aad: bytes = b"",  # noqa: ARG002  # None of the service's algorithms takes any.
     ) -> SecretBytes:
         """See :meth:`keyhier.driver.Driver.unwrap`."""
         answer = self._use(key, "unwrapkey", Right.UNWRAP, algorithm, wrapped)
@@ -237,10 +245,10 @@ class AzureDriver:
 
     @staticmethod
     def _value(answer: Answer, key: KeyVersion) -> bytes:
-        content = answer.content()
-        if content.get("kid", "").lower() != str(key.id):
+        used = answer.content().get("kid")
+        if not isinstance(used, str) or used.lower() != str(key.id):
             raise IntegrityError(f"the vault answered with another key than {key.id}")
-        return base64url.decode(content["value"])
+        return answer.value()
 
     # ------------------------------------------------------------------ lifecycle
 
@@ -277,7 +285,7 @@ class AzureDriver:
     def backup_key(self, name: str) -> bytes:
         """See :meth:`keyhier.driver.SupportsBackup.backup_key`."""
         request = Request("POST", f"/keys/{check_key_name(name)}/backup", Right.BACK_KEY_UP)
-        return base64url.decode(self._calls().send(request).content()["value"])
+        return self._calls().send(request).value()
 
     def restore_key(self, backup: bytes) -> KeyVersion:
         """See :meth:`keyhier.driver.SupportsBackup.restore_key`."""
@@ -314,7 +322,7 @@ class ManagedHsmDriver(AzureDriver):
         for start in range(0, length, _RANDOM_AT_ONCE):
             count = min(_RANDOM_AT_ONCE, length - start)
             request = Request("POST", "/rng", Right.GET_RANDOM, {"count": count})
-            drawn = base64url.decode(calls.send(request).content()["value"])
+            drawn = calls.send(request).value()
             if len(drawn) != count:
                 raise IntegrityError(f"the vault gave {len(drawn)} random bytes for {count}")
             buffer.view()[start : start + count] = drawn

@@ -35,7 +35,10 @@ from keyhier.errors import (
 if TYPE_CHECKING:
     from keyhier_azure.rights import Right
 
-__all__ = ["is_passing", "refused", "retry_after", "unanswered", "unverified"]
+__all__ = ["Failure", "is_passing", "refused", "retry_after", "unanswered", "unverified"]
+
+Failure = AzureError | OSError | ValueError
+"""What the SDK raises instead of an answer; a ValueError where it refuses a challenge."""
 
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
@@ -185,12 +188,12 @@ def _native(request: str, status: int, code: str, request_id: str | None) -> str
     return text
 
 
-def unanswered(request: str, error: AzureError | ValueError) -> KeyhierError:
+def unanswered(request: str, error: Failure) -> KeyhierError:
     """Return the error for a request that got no answer, or was never sent.
 
     Args:
         request: the method and the path.
-        error: what the SDK raised; a ValueError where it refuses the vault's challenge.
+        error: what the SDK raised.
     """
     native = f"{request}: {type(error).__name__}"
     if isinstance(error, ValueError):
@@ -199,6 +202,8 @@ def unanswered(request: str, error: AzureError | ValueError) -> KeyhierError:
             native=native,
             remedy="no token was sent; see whether the URI names the vault that you mean",
         )
+    if isinstance(error, OSError):
+        return UnavailableError(f"the vault cannot be asked: {error}", native=native)
     if isinstance(error, ClientAuthenticationError):
         return AuthenticationError(
             "no token could be had for the vault",

@@ -87,7 +87,7 @@ def describe(bundle: Mapping[str, Any], vault: str) -> KeyVersion:
         key_id = KeyId.parse(key["kid"])
         kind: str = key["kty"]
         public_key = _public_key(key) if kind.startswith("RSA") else None
-    except (KeyError, TypeError, ValueError, InvalidInputError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, InvalidInputError) as error:
         raise IntegrityError("what the vault says of a key cannot be read") from error
     if key_id.vault != vault or not key_id.version:
         raise IntegrityError(f"the vault says {key_id} of a key that it was asked for")

@@ -8,6 +8,8 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
+from keyhier.errors import NotFoundError
+
 if TYPE_CHECKING:
     from keyhier_azure.address import VaultAddress
 
@@ -48,9 +50,14 @@ def verification_and_proxies(address: VaultAddress) -> tuple[str | bool, dict[st
     """Return what vouches for the vault's certificate, and the proxies of the environment.
 
     The certificates are those of ``ca-file``, else of REQUESTS_CA_BUNDLE, else the public ones.
+
+    Raises:
+        NotFoundError: there is no such file.
     """
     with Session() as session:
         found = session.merge_environment_settings(address.url, {}, None, None, None)
     if address.ca_file is not None:
+        if not address.ca_file.is_file():
+            raise NotFoundError(f"there is no file {address.ca_file} with certificates")
         return str(address.ca_file), dict(found["proxies"])
     return found["verify"] or True, dict(found["proxies"])

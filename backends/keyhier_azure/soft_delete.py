@@ -6,12 +6,12 @@ the state that it was told of (https://learn.microsoft.com/azure/key-vault/gener
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import attrs
 
-from keyhier.errors import InvalidStateError, KeyhierError, UnavailableError
+from keyhier.errors import IntegrityError, InvalidStateError, KeyhierError, UnavailableError
 from keyhier_azure.connection import Answer, Calls, Request
 from keyhier_azure.errors import is_passing
 from keyhier_azure.rights import Right
@@ -124,7 +124,7 @@ class SoftDelete:
         return InvalidStateError(
             f"the {kind.noun} {name!r} is soft-deleted",
             native=not_found.native,
-            remedy=f"recover it; or purge it for ever, and its name is free for another {kind.noun}",
+            remedy="recover it, or purge it for ever, and its name is free",
         )
 
     def _send(self, method: str, collection: str, name: str, right: Right) -> Answer:
@@ -156,6 +156,13 @@ def send_once_settled(calls: Calls, request: Request) -> Answer:
     return answer
 
 
-def names_of(items: Iterable[dict[str, str]], kind: Kind) -> list[str]:
-    """Return the names in a list of keys or secrets, sorted."""
-    return sorted({item[kind.id_member].split("/")[4] for item in items})
+def names_of(items: Iterable[Mapping[str, Any]], kind: Kind) -> list[str]:
+    """Return the names in a list of keys or secrets, sorted.
+
+    Raises:
+        IntegrityError: it is no such list.
+    """
+    try:
+        return sorted({item[kind.id_member].split("/")[4] for item in items})
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise IntegrityError(f"the vault's list of {kind.live} cannot be read") from error
