@@ -2,9 +2,9 @@
 
 A vault counts what it is asked in ten seconds, and refuses the rest with 429. Each operation
 costs its part of a published limit, and all the costs are added up, as the vault adds them
-(https://learn.microsoft.com/azure/key-vault/general/service-limits). The bucket
-fills by ``share`` of the limit in ten seconds and holds the rest of it, so that no ten seconds
-ever see more than the limit.
+(https://learn.microsoft.com/azure/key-vault/general/service-limits). The bucket fills by ``share``
+of the limit in ten seconds and holds what comes in one second, less where the limit leaves
+less room: no ten seconds ever see more than the limit.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from keyhier.algorithms import KeySpec
 __all__ = ["KEY_CREATION", "LIMITS", "OTHER", "PERIOD_SECONDS", "Budget", "cost_of_key"]
 
 PERIOD_SECONDS: Final = 10.0
+_BURST_SECONDS: Final = 1.0
 
 LIMITS: Final[dict[tuple[KeySpec, bool], int]] = {
     (KeySpec.RSA_2048, False): 4000,
@@ -59,7 +60,7 @@ class Budget:
         """Use ``share`` of the limits, above 0 and at most 1; ``clock`` tells seconds."""
         self._share = share
         self._clock = clock
-        self._slack = (1 - share) * PERIOD_SECONDS / share
+        self._slack = min(_BURST_SECONDS, (1 - share) * PERIOD_SECONDS / share)
         self._full_at = 0.0
         self._lock = threading.Lock()
 

@@ -265,6 +265,7 @@ class Calls:
         throttled, failed = iter(THROTTLE_DELAYS), iter(FAILURE_DELAYS)
         while True:
             process = self._connection.here
+            self._require_time()
             self._await_budget(process.shared.budget, request)
             error: Failure | None = None
             answer: Answer | None = None
@@ -290,15 +291,19 @@ class Calls:
                 raise unanswered(str(request), error) from error
 
     def _exchange(self, client: KeyClient | SecretClient, request: Request) -> HttpResponse:
-        left = self._left()
-        if left is not None and left <= 0:
-            raise UnavailableError("there is no time left for the vault to answer")
+        left = self._require_time()
         content = None if request.body is None else dict(request.body)
         return client.send_request(
             HttpRequest(request.method, request.path, json=content),
             connection_timeout=min(_CONNECT_SECONDS, left or _CONNECT_SECONDS),
             read_timeout=left or _READ_SECONDS,
         )
+
+    def _require_time(self) -> float | None:
+        left = self._left()
+        if left is not None and left <= 0:
+            raise UnavailableError("there is no time left for the vault to answer")
+        return left
 
     def _left(self) -> float | None:
         return None if self._until is None else self._until - time.monotonic()
