@@ -19,8 +19,10 @@ from keyhier.errors import (
     UnwrapError,
 )
 from keyhier.identifiers import KeyId, check_key_name
+from keyhier.rotation_policy import RotationPolicy
 from keyhier.rsa_wrap import implicit_rejection
 from keyhier.secret import SecretBytes
+from keyhier_azure import rotation
 from keyhier_azure.budget import KEY_CREATION
 from keyhier_azure.connection import Answer, Calls, Connection, Request
 from keyhier_azure.keys import (
@@ -184,14 +186,25 @@ class AzureDriver:
             age = time.time() - latest.created.timestamp()
             if age < _CLOCK_SECONDS:
                 calls.pause(min(_CLOCK_SECONDS, _CLOCK_SECONDS - age))
-        rotation = Request(
+        request = Request(
             "POST",
             f"/keys/{name}/rotate",
             Right.ROTATE_KEY,
             cost=KEY_CREATION[self._connection.address.hsm],
             repeatable=False,
         )
-        return self._describe(calls.send(rotation).content())
+        return self._describe(calls.send(request).content())
+
+    def get_rotation_policy(self, name: str) -> RotationPolicy:
+        """See :meth:`keyhier.driver.SupportsRotationPolicy.get_rotation_policy`."""
+        path = f"/keys/{check_key_name(name)}/rotationpolicy"
+        return rotation.read(self._calls().get(path, Right.GET_ROTATION_POLICY))
+
+    def set_rotation_policy(self, name: str, policy: RotationPolicy) -> RotationPolicy:
+        """See :meth:`keyhier.driver.SupportsRotationPolicy.set_rotation_policy`."""
+        path = f"/keys/{check_key_name(name)}/rotationpolicy"
+        request = Request("PUT", path, Right.SET_ROTATION_POLICY, rotation.write(policy))
+        return rotation.read(self._calls().send(request).content())
 
     # ------------------------------------------------------------------ using keys
 
