@@ -16,7 +16,7 @@ __all__ = ["decode", "encode", "join", "split"]
 _PADDING: Final = (b"", b"===", b"==", b"=")
 
 
-def encode(data: bytes | memoryview) -> str:
+def encode(data: bytes) -> str:
     """Write ``data``."""
     return join(data)
 

@@ -11,7 +11,9 @@ from keyhier.errors import InvalidInputError
 
 __all__ = ["RotationPolicy"]
 
-_DURATION: Final = re.compile(r"P(?=[0-9])(?:[0-9]{1,4}Y)?(?:[0-9]{1,4}M)?(?:[0-9]{1,5}D)?", re.ASCII)
+_DURATION: Final = re.compile(
+    r"P(?=[0-9])(?:[0-9]{1,4}Y)?(?:[0-9]{1,4}M)?(?:[0-9]{1,5}D)?", re.ASCII
+)
 
 
 def _is_duration(_: object, attribute: attrs.Attribute[str | None], text: str | None) -> None:

@@ -14,7 +14,9 @@ def test_durations_are_those_of_iso_8601(duration: str) -> None:
     assert RotationPolicy(rotate_after=duration).rotate_after == duration
 
 
-@pytest.mark.parametrize("duration", ["", "P", "90D", "P90", "PT5M", "P-1D", "P1.5D", "P٣D", "P1D\n"])
+@pytest.mark.parametrize(
+    "duration", ["", "P", "90D", "P90", "PT5M", "P-1D", "P1.5D", "P٣D", "P1D\n"]
+)
 def test_another_duration_is_refused(duration: str) -> None:
     with pytest.raises(InvalidInputError, match="expires_after is a duration"):
         RotationPolicy(expires_after=duration)

@@ -216,7 +216,7 @@ class AzureDriver:
         aad: bytes = b"",  # noqa: ARG002  # None of the service's algorithms takes any.
     ) -> bytes:
         """See :meth:`keyhier.driver.Driver.wrap`."""
-        answer = self._use(key, "wrapkey", Right.WRAP, algorithm, plaintext.view())
+        answer = self._use(key, "wrapkey", Right.WRAP, algorithm, plaintext.reveal())
         if answer.status == _BAD_REQUEST:
             raise UnsupportedError(
                 f"the vault does not wrap with {algorithm} under {key.id}",
@@ -245,7 +245,7 @@ class AzureDriver:
         operation: str,
         right: Right,
         algorithm: WrapAlgorithm,
-        value: bytes | memoryview,
+        value: bytes,
     ) -> Answer:
         handle = cast("KeyHandle", key.handle)
         body = {"alg": algorithm.value, "value": base64url.encode(value)}

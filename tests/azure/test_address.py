@@ -80,7 +80,9 @@ def test_promise_4_no_other_host_is_sent_a_token(host: str) -> None:
         read(f"https://{host}")
 
 
-@pytest.mark.parametrize("name", ["ab", "a" * 25, "1abc", "con--toso", "contoso-", "-contoso", "con_toso"])
+@pytest.mark.parametrize(
+    "name", ["ab", "a" * 25, "1abc", "con--toso", "contoso-", "-contoso", "con_toso"]
+)
 def test_a_vault_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(InvalidInputError, match="no vault's name"):
         read(f"https://{name}.vault.azure.net")

@@ -9,7 +9,6 @@ import pytest
 import keyhier
 from keyhier.testing.contract import Contract
 from keyhier.testing.keyvault import KeyVault
-
 from tests.azure.conftest import uri_of
 from tests.azure.environment import logged_in
 

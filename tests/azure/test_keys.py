@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from azure.keyvault.keys import KeyClient
 
 from keyhier.errors import (
     AlreadyExistsError,
@@ -14,9 +13,12 @@ from keyhier.errors import (
     NotFoundError,
     UnsupportedError,
 )
+from tests.azure.sdk import key_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from azure.keyvault.keys import KeyClient
 
     import keyhier
     from keyhier.testing.keyvault import KeyVault
@@ -25,20 +27,20 @@ if TYPE_CHECKING:
 @pytest.fixture
 def client(keyvault: KeyVault) -> Iterator[KeyClient]:
     """The SDK's own client of the same vault."""
-    with KeyClient(
-        keyvault.url, keyvault.credential(), connection_verify=keyvault.ca_file
-    ) as made:
+    with key_client(keyvault) as made:
         yield made
 
 
-@pytest.mark.parametrize("attribute", ["not_before", "expires_on"])
+@pytest.mark.parametrize(("begins", "ends"), [(1, 2), (-2, -1)])
 def test_outside_of_its_validity_a_key_unwraps_and_does_not_wrap(
-    vault: keyhier.Vault, client: KeyClient, attribute: str
+    vault: keyhier.Vault, client: KeyClient, begins: int, ends: int
 ) -> None:
     key = vault.create_key("kek", "RSA-2048")
     wrapped = key.wrap(b"secret")
-    shift = timedelta(days=1 if attribute == "not_before" else -1)
-    client.update_key_properties("kek", **{attribute: datetime.now(UTC) + shift})
+    now = datetime.now(UTC)
+    client.update_key_properties(
+        "kek", not_before=now + timedelta(days=begins), expires_on=now + timedelta(days=ends)
+    )
     key.refresh()
     with pytest.raises(InvalidStateError):
         key.wrap(b"secret")
@@ -99,9 +101,7 @@ def test_the_size_of_an_aes_key_is_known_again(
 def test_an_aes_key_of_others_is_taken_for_one_of_256_bits(
     hsm: keyhier.Vault, managed_hsm: KeyVault
 ) -> None:
-    with KeyClient(
-        managed_hsm.url, managed_hsm.credential(), connection_verify=managed_hsm.ca_file
-    ) as client:
+    with key_client(managed_hsm) as client:
         client.create_oct_key("large", size=256, hardware_protected=True)
         client.create_oct_key("small", size=128, hardware_protected=True)
     with hsm.unwrap(hsm.key("large").wrap(b"secret")) as opened:

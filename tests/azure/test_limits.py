@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,8 +67,7 @@ def test_who_has_no_time_for_the_budget_is_told_at_once(
     vault.key("kek")
     began = time.monotonic()
     with pytest.raises(ThrottledError, match="limits"):
-        for _ in range(10):
-            vault.unwrap(wrapped, timeout=0.5)
+        deque((vault.unwrap(wrapped, timeout=0.5) for _ in range(10)), maxlen=0)
     assert time.monotonic() - began < 5
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from azure.keyvault.keys import KeyClient
-from azure.keyvault.keys.crypto import CryptographyClient, KeyWrapAlgorithm
+from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
 from keyhier.errors import AlreadyExistsError, IntegrityError, InvalidStateError, UnwrapError
 from keyhier.identifiers import KeyId
+from tests.azure.sdk import crypto_client, key_client
 
 if TYPE_CHECKING:
     import keyhier
@@ -73,11 +73,7 @@ def test_a_symmetric_wrap_opens_again_where_the_sdks_own_is_lost(
     with again.unwrap_raw(wrapped) as opened:
         assert opened == secret
     # The SDK's: it sends nothing, and wraps with a key that it drew itself and forgets.
-    credential = managed_hsm.credential()
-    with KeyClient(managed_hsm.url, credential, connection_verify=managed_hsm.ca_file) as client:
-        crypto = CryptographyClient(
-            client.get_key("kek"), credential, connection_verify=managed_hsm.ca_file
-        )
+    with crypto_client(managed_hsm, "kek") as crypto:
         managed_hsm.requests.clear()
         lost = crypto.wrap_key(KeyWrapAlgorithm.aes_256, secret)
         assert managed_hsm.requests.count("wrap_key") == 0
@@ -111,9 +107,7 @@ def test_keys_are_made_to_wrap_and_unwrap_and_for_nothing_else(
     keyvault: KeyVault, vault: keyhier.Vault
 ) -> None:
     vault.create_key("kek", "RSA-2048")
-    with KeyClient(
-        keyvault.url, keyvault.credential(), connection_verify=keyvault.ca_file
-    ) as client:
+    with key_client(keyvault) as client:
         key = client.get_key("kek")
     assert set(key.key_operations) == {"wrapKey", "unwrapKey"}
     assert key.key_type == "RSA"
@@ -124,9 +118,7 @@ def test_keys_are_made_in_the_hsm_where_the_uri_says_so(
 ) -> None:
     vault = open_vault(keyvault, protection="hsm")
     vault.create_key("kek", "RSA-2048")
-    with KeyClient(
-        keyvault.url, keyvault.credential(), connection_verify=keyvault.ca_file
-    ) as client:
+    with key_client(keyvault) as client:
         assert client.get_key("kek").key_type == "RSA-HSM"
 
 
