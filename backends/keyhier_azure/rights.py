@@ -22,7 +22,7 @@ class Right(Enum):
     """A permission of a vault's access policy, and the least built-in role that has it."""
 
     GET_KEY = ("get", "keys", _SERVICE_ENCRYPTION)
-    LIST_KEYS = ("list", "keys", _CRYPTO_USER)
+    LIST_KEYS = ("list", "keys", _SERVICE_ENCRYPTION)
     WRAP = ("wrapKey", "keys", _SERVICE_ENCRYPTION)
     UNWRAP = ("unwrapKey", "keys", _SERVICE_ENCRYPTION)
     CREATE_KEY = ("create", "keys", _CRYPTO_OFFICER)
