@@ -259,17 +259,3 @@ def test_the_service_that_takes_no_token_is_told(keyvault: KeyVault, vault: keyh
     keyvault.faults.add("get_key", status=401, document=error_body("Unauthorized"), times=None)
     with pytest.raises(AuthenticationError, match="401 Unauthorized"):
         vault.key("kek")
-
-
-def test_a_key_that_is_disabled_in_other_words_is_told(
-    keyvault: KeyVault, vault: keyhier.Vault
-) -> None:
-    key = vault.create_key("kek", "RSA-2048")
-    version = {"enabled": True, "created": 1, "updated": 1}
-    answer = {
-        "key": {"kid": str(key.id), "kty": "RSA", "n": "AQAB", "e": "AQAB"},
-        "attributes": version,
-    }
-    keyvault.faults.add("update_key", status=200, document=answer)
-    with pytest.raises(KeyhierError):
-        key.disable()

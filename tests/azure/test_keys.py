@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from keyhier import base64url
 from keyhier.errors import (
     AlreadyExistsError,
+    IntegrityError,
     InvalidStateError,
     NotFoundError,
+    UnavailableError,
     UnsupportedError,
 )
 from tests.azure.sdk import key_client
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     import keyhier
     from keyhier.testing.keyvault import KeyVault
+    from tests.azure.conftest import OpenVault
 
 
 @pytest.fixture
@@ -138,3 +142,57 @@ def test_a_backup_comes_back_where_the_key_was_purged(vault: keyhier.Vault) -> N
     vault.restore_key(backup)
     with vault.unwrap(wrapped) as opened:
         assert opened == b"secret"
+
+
+def test_a_version_that_was_deleted_meanwhile_does_not_unwrap(
+    vault: keyhier.Vault, client: KeyClient
+) -> None:
+    key = vault.create_key("kek", "RSA-2048")
+    wrapped = key.wrap(b"secret")
+    client.begin_delete_key("kek", _polling_interval=0.1).wait()
+    with pytest.raises(InvalidStateError, match="soft-deleted"):
+        vault.unwrap(wrapped)
+    assert vault.deleted() == ["kek"]
+    assert vault.recover_key("kek").id == key.id
+    with vault.unwrap(wrapped) as opened:
+        assert opened == b"secret"
+
+
+def test_a_vault_that_keeps_a_version_enabled_is_told(
+    keyvault: KeyVault, vault: keyhier.Vault, client: KeyClient
+) -> None:
+    key = vault.create_key("kek", "RSA-2048")
+    numbers = key.public_key.public_numbers() if key.public_key else None
+    assert numbers is not None
+    modulus = base64url.encode(numbers.n.to_bytes(256))
+    answer = {
+        "key": {"kid": str(key.id), "kty": "RSA", "n": modulus, "e": "AQAB"},
+        "attributes": {"enabled": True},
+    }
+    keyvault.faults.add("update_key", status=200, document=answer)
+    with pytest.raises(UnsupportedError, match="does not hold to"):
+        key.disable()
+
+
+def test_a_generator_that_gives_too_little_is_told(
+    hsm: keyhier.Vault, managed_hsm: KeyVault
+) -> None:
+    managed_hsm.faults.add("random_bytes", status=200, document={"value": "AAAA"})
+    with pytest.raises(IntegrityError, match="3 random bytes for 16"):
+        hsm.random_bytes(16)
+
+
+def test_a_deletion_that_takes_long_is_told(keyvault: KeyVault, open_vault: OpenVault) -> None:
+    vault = open_vault(keyvault, timeout="1.5")
+    key = vault.create_key("kek", "RSA-2048")
+    keyvault.faults.add("get_deleted_key", status=404, times=None)
+    with pytest.raises(UnavailableError, match="not deleted the key 'kek' yet"):
+        key.delete(confirm="kek")
+
+
+def test_who_may_delete_need_not_be_one_who_may_look(
+    vault: keyhier.Vault, keyvault: KeyVault
+) -> None:
+    key = vault.create_key("kek", "RSA-2048")
+    keyvault.faults.add("get_deleted_key", status=403)
+    key.delete(confirm="kek")
