@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError, ServiceRequestError
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
@@ -341,14 +341,13 @@ class Calls:
 
 def _may_pass(request: Request, answer: Answer | None, error: Failure | None) -> bool:
     """Whether the same request may go well in a moment, and does no harm if it is repeated."""
+    if not request.repeatable:
+        return False
     if answer is not None:
-        return request.repeatable and answer.status in _FAILED
-    if not isinstance(error, AzureError) or isinstance(error, ClientAuthenticationError):
-        return False
-    if unverified(error):
-        return False
-    # What was not sent can be sent again, whatever it is.
-    return request.repeatable or isinstance(error, ServiceRequestError)
+        return answer.status in _FAILED
+    # Neither a credential nor a certificate becomes another one.
+    final = isinstance(error, ClientAuthenticationError)
+    return isinstance(error, AzureError) and not final and not unverified(error)
 
 
 def _answer(request: Request, response: HttpResponse) -> Answer:

@@ -86,8 +86,8 @@ class SoftDelete:
             NotFoundError: there is none, or it is deleted already.
         """
         kind = self._kind
-        self._send("DELETE", kind.live, name, kind.delete).content()
-        self._wait(kind.deleted, name, {_OK}, "deleted")
+        self._change("DELETE", f"/{kind.live}/{name}", kind.delete)
+        self._wait(kind.deleted, name, _OK, "deleted")
 
     def recover(self, name: str) -> None:
         """Bring a soft-deleted object back and wait until it is there.
@@ -96,9 +96,8 @@ class SoftDelete:
             NotFoundError: no soft-deleted object has that name.
         """
         kind = self._kind
-        self._send("POST", kind.deleted, f"{name}/recover", kind.recover).content()
-        # A secret whose latest version is disabled is there, and is not shown.
-        self._wait(kind.live, name, {_OK, _FORBIDDEN}, "recovered")
+        self._change("POST", f"/{kind.deleted}/{name}/recover", kind.recover)
+        self._wait(kind.live, name, _OK, "recovered")
 
     def purge(self, name: str) -> None:
         """Destroy a soft-deleted object and wait until its name is free.
@@ -107,8 +106,8 @@ class SoftDelete:
             NotFoundError: no soft-deleted object has that name.
         """
         kind = self._kind
-        self._send("DELETE", kind.deleted, name, kind.purge).content()
-        self._wait(kind.deleted, name, {_NOT_FOUND}, "purged")
+        self._change("DELETE", f"/{kind.deleted}/{name}", kind.purge)
+        self._wait(kind.deleted, name, _NOT_FOUND, "purged")
 
     def names(self) -> Iterator[str]:
         """Return the names of what is soft-deleted, in order."""
@@ -118,7 +117,7 @@ class SoftDelete:
     def missing(self, name: str, not_found: KeyhierError) -> KeyhierError:
         """Say of something that was not found whether it is soft-deleted."""
         kind = self._kind
-        answer = self._send("GET", kind.deleted, name, kind.get)
+        answer = self._look(kind.deleted, name)
         if answer.status != _OK:
             return not_found
         return InvalidStateError(
@@ -127,16 +126,17 @@ class SoftDelete:
             remedy="recover it, or purge it for ever, and its name is free",
         )
 
-    def _send(self, method: str, collection: str, name: str, right: Right) -> Answer:
-        return self._calls.send(Request(method, f"/{collection}/{name}", right))
+    def _look(self, collection: str, name: str) -> Answer:
+        return self._calls.send(Request("GET", f"/{collection}/{name}", self._kind.get))
 
-    def _wait(self, collection: str, name: str, until: set[int], what: str) -> None:
+    def _change(self, method: str, path: str, right: Right) -> None:
+        # Done twice, it would be told as missing the second time.
+        self._calls.send(Request(method, path, right, repeatable=False)).content()
+
+    def _wait(self, collection: str, name: str, until: int, what: str) -> None:
         for seconds in _WAITS:
-            answer = self._send("GET", collection, name, self._kind.get)
-            if answer.status in until:
-                return
-            if answer.status == _FORBIDDEN:
-                # Whoever may delete need not be one who may look.
+            # Whoever may delete need not be one who may look, and a secret that is disabled is there.
+            if self._look(collection, name).status in (until, _FORBIDDEN):
                 return
             if not self._calls.pause(seconds):
                 break
