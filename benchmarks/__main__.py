@@ -16,7 +16,7 @@ import attrs
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import import_time, memory, token
+from benchmarks import azure, import_time, memory, token
 from benchmarks.pairs import Result, measure
 
 
@@ -27,7 +27,7 @@ def machine() -> dict[str, object]:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         if line.startswith("model name")
     ]
-    packages = ("keyhier", "cryptography", "python-pkcs11")
+    packages = ("keyhier", "cryptography", "python-pkcs11", "azure-keyvault-keys")
     return {
         "processor": model[0] if model else platform.processor(),
         "processors": os.cpu_count(),
@@ -60,7 +60,9 @@ def table(results: list[Result]) -> Table:
 def main() -> int:
     """Run all; the exit code is 1 where a ratio that is asked for was missed."""
     target = Path(sys.argv[1] if len(sys.argv) > 1 else "benchmarks.json")
-    results = [measure(pair) for module in (import_time, memory, token) for pair in module.pairs()]
+    results = [
+        measure(pair) for module in (import_time, memory, token, azure) for pair in module.pairs()
+    ]
     Console(width=120).print(table(results))
     figures = [attrs.asdict(result) for result in results]
     target.write_text(json.dumps({"machine": machine(), "results": figures}, indent=2) + "\n")

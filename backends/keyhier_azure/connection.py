@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -125,11 +126,15 @@ class Answer:
 class _Shared:
     """What everybody in one process who has the same vault open shares."""
 
-    budget: Budget | None
     making: threading.Lock = attrs.field(factory=threading.Lock)
+    _budgets: dict[float, Budget] = attrs.field(factory=dict)
+
+    def budget(self, share: float | None) -> Budget | None:
+        """Return the budget of all who use the same share of the limits, or None for none."""
+        return None if share is None else self._budgets.setdefault(share, Budget(share))
 
 
-_SHARED: Final[dict[tuple[int, str, float | None], _Shared]] = {}
+_SHARED: Final[dict[tuple[int, str], _Shared]] = {}
 
 
 class _Process:
@@ -137,9 +142,9 @@ class _Process:
 
     def __init__(self, address: VaultAddress, credential: TokenCredential) -> None:
         self.pid = os.getpid()
-        budget = None if address.share is None else Budget(address.share)
         # Without a lock, which another thread might hold while this process forks.
-        self.shared = _SHARED.setdefault((self.pid, address.host, address.share), _Shared(budget))
+        self.shared = _SHARED.setdefault((self.pid, address.host), _Shared())
+        self.budget = self.shared.budget(address.share)
         self._address = address
         self._credential = credential
         self._options = _options(address)
@@ -266,7 +271,7 @@ class Calls:
         while True:
             process = self._connection.here
             self._require_time()
-            self._await_budget(process.shared.budget, request)
+            self._await_budget(process.budget, request)
             error: Failure | None = None
             answer: Answer | None = None
             try:
@@ -275,8 +280,8 @@ class Calls:
                 error = raised
             if answer is not None and answer.status == _THROTTLED:
                 delay = self._backoff(next(throttled, None), retry_after(answer.headers))
-                if delay is not None and process.shared.budget is not None:
-                    process.shared.budget.pause(delay)
+                if delay is not None and process.budget is not None:
+                    process.budget.pause(delay)
             elif _may_pass(request, answer, error):
                 delay = self._backoff(next(failed, None))
             else:
@@ -353,8 +358,7 @@ def _may_pass(request: Request, answer: Answer | None, error: Failure | None) ->
 def _answer(request: Request, response: HttpResponse) -> Answer:
     body = None
     if response.content:
-        try:
+        # A proxy's page, say, tells no more than its status.
+        with suppress(ValueError):
             body = response.json()
-        except ValueError:
-            body = None
     return Answer(request, response.status_code, body, response.headers)
