@@ -135,7 +135,7 @@ class SoftDelete:
 
     def _wait(self, collection: str, name: str, until: int, what: str) -> None:
         for seconds in _WAITS:
-            # Whoever may delete need not be one who may look, and a secret that is disabled is there.
+            # Who may delete need not be one who may look, and what is disabled is there.
             if self._look(collection, name).status in (until, _FORBIDDEN):
                 return
             if not self._calls.pause(seconds):
