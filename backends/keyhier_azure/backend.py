@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -58,5 +59,7 @@ class AzureBackend:
 
 
 def _installed() -> bool:
-    # Looking for a package below one that is missing is an error.
-    return all(find_spec(name) for name in ("azure", "azure.keyvault", "azure.keyvault.keys"))
+    # To look for the package itself would import those above it.
+    azure = find_spec("azure")
+    folders = (azure and azure.submodule_search_locations) or ()
+    return any(Path(folder, "keyvault", "keys").is_dir() for folder in folders)

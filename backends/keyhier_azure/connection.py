@@ -24,7 +24,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.keyvault.keys import KeyClient
 
-from keyhier import base64url
+from keyhier.base64url import decode
 from keyhier.errors import (
     IntegrityError,
     InvalidInputError,
@@ -113,7 +113,7 @@ class Answer:
             IntegrityError: there are none in it.
         """
         try:
-            return base64url.decode(self.content()["value"])
+            return decode(self.content()["value"])
         except (KeyError, TypeError, InvalidInputError) as error:
             raise IntegrityError(f"the vault's answer to {self.request} cannot be read") from error
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Self, cast
 
-from keyhier import base64url
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm
+from keyhier.base64url import encode
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
 from keyhier.errors import (
     AlreadyExistsError,
@@ -248,7 +248,7 @@ class AzureDriver:
         value: bytes,
     ) -> Answer:
         handle = cast("KeyHandle", key.handle)
-        body = {"alg": algorithm.value, "value": base64url.encode(value)}
+        body = {"alg": algorithm.value, "value": encode(value)}
         calls = self._calls()
         request = Request("POST", f"{handle.path}/{operation}", right, body, handle.cost)
         answer = calls.send(request)
@@ -302,7 +302,7 @@ class AzureDriver:
 
     def restore_key(self, backup: bytes) -> KeyVersion:
         """See :meth:`keyhier.driver.SupportsBackup.restore_key`."""
-        body = {"value": base64url.encode(backup)}
+        body = {"value": encode(backup)}
         request = Request("POST", "/keys/restore", Right.RESTORE_KEY, body, repeatable=False)
         answer = send_once_settled(self._calls(), request)
         if answer.status == _CONFLICT:

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import (
 )
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from keyhier import base64url
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm
+from keyhier.base64url import decode, encode
 from keyhier.driver import KeyVersion
 from keyhier.errors import IntegrityError, InvalidInputError, UnsupportedError
 from keyhier.identifiers import KeyId
@@ -115,7 +115,7 @@ def moment(seconds: int | None) -> datetime | None:
 
 
 def _public_key(key: Mapping[str, Any]) -> RSAPublicKey:
-    modulus, exponent = (int.from_bytes(base64url.decode(key[part])) for part in ("n", "e"))
+    modulus, exponent = (int.from_bytes(decode(key[part])) for part in ("n", "e"))
     return RSAPublicNumbers(exponent, modulus).public_key()
 
 
@@ -149,7 +149,7 @@ def creation_body(spec: KeySpec, *, hsm: bool) -> dict[str, Any]:
 def import_body(spec: KeySpec, material: SecretBytes, *, hsm: bool) -> dict[str, Any]:
     """Return what asks the service to take a key over."""
     if spec.key_type is KeyType.AES:
-        key: dict[str, Any] = {"kty": _OCT, "k": base64url.encode(material.reveal())}
+        key: dict[str, Any] = {"kty": _OCT, "k": encode(material.reveal())}
     else:
         key = {"kty": "RSA-HSM" if hsm else "RSA"} | _private_members(material)
     return {"key": key | {"key_ops": _OPERATIONS}, "Hsm": hsm} | _tags(spec)
@@ -177,6 +177,6 @@ def _private_members(material: SecretBytes) -> dict[str, str]:
         "qi": private.iqmp,
     }
     return {
-        name: base64url.encode(number.to_bytes((number.bit_length() + 7) // 8))
+        name: encode(number.to_bytes((number.bit_length() + 7) // 8))
         for name, number in members.items()
     }

@@ -140,9 +140,9 @@ def test_promise_7_no_token_shows_in_what_goes_wrong(
 def test_listing_the_backends_loads_no_sdk() -> None:
     program = (
         "import sys, keyhier_azure; keyhier_azure.backend.unavailable(); "
-        "print([name for name in sys.modules if name.startswith(('azure.', 'requests', 'msal'))])"
+        "print([name for name in sys.modules if name.startswith(('azure', 'requests', 'msal'))])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    assert done.stdout.strip() in ("[]", "['azure.keyvault']")
+    assert done.stdout == "[]\n"
