@@ -16,7 +16,7 @@ import attrs
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import import_time, many_keys, memory, threads, token
+from benchmarks import azure, import_time, many_keys, memory, threads, token
 from benchmarks.pairs import Result, measure
 
 
@@ -27,7 +27,7 @@ def machine() -> dict[str, object]:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         if line.startswith("model name")
     ]
-    packages = ("keyhier", "cryptography", "python-pkcs11")
+    packages = ("keyhier", "cryptography", "python-pkcs11", "azure-keyvault-keys")
     return {
         "processor": model[0] if model else platform.processor(),
         "processors": os.cpu_count(),
@@ -60,7 +60,7 @@ def table(results: list[Result]) -> Table:
 def main() -> int:
     """Run all; the exit code is 1 where a ratio that is asked for was missed."""
     target = Path(sys.argv[1] if len(sys.argv) > 1 else "benchmarks.json")
-    modules = (import_time, memory, many_keys, token, threads)
+    modules = (import_time, memory, many_keys, token, threads, azure)
     results = [measure(pair) for module in modules for pair in module.pairs()]
     Console(width=120).print(table(results))
     figures = [attrs.asdict(result) for result in results]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
     from keyhier.opening import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
+    from keyhier.rotation_policy import RotationPolicy
     from keyhier.secret import SecretBytes
     from keyhier.secrets_store import Secrets
     from keyhier.session_key import SessionKey
@@ -69,6 +70,7 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "PlacementError",
+    "RotationPolicy",
     "SecretBytes",
     "SecretId",
     "Secrets",
@@ -98,6 +100,7 @@ _HOMES = {
     "KeySpec": "algorithms",
     "LinuxPassphrase": "volume.luks",
     "Outcome": "batch",
+    "RotationPolicy": "rotation_policy",
     "SecretBytes": "secret",
     "SecretId": "stored_secret",
     "Secrets": "secrets_store",

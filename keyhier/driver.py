@@ -39,6 +39,7 @@ from keyhier.doctor import Finding
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.pin import PinCallback
+from keyhier.rotation_policy import RotationPolicy
 from keyhier.secret import SecretBytes
 from keyhier.stored_secret import SetSecret, StoredSecret
 from keyhier.uri import VaultUri
@@ -60,6 +61,7 @@ __all__ = [
     "SupportsPreliminaries",
     "SupportsRandom",
     "SupportsRotation",
+    "SupportsRotationPolicy",
     "SupportsSecrets",
     "SupportsSoftDelete",
     "SupportsTimeout",
@@ -255,6 +257,28 @@ class SupportsRotation(Protocol):
             InvalidStateError: the key is one that cannot be rotated, such as one made elsewhere.
             UnsupportedError: as :meth:`Driver.create_key`.
             ConflictError: somebody else changed the key meanwhile; nothing was made.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsRotationPolicy(Protocol):
+    """The vault rotates keys by itself."""
+
+    def get_rotation_policy(self, name: str) -> RotationPolicy:
+        """Return when it rotates the key.
+
+        Raises:
+            NotFoundError: there is no such key.
+        """
+        ...
+
+    def set_rotation_policy(self, name: str, policy: RotationPolicy) -> RotationPolicy:
+        """Say when to rotate the key, and return what the vault made of it.
+
+        Raises:
+            NotFoundError: there is no such key.
+            InvalidInputError: the vault does not take a duration.
         """
         ...
 

@@ -15,12 +15,19 @@ from keyhier.algorithms import (
     check_capacity,
     check_wrapped_length,
 )
-from keyhier.driver import KeyVersion, SupportsLifecycle, SupportsRotation, SupportsUnwrapInto
+from keyhier.driver import (
+    KeyVersion,
+    SupportsLifecycle,
+    SupportsRotation,
+    SupportsRotationPolicy,
+    SupportsUnwrapInto,
+)
 from keyhier.envelopes import Envelopes
 from keyhier.errors import InvalidInputError, KeyhierError, UnwrapError
 from keyhier.identifiers import KeyId
 from keyhier.kek_operations import KekOperations
 from keyhier.opened import OpenedVault
+from keyhier.rotation_policy import RotationPolicy
 from keyhier.secret import Secret, SecretBytes, lent
 from keyhier.session_key import SessionKey
 from keyhier.wrapped import WrappedKey
@@ -335,6 +342,27 @@ class Key:
         driver = self._opened.capable(SupportsRotation, "rotate keys")
         with self._opened.operation("rotate", self.id):
             return Key.adopt(self._opened, driver.rotate_key(self.name))
+
+    def rotation_policy(self) -> RotationPolicy:
+        """Return when the vault rotates this key by itself.
+
+        Raises:
+            UnsupportedError: the vault rotates no keys by itself.
+            NotFoundError: the key is gone.
+        """
+        driver = self._opened.capable(SupportsRotationPolicy, "rotate keys by itself")
+        return driver.get_rotation_policy(self.name)
+
+    def set_rotation_policy(self, policy: RotationPolicy) -> RotationPolicy:
+        """Say when the vault shall rotate this key, and return what it made of it.
+
+        Raises:
+            UnsupportedError, NotFoundError: as :meth:`rotation_policy`.
+            InvalidInputError: the vault does not take a duration.
+        """
+        driver = self._opened.capable(SupportsRotationPolicy, "rotate keys by itself")
+        with self._opened.operation("set_rotation_policy", self.id.versionless):
+            return driver.set_rotation_policy(self.name, policy)
 
     def disable(self) -> None:
         """Stop the vault from using this version, for wraps and unwraps.

@@ -14,6 +14,7 @@ _PROTOCOLS: Final = (
     interface.Driver,
     interface.SupportsImport,
     interface.SupportsRotation,
+    interface.SupportsRotationPolicy,
     interface.SupportsLifecycle,
     interface.SupportsSoftDelete,
     interface.SupportsBackup,

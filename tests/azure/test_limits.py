@@ -1,0 +1,95 @@
+"""The vault's limits: kept to, and waited for where others use them up; and times that run out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyhier.errors import ThrottledError, UnavailableError
+from keyhier.testing.keyvault.throttling import PUBLISHED
+
+if TYPE_CHECKING:
+    import keyhier
+    from keyhier.testing.keyvault import KeyVault
+    from tests.azure.conftest import OpenVault
+
+LIMIT = PUBLISHED.by_key["RSA-HSM-4096"]
+
+
+def test_a_batch_against_a_vault_that_enforces_its_limit_loses_nothing(
+    keyvault: KeyVault, open_vault: OpenVault
+) -> None:
+    vault = open_vault(keyvault, protection="hsm")
+    key = vault.create_key("kek", "RSA-4096")
+    count = LIMIT + LIMIT // 5
+    wrapped = [key.wrap(b"secret") for _ in range(count)]
+    keyvault.throttle()
+    keyvault.requests.clear()
+    began = time.monotonic()
+    outcomes = list(vault.unwrap_many(((each, None) for each in wrapped), workers=8))
+    took = time.monotonic() - began
+    assert [outcome.error for outcome in outcomes] == [None] * count
+    assert keyvault.requests.count(status=429) == 0
+    # No slower than nine tenths of what the limit allows, and a little for the machine.
+    assert count / took >= 0.9 * LIMIT / PUBLISHED.seconds * 0.9
+
+
+def test_a_429_is_waited_for_though_it_says_not_how_long(
+    keyvault: KeyVault, vault: keyhier.Vault
+) -> None:
+    wrapped = vault.create_key("kek", "RSA-2048").wrap(b"secret")
+    keyvault.faults.add("unwrap_key", status=429)
+    began = time.monotonic()
+    with vault.unwrap(wrapped) as opened:
+        assert opened == b"secret"
+    assert time.monotonic() - began >= 1.0
+    assert keyvault.requests.count("unwrap_key") == 2
+
+
+def test_a_longer_retry_after_is_kept_to(keyvault: KeyVault, open_vault: OpenVault) -> None:
+    vault = open_vault(keyvault, budget="off")
+    wrapped = vault.create_key("kek", "RSA-2048").wrap(b"secret")
+    keyvault.faults.add("unwrap_key", status=429, headers={"Retry-After": "2"})
+    began = time.monotonic()
+    with vault.unwrap(wrapped) as opened:
+        assert opened == b"secret"
+    assert time.monotonic() - began >= 2.0
+
+
+def test_who_has_no_time_for_the_budget_is_told_at_once(
+    keyvault: KeyVault, open_vault: OpenVault
+) -> None:
+    wrapped = open_vault(keyvault).create_key("kek", "RSA-4096").wrap(b"secret")
+    vault = open_vault(keyvault, budget="0.01")
+    vault.key("kek")
+    began = time.monotonic()
+    with pytest.raises(ThrottledError, match="limits"):
+        deque((vault.unwrap(wrapped, timeout=0.5) for _ in range(10)), maxlen=0)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("by", ["uri", "call"])
+def test_a_vault_that_does_not_answer_is_given_up(
+    keyvault: KeyVault, open_vault: OpenVault, by: str
+) -> None:
+    vault = open_vault(keyvault, **({"timeout": "0.5"} if by == "uri" else {}))
+    wrapped = open_vault(keyvault).create_key("kek", "RSA-2048").wrap(b"secret")
+    keyvault.faults.add("unwrap_key", delay=3.0)
+    began = time.monotonic()
+    with pytest.raises(UnavailableError, match="in time"):
+        vault.unwrap(wrapped, timeout=None if by == "uri" else 0.5)
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_time_that_is_over_before_the_request_sends_nothing(
+    keyvault: KeyVault, vault: keyhier.Vault
+) -> None:
+    key = vault.create_key("kek", "RSA-2048")
+    wrapped = key.wrap(b"secret")
+    keyvault.requests.clear()
+    with pytest.raises(UnavailableError, match="no time left"):
+        key.unwrap(wrapped, timeout=1e-9)
+    assert keyvault.requests.count() == 0
