@@ -38,6 +38,7 @@ class Pair:
         baseline: what ``raw`` is, in words.
         wanted: the least ratio of speeds, ours to raw, that is asked for, or None.
         clock: tells the time, in seconds.
+        operations: how many operations once is.
         least_rounds: how often each side is timed at least.
     """
 
@@ -47,6 +48,7 @@ class Pair:
     baseline: str
     wanted: float | None = None
     clock: Callable[[], float] = _processor_seconds
+    operations: int = 1
     least_rounds: int = LEAST_ROUNDS
 
 
@@ -104,8 +106,8 @@ def measure(pair: Pair) -> Result:
     return Result(
         name=pair.name,
         baseline=pair.baseline,
-        ours=1 / best_ours,
-        raw=1 / best_raw,
+        ours=pair.operations / best_ours,
+        raw=pair.operations / best_raw,
         ratio=best_raw / best_ours,
         low=low,
         middle=middle,
