@@ -202,7 +202,7 @@ def test_an_error_does_not_grow_without_bounds() -> None:
     ]
     report = check_placement([*disks, scenes.SET, scenes.VAULT])
     assert len(report.errors) == 25
-    with pytest.raises(PlacementError, match="25 placement rules are broken.*and 5 more"):
+    with pytest.raises(PlacementError, match=r"25 placement rules are broken.*and 5 more"):
         report.raise_for_errors()
 
 
