@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import shlex
 
+from keyhier.azure_disk.readiness import Grant
 from keyhier.azure_disk.set_resource import EncryptionType, SetResource
 from keyhier.azure_disk.settings import ExtensionSettings, Operation
-from keyhier.errors import UnsupportedError
+from keyhier.errors import InvalidInputError, UnsupportedError
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import VaultResource
+from keyhier.placement.unknown import Unknown
 
 __all__ = [
     "az_disk_update",
     "az_extension",
+    "az_grant",
     "az_set_create",
     "az_vault_update",
 ]
@@ -24,14 +27,14 @@ def _line(*words: str) -> str:
     return " ".join(word if word.startswith('"$') else shlex.quote(word) for word in words)
 
 
-def _machine(machine: ArmId) -> tuple[str, ...]:
+def _named(identity: ArmId) -> tuple[str, ...]:
     return (
         "--subscription",
-        machine.subscription,
+        identity.subscription,
         "--resource-group",
-        machine.resource_group,
+        identity.resource_group,
         "--name",
-        machine.name,
+        identity.name,
     )
 
 
@@ -50,7 +53,7 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
         )
     match settings.operation:
         case Operation.QUERY:
-            return _line("az", "vm", "encryption", "show", *_machine(machine))
+            return _line("az", "vm", "encryption", "show", *_named(machine))
         case Operation.DISABLE:
             return _disable(machine, settings)
         case Operation.UPDATE:
@@ -60,12 +63,12 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
 
 
 def _disable(machine: ArmId, settings: ExtensionSettings) -> str:
-    words = ("az", "vm", "encryption", "disable", *_machine(machine))
+    words = ("az", "vm", "encryption", "disable", *_named(machine))
     return _line(*words, "--volume-type", settings.volumes.value.upper())
 
 
 def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
-    words = ["az", "vm", "encryption", "enable", *_machine(machine)]
+    words = ["az", "vm", "encryption", "enable", *_named(machine)]
     if settings.vault is not None:
         vault = settings.vault
         words += ["--disk-encryption-keyvault", str(vault.id or vault.host.partition(".")[0])]
@@ -99,7 +102,7 @@ def _set_extension(machine: ArmId, settings: ExtensionSettings) -> str:
 def az_set_create(resource: SetResource) -> str:
     """Return the command that makes an encryption set."""
     identity = resource.id
-    words = ["az", "disk-encryption-set", "create", *_machine(identity)]
+    words = ["az", "disk-encryption-set", "create", *_named(identity)]
     words += ["--location", resource.location, "--key-url", str(resource.key)]
     if resource.vault is not None:
         words += ["--source-vault", str(resource.vault)]
@@ -122,8 +125,38 @@ def az_disk_update(disk: ArmId, set_id: ArmId, encryption_type: EncryptionType) 
     """
     if encryption_type is EncryptionType.CONFIDENTIAL_VM:
         raise UnsupportedError("the set of a confidential machine's disk is given when it is made")
-    words = ("az", "disk", "update", *_machine(disk), "--encryption-type", encryption_type.value)
+    words = ("az", "disk", "update", *_named(disk), "--encryption-type", encryption_type.value)
     return _line(*words, "--disk-encryption-set", str(set_id))
+
+
+def az_grant(vault: VaultResource, principal: str, grant: Grant) -> str:
+    """Return the command that gives a principal what it needs, by role or by access policy.
+
+    Args:
+        vault: the vault, with its id, and with ``rbac`` telling who decides about access.
+        principal: the object id of the set's identity or of the application.
+        grant: what it needs.
+
+    Raises:
+        InvalidInputError: the vault's id is unknown, or whether roles decide.
+        UnsupportedError: roles decide, and none gives what is needed.
+    """
+    if isinstance(vault.id, Unknown) or isinstance(vault.rbac, Unknown):
+        raise InvalidInputError("a grant depends on the vault's id, and on whether roles decide")
+    if vault.rbac:
+        if grant.role is None:
+            raise UnsupportedError(
+                "no role gives what is needed", remedy="use a vault with access policies"
+            )
+        words = ["az", "role", "assignment", "create", "--role", grant.role[0]]
+        words += ["--assignee-object-id", principal]
+        words += ["--assignee-principal-type", "ServicePrincipal", "--scope", str(vault.id)]
+        return _line(*words)
+    words = ["az", "keyvault", "set-policy", *_named(vault.id), "--object-id", principal]
+    for option, permissions in (("--key", grant.keys), ("--secret", grant.secrets)):
+        if permissions:
+            words += [f"{option}-permissions", *sorted(permissions)]
+    return _line(*words)
 
 
 def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
@@ -140,4 +173,4 @@ def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
         "--enable-purge-protection": wanted.purge_protection,
     }
     words = [word for option, on in options.items() if on is True for word in (option, "true")]
-    return _line("az", "keyvault", "update", *_machine(vault), *words)
+    return _line("az", "keyvault", "update", *_named(vault), *words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, Final
@@ -10,10 +11,20 @@ import attrs
 
 from keyhier.azure_disk.reading import given_items, needed_text, properties_of
 from keyhier.doctor import Finding, Severity
+from keyhier.errors import UnsupportedError
+from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import VaultResource
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
-__all__ = ["Grant", "Policy", "VaultUse", "check_readiness", "read_policies"]
+__all__ = [
+    "APPLICATION_GRANT",
+    "SET_GRANT",
+    "Grant",
+    "Policy",
+    "VaultUse",
+    "check_readiness",
+    "read_policies",
+]
 
 KEY_VAULT_API: Final = "2026-02-01"
 _ADE_PAGE: Final = (
@@ -63,8 +74,36 @@ class Grant:
         return {
             "type": "Microsoft.KeyVault/vaults/accessPolicies",
             "apiVersion": KEY_VAULT_API,
-            "name": f"{vault}/add",
+            # ARM's schema takes the bare operation or an expression, and ARM the vault's name too.
+            "name": f"[concat('{vault}', '/add')]",
             "properties": {"accessPolicies": [entry]},
+        }
+
+    def as_role_assignment(self, vault: ArmId, principal: str) -> dict[str, Any]:
+        """Return the resource that gives the role on a vault.
+
+        Its name is made of vault, role and principal, so that it is the same each time.
+
+        Raises:
+            UnsupportedError: no role gives what is needed.
+        """
+        if self.role is None:
+            raise UnsupportedError(
+                "no role gives an application what it needs",
+                remedy="use a vault with access policies",
+            )
+        mark = f"{vault}/{self.role[1]}/{principal}".casefold()
+        definition = f"Microsoft.Authorization/roleDefinitions/{self.role[1]}"
+        return {
+            "type": "Microsoft.Authorization/roleAssignments",
+            "apiVersion": "2022-04-01",
+            "scope": str(vault),
+            "name": str(uuid.uuid5(uuid.NAMESPACE_URL, mark)),
+            "properties": {
+                "roleDefinitionId": f"/subscriptions/{vault.subscription}/providers/{definition}",
+                "principalId": principal,
+                "principalType": "ServicePrincipal",
+            },
         }
 
 
