@@ -56,7 +56,11 @@ class Inventory:
         self._vaults_by_label: dict[str, list[VaultResource]] = defaultdict(list)
         for resource in resources:
             self._add(resource)
-        self.disk_views = list(self._views())
+        self.views_by_machine = [
+            (machine, list(self._attached(machine))) for machine in self.machines
+        ]
+        self.disk_views = [view for _, views in self.views_by_machine for view in views]
+        self.disk_views += self._unattached()
 
     def _add(self, resource: Resource) -> None:
         match resource:
@@ -86,19 +90,17 @@ class Inventory:
         yield from self.sets
         yield from self.vaults
 
-    def _views(self) -> Iterator[DiskView]:
-        attached_ids = set()
-        for machine in self.machines:
-            for attached in () if isinstance(machine.disks, Unknown) else machine.disks:
-                disks: Iterable[Disk | None] = (None,)
-                if isinstance(attached.id, ArmId):
-                    attached_ids.add(attached.id)
-                    disks = self._disks_by_id.get(attached.id) or disks
-                for disk in disks:
-                    yield DiskView(disk, attached, machine)
-        for disk in self._disks:
-            if disk.id not in attached_ids:
-                yield DiskView(disk)
+    def _attached(self, machine: VirtualMachine) -> Iterator[DiskView]:
+        for attached in () if isinstance(machine.disks, Unknown) else machine.disks:
+            disks: Iterable[Disk | None] = (None,)
+            if isinstance(attached.id, ArmId):
+                disks = self._disks_by_id.get(attached.id) or disks
+            for disk in disks:
+                yield DiskView(disk, attached, machine)
+
+    def _unattached(self) -> list[DiskView]:
+        attached = {id(view.disk) for view in self.disk_views}
+        return [DiskView(disk) for disk in self._disks if id(disk) not in attached]
 
     def disks_at(self, identity: ArmId) -> list[Disk]:
         """Return the disks of that id; more than one where several documents describe it."""

@@ -187,9 +187,7 @@ class _Resource:
     @property
     def place(self) -> Placement:
         """Where it is, the id's subscription included."""
-        if isinstance(self.id, Unknown):
-            return self.placement
-        return self.placement.known_or(Placement.of_id(self.id))
+        return self.placement if isinstance(self.id, Unknown) else self.placement.of(self.id)
 
 
 def _label(kind: str, identity: Maybe[ArmId | None], name: Maybe[str]) -> str:

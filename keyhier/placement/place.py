@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -34,11 +35,7 @@ def _cloud_of_region(placement: Placement) -> Maybe[str]:
     return known.cloud if known else AZURE
 
 
-def _first(ours: Maybe[str], theirs: Maybe[str]) -> Maybe[str]:
-    return theirs if ours is UNKNOWN else ours
-
-
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Placement:
     """Where a thing is; each part may be unknown. Spelling and case do not count.
 
@@ -58,11 +55,6 @@ class Placement:
     )
 
     @classmethod
-    def of_id(cls, identity: ArmId) -> Placement:
-        """What the id of a resource tells: its subscription."""
-        return cls(subscription=identity.subscription)
-
-    @classmethod
     def site(
         cls, name: str, *, subscription: Maybe[str] = UNKNOWN, tenant: Maybe[str] = UNKNOWN
     ) -> Placement:
@@ -76,14 +68,16 @@ class Placement:
         """Whether both are in one region; a site is in no region of a cloud."""
         return all_of(same(self.region, other.region), same(self.cloud, other.cloud))
 
-    def known_or(self, other: Placement) -> Placement:
-        """This place, with what is unknown of it taken from ``other``."""
-        return Placement(
-            _first(self.region, other.region),
-            _first(self.subscription, other.subscription),
-            _first(self.tenant, other.tenant),
-            _first(self.cloud, other.cloud),
-        )
+    def of(self, identity: ArmId) -> Placement:
+        """This place, with the subscription of a resource's id where none is known."""
+        if self.subscription is not UNKNOWN:
+            return self
+        return _in_subscription(self, identity.subscription)
+
+
+@lru_cache(maxsize=4096)  # Many resources are in one place, and are asked for it many times.
+def _in_subscription(placement: Placement, subscription: str) -> Placement:
+    return attrs.evolve(placement, subscription=subscription)
 
 
 NOWHERE: Final = Placement()

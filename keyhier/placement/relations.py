@@ -147,7 +147,7 @@ def _disk_side(view: DiskView) -> Side:
     known = frozenset(each for each in sets if isinstance(each, ArmId))
     place = view.disk.place if view.disk else NOWHERE
     if view.disk is None and view.attached is not None and isinstance(view.attached.id, ArmId):
-        place = Placement.of_id(view.attached.id)
+        place = NOWHERE.of(view.attached.id)
     elif view.disk is None and view.machine is not None:
         # A disk that only a machine's model describes is made where the machine is.
         place = view.machine.place
@@ -163,7 +163,7 @@ def _side(resource: VirtualMachine | Snapshot | EncryptionSetResource | VaultRes
 
 def _set_sides(inventory: Inventory, identity: ArmId) -> list[Side]:
     found = [_side(each) for each in inventory.sets_at(identity)]
-    return found or [Side(f"encryption set {identity.name}", Placement.of_id(identity))]
+    return found or [Side(f"encryption set {identity.name}", NOWHERE.of(identity))]
 
 
 def _vault_sides(
@@ -173,24 +173,15 @@ def _vault_sides(
     for vault in found:
         yield _side(vault), vault
     if not found:
-        place = NOWHERE if isinstance(reference.id, Unknown) else Placement.of_id(reference.id)
+        place = NOWHERE if isinstance(reference.id, Unknown) else NOWHERE.of(reference.id)
         yield Side(str(reference), place), None
 
 
 # Finders
 
 
-def _views_by_machine(inventory: Inventory) -> Iterator[tuple[VirtualMachine, list[DiskView]]]:
-    views: dict[int, list[DiskView]] = {id(machine): [] for machine in inventory.machines}
-    for view in inventory.disk_views:
-        if view.machine:
-            views[id(view.machine)].append(view)
-    for machine in inventory.machines:
-        yield machine, views[id(machine)]
-
-
 def _machines(inventory: Inventory) -> Iterator[Pair]:
-    for machine, views in _views_by_machine(inventory):
+    for machine, views in inventory.views_by_machine:
         ade = _machine_ade(machine, views)
         facts = {
             Fact.ADE: ade.enabled,
@@ -242,7 +233,7 @@ def _machine_disks(inventory: Inventory) -> Iterator[Pair]:
     for machine, disks in _unknown_disks(inventory):
         facts = {Fact.HOST_ENCRYPTION: machine.host_encryption}
         yield Pair(_side(machine), disks, facts=facts, origin=machine.origin)
-    for machine, views in _views_by_machine(inventory):
+    for machine, views in inventory.views_by_machine:
         for view in views:
             facts = {**_disk_facts(view), Fact.HOST_ENCRYPTION: machine.host_encryption}
             yield Pair(_side(machine), _disk_side(view), facts=facts, origin=machine.origin)
@@ -304,7 +295,7 @@ def _cmk_vaults(inventory: Inventory) -> Iterator[Pair]:
 def _machine_sets(inventory: Inventory) -> Iterator[Pair]:
     for machine, _ in _unknown_disks(inventory):
         yield from _with_set(inventory, _side(machine), machine.origin, UNKNOWN)
-    for machine, views in _views_by_machine(inventory):
+    for machine, views in inventory.views_by_machine:
         named = [each for view in views for each in _named_sets(view)]
         for each in dict.fromkeys(named):
             yield from _with_set(inventory, _side(machine), machine.origin, each)
@@ -347,7 +338,7 @@ def _source_sides(inventory: Inventory, source: Maybe[ArmId]) -> list[Side]:
     if isinstance(source, Unknown):
         return [Side("the disk it was taken of")]
     found = [Side(disk.label, disk.place, _sets_of(disk)) for disk in inventory.disks_at(source)]
-    return found or [Side(f"disk {source.name}", Placement.of_id(source))]
+    return found or [Side(f"disk {source.name}", NOWHERE.of(source))]
 
 
 def _sets_of(resource: Disk | Snapshot) -> Maybe[frozenset[ArmId]]:

@@ -73,9 +73,7 @@ def test_a_site_stands_for_a_region() -> None:
     assert site.same_region(Placement()) is UNKNOWN
 
 
-def test_a_place_is_completed_by_another() -> None:
-    place = Placement("eastus").known_or(Placement("westus", subscription="s"))
-    assert place == Placement("eastus", subscription="s")
-    assert Placement.of_id(
-        ArmId.parse("/subscriptions/S/resourceGroups/g/providers/N/t/x")
-    ) == Placement(subscription="s")
+def test_a_place_is_completed_by_an_id() -> None:
+    identity = ArmId.parse("/subscriptions/S/resourceGroups/g/providers/N/t/x")
+    assert Placement("eastus").of(identity) == Placement("eastus", subscription="s")
+    assert Placement(subscription="other").of(identity) == Placement(subscription="other")
