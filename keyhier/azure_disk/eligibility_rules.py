@@ -61,6 +61,10 @@ class _Bound:
     below: float | None = None
     at_least: float | None = None
 
+    def __str__(self) -> str:
+        words = {"at least": self.at_least, "below": self.below}
+        return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+
     def holds(self, value: float) -> bool:
         return (self.below is None or value < self.below) and (
             self.at_least is None or value >= self.at_least
