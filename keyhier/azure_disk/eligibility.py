@@ -7,7 +7,6 @@ of 2023 and of 2026 (``eligibility_sets/``).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from keyhier.azure_disk.eligibility_rules import (
     Method,
     eligibility_rules,
 )
-from keyhier.azure_disk.machine import Image, Machine, Scenario
+from keyhier.azure_disk.machine import Machine, Scenario
 from keyhier.doctor import Finding, Severity
 from keyhier.placement.model import Volumes
 from keyhier.placement.unknown import Unknown
@@ -162,32 +161,32 @@ def check_eligibility(
         elif holds:
             reasons.append(Reason(obstacle.id, obstacle.text, obstacle.source, obstacle.date))
     if method is Method.ADE and chosen.supported:
-        for found in _system(machine, chosen):
-            (unclear if isinstance(found, Open) else reasons).append(found)  # type: ignore[arg-type]  # Each goes to its own list.
+        match _system(machine, chosen):
+            case Open() as found:
+                unclear.append(found)
+            case Reason() as found:
+                reasons.append(found)
     findings = (retirement_finding(machine, chosen, today=today),) if method is Method.ADE else ()
     return Answer(method, chosen.name, tuple(reasons), tuple(unclear), findings)
 
 
-def _system(machine: Machine, rules: EligibilityRules) -> Iterator[Reason | Open]:
-    """Yield what the list of supported systems says against a machine."""
+def _system(machine: Machine, rules: EligibilityRules) -> Reason | Open | None:
+    """Return what the list of supported systems says against a machine."""
     if not isinstance(machine.scenario, Unknown) and machine.scenario not in _ENABLING:
-        return
-    if machine.image is Image.ENCRYPTED_VHD:
-        return
+        return None
     text = "Azure Disk Encryption supports certain systems only, and this is none of them"
     if isinstance(machine.release, Unknown):
-        yield Open(_SYSTEM_ID, ("release",), text)
-        return
+        return Open(_SYSTEM_ID, ("release",), text)
     support = rules.support(machine.release)
     if support is None:
-        source = rules.supported[0]
-        yield Reason(_SYSTEM_ID, f"{text}: {machine.release}", source.source, source.date)
-    elif support.data_only:
-        text = f"of {machine.release}, only data volumes can be encrypted"
-        if isinstance(machine.volumes, Unknown):
-            yield Open(_DATA_ONLY_ID, ("volumes",), text)
-        elif machine.volumes is not Volumes.DATA:
-            yield Reason(_DATA_ONLY_ID, text, support.source, support.date)
+        first = rules.supported[0]
+        return Reason(_SYSTEM_ID, f"{text}: {machine.release}", first.source, first.date)
+    if not support.data_only or machine.volumes is Volumes.DATA:
+        return None
+    text = f"of {machine.release}, only data volumes can be encrypted"
+    if isinstance(machine.volumes, Unknown):
+        return Open(_DATA_ONLY_ID, ("volumes",), text)
+    return Reason(_DATA_ONLY_ID, text, support.source, support.date)
 
 
 def retirement_finding(

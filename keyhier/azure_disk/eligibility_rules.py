@@ -63,7 +63,9 @@ class _Bound:
 
     def __str__(self) -> str:
         words = {"at least": self.at_least, "below": self.below}
-        return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+        return " and ".join(
+            f"{word} {bound:g}" for word, bound in words.items() if bound is not None
+        )
 
     def holds(self, value: float) -> bool:
         return (self.below is None or value < self.below) and (

@@ -6,6 +6,7 @@ tell. What nobody tells is UNKNOWN, and so is the answer that depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -13,7 +14,7 @@ import attrs
 
 from keyhier.azure_disk.releases import release_of_image
 from keyhier.azure_disk.vm_size import VmSize
-from keyhier.placement.model import System, VirtualMachine, Volumes
+from keyhier.placement.model import AttachedDisk, System, VirtualMachine, Volumes
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, any_of, negated
 
 __all__ = ["FACTS", "Image", "Machine", "Scenario", "Technology"]
@@ -141,8 +142,7 @@ class Machine:
     @classmethod
     def of(cls, machine: VirtualMachine) -> Machine:
         """Return what a document of ARM tells of a machine."""
-        disks = UNKNOWN if isinstance(machine.disks, Unknown) else machine.disks
-        types = UNKNOWN if isinstance(disks, Unknown) else [each.storage_type for each in disks]
+        disks = machine.disks
         return cls(
             system=machine.system,
             release=_release(machine),
@@ -152,22 +152,13 @@ class Machine:
             # The classic model's machines have no id in ARM and cannot be described here.
             classic=False,
             scale_set=machine.scale_set,
-            managed_disks=UNKNOWN
-            if isinstance(disks, Unknown)
-            else negated(any_of(*(negated(each.managed) for each in disks))),
-            ephemeral_os_disk=UNKNOWN
-            if isinstance(disks, Unknown)
-            else any_of(*(each.ephemeral for each in disks)),
-            ultra_disk=_has(types, "ultrassd_lrs"),
-            premium_v2=_has(types, "premiumv2_lrs"),
-            write_accelerator=UNKNOWN
-            if isinstance(disks, Unknown)
-            else any_of(*(each.write_accelerator for each in disks)),
+            managed_disks=negated(_any(disks, lambda disk: negated(disk.managed))),
+            ephemeral_os_disk=_any(disks, lambda disk: disk.ephemeral),
+            ultra_disk=_any(disks, lambda disk: _is_of(disk, "ultrassd_lrs")),
+            premium_v2=_any(disks, lambda disk: _is_of(disk, "premiumv2_lrs")),
+            write_accelerator=_any(disks, lambda disk: disk.write_accelerator),
             host_encryption=machine.host_encryption,
-            cmk=UNKNOWN
-            if isinstance(disks, Unknown)
-            # A disk of its own may be under a set that the machine's model does not name.
-            else any_of(*(_named(each.set_id, each.id) for each in disks)),
+            cmk=_any(disks, _under_set),
             ade=machine.ade.enabled,
             ade_ever=machine.ade.was_ever,
         )
@@ -215,18 +206,24 @@ def _image(machine: VirtualMachine) -> Maybe[Image]:
     return Image.GALLERY if isinstance(machine.image, tuple) else UNKNOWN
 
 
-def _has(types: Maybe[list[Maybe[str]]], wanted: str) -> Maybe[bool]:
-    if isinstance(types, Unknown):
-        return UNKNOWN
-    return any_of(
-        *(UNKNOWN if isinstance(each, Unknown) else each.casefold() == wanted for each in types)
-    )
+def _any(
+    disks: Maybe[tuple[AttachedDisk, ...]], ask: Callable[[AttachedDisk], Maybe[bool]]
+) -> Maybe[bool]:
+    return UNKNOWN if isinstance(disks, Unknown) else any_of(*map(ask, disks))
 
 
-def _named(set_id: object, disk_id: object) -> Maybe[bool]:
-    if set_id is UNKNOWN or (set_id is None and disk_id is not None):
+def _is_of(disk: AttachedDisk, storage_type: str) -> Maybe[bool]:
+    known = disk.storage_type
+    return UNKNOWN if isinstance(known, Unknown) else known.casefold() == storage_type
+
+
+def _under_set(disk: AttachedDisk) -> Maybe[bool]:
+    if isinstance(disk.set_id, Unknown):
         return UNKNOWN
-    return set_id is not None
+    # A disk of its own may be under a set that the machine's model does not name.
+    if disk.set_id is None:
+        return False if disk.id is None else UNKNOWN
+    return True
 
 
 FACTS: Final = frozenset(field.name for field in attrs.fields(Machine)) | {

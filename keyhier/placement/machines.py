@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final
 
 import attrs
 
@@ -12,11 +12,9 @@ from keyhier.placement.ade_model import read_ade
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import NO_ADE, Ade, AttachedDisk, System, VirtualMachine
 from keyhier.placement.node import Node
-from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, same
+from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown, same
 
 __all__ = ["read_machine"]
-
-T = TypeVar("T")
 
 ENCRYPTED: Final = "EncryptionState/encrypted"
 NOT_ENCRYPTED: Final = "EncryptionState/notEncrypted"
@@ -42,13 +40,13 @@ def read_machine(properties: Node, *, sku: Node, scale_set: bool) -> VirtualMach
     security = properties.at("securityProfile", "securityType").text()
     return VirtualMachine(
         system=_system(properties),
-        size=_or_unknown(size),
+        size=or_unknown(size),
         generation=_generation(properties, security),
         image=_image(storage, whole=whole),
-        security_type=_whole(security, whole=whole, default="Standard"),
+        security_type=in_whole(security, "Standard", whole=whole),
         scale_set=scale_set,
-        host_encryption=_whole(
-            properties.at("securityProfile", "encryptionAtHost").flag(), whole=whole, default=False
+        host_encryption=in_whole(
+            properties.at("securityProfile", "encryptionAtHost").flag(), default=False, whole=whole
         ),
         disks=_disks(properties, whole=whole),
         # Where the machine is described and no extension stands beside it, there is none.
@@ -60,16 +58,6 @@ def _was_before(properties: Node) -> Maybe[bool]:
     """Whether the machine had a past that its document does not tell."""
     is_new = properties.at("vmId").absent and properties.at("provisioningState").absent
     return False if is_new else UNKNOWN
-
-
-def _or_unknown(value: Maybe[T | None]) -> Maybe[T]:
-    return UNKNOWN if value is None else value
-
-
-def _whole(value: Maybe[T | None], *, whole: bool, default: T) -> Maybe[T]:
-    if value is not None:
-        return value
-    return default if whole else UNKNOWN
 
 
 def _system(properties: Node) -> Maybe[System]:
@@ -125,14 +113,14 @@ def _disk(node: Node, views: Mapping[str, Ade], *, is_os: bool) -> AttachedDisk:
     settings = node.at("encryptionSettings")
     return AttachedDisk(
         id=identity,
-        name=_or_unknown(name),
+        name=or_unknown(name),
         is_os=is_os,
         set_id=set_id,
         managed=node.at("vhd").absent,
         ephemeral=same(node.at("diffDiskSettings", "option").text(), "Local"),
-        storage_type=_or_unknown(managed.at("storageAccountType").text()),
-        write_accelerator=_whole(
-            node.at("writeAcceleratorEnabled").flag(), whole=True, default=False
+        storage_type=or_unknown(managed.at("storageAccountType").text()),
+        write_accelerator=in_whole(
+            node.at("writeAcceleratorEnabled").flag(), default=False, whole=True
         ),
         ade=views.get(str(name)) if settings.absent else read_ade(settings),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -29,11 +29,9 @@ from keyhier.placement.model import (
 )
 from keyhier.placement.node import Node
 from keyhier.placement.place import Placement
-from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
+from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown
 
 __all__ = ["Document", "read_resources"]
-
-T = TypeVar("T")
 
 Document: TypeAlias = tuple[object, Origin | None]
 """A resource's JSON and where it was read, if that is known."""
@@ -86,22 +84,11 @@ def _properties(node: Node) -> Node:
     return node if properties.absent else properties
 
 
-def _or_unknown(value: Maybe[T | None]) -> Maybe[T]:
-    return UNKNOWN if value is None else value
-
-
 def _placement(node: Node, tenant: Maybe[str | None] = UNKNOWN) -> Placement:
     return Placement(
-        _or_unknown(node.at("location").text()),
-        tenant=_or_unknown(tenant),
+        or_unknown(node.at("location").text()),
+        tenant=or_unknown(tenant),
     )
-
-
-def _default(value: Maybe[bool | None], *, whole: bool, default: bool = False) -> Maybe[bool]:
-    """Return what an absent flag means: the default in a whole document, nothing in a part."""
-    if value is not None:
-        return value
-    return default if whole else UNKNOWN
 
 
 def _machine(node: Node, origin: Origin | None) -> Resource:
@@ -115,8 +102,8 @@ def _machine(node: Node, origin: Origin | None) -> Resource:
     embedded = _embedded(node, scaled)
     return attrs.evolve(
         machine,
-        id=_or_unknown(node.at("id").arm_id()),
-        name=_or_unknown(node.at("name").text()),
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
         placement=_placement(node, node.at("identity", "tenantId").text()),
         origin=origin,
         ade=machine.ade if embedded is None else embedded,
@@ -165,12 +152,12 @@ def _set_id(properties: Node) -> Maybe[ArmId | None]:
 def _disk(node: Node, origin: Origin | None) -> Resource:
     properties = _properties(node)
     return Disk(
-        id=_or_unknown(node.at("id").arm_id()),
-        name=_or_unknown(node.at("name").text()),
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
         placement=_placement(node),
         origin=origin,
         set_id=_set_id(properties),
-        storage_type=_or_unknown(node.at("sku", "name").text()),
+        storage_type=or_unknown(node.at("sku", "name").text()),
         ade=_disk_ade(properties),
     )
 
@@ -182,13 +169,13 @@ def _snapshot(node: Node, origin: Origin | None) -> Resource:
     if whole:
         source = properties.at("creationData", "sourceResourceId").arm_id()
     return Snapshot(
-        id=_or_unknown(node.at("id").arm_id()),
-        name=_or_unknown(node.at("name").text()),
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
         placement=_placement(node),
         origin=origin,
         set_id=_set_id(properties),
         source_id=source,
-        incremental=_default(properties.at("incremental").flag(), whole=whole),
+        incremental=in_whole(properties.at("incremental").flag(), default=False, whole=whole),
         ade=_disk_ade(properties),
     )
 
@@ -199,13 +186,13 @@ def _encryption_set(node: Node, origin: Origin | None) -> Resource:
     client = properties.at("federatedClientId").text()
     key = properties.at("activeKey")
     url = key.at("keyUrl").text()
-    vault = VaultReference(_or_unknown(key.at("sourceVault", "id").arm_id()), _or_unknown(url))
+    vault = VaultReference(or_unknown(key.at("sourceVault", "id").arm_id()), or_unknown(url))
     return EncryptionSetResource(
-        id=_or_unknown(node.at("id").arm_id()),
-        name=_or_unknown(node.at("name").text()),
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
         placement=_placement(node, node.at("identity", "tenantId").text()),
         origin=origin,
-        key=UNKNOWN if key.absent else KeyUse(_or_unknown(url), vault),
+        key=UNKNOWN if key.absent else KeyUse(or_unknown(url), vault),
         user_assigned="userassigned" in kind.casefold() if isinstance(kind, str) else UNKNOWN,
         # The word None clears the property, says the API.
         federated_client=client if isinstance(client, Unknown) else client not in {None, "None"},
@@ -222,19 +209,19 @@ def _vault(node: Node, origin: Origin | None) -> Resource:
         roles = version >= _RBAC_BY_DEFAULT
 
     def flag(name: str) -> Maybe[bool]:
-        return _default(properties.at(name).flag(), whole=whole)
+        return in_whole(properties.at(name).flag(), default=False, whole=whole)
 
     return VaultResource(
-        id=_or_unknown(node.at("id").arm_id()),
-        name=_or_unknown(node.at("name").text()),
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
         placement=_placement(node, properties.at("tenantId").text()),
         origin=origin,
-        host=_or_unknown(url if url is not None else properties.at("hsmUri").text()),
+        host=or_unknown(url if url is not None else properties.at("hsmUri").text()),
         for_disk_encryption=flag("enabledForDiskEncryption"),
         for_deployment=flag("enabledForDeployment"),
         for_template_deployment=flag("enabledForTemplateDeployment"),
         purge_protection=flag("enablePurgeProtection"),
-        rbac=_or_unknown(roles),
+        rbac=or_unknown(roles),
     )
 
 

@@ -10,7 +10,17 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, NoReturn, TypeAlias, TypeVar
 
-__all__ = ["UNKNOWN", "Maybe", "Unknown", "all_of", "any_of", "negated", "same"]
+__all__ = [
+    "UNKNOWN",
+    "Maybe",
+    "Unknown",
+    "all_of",
+    "any_of",
+    "in_whole",
+    "negated",
+    "or_unknown",
+    "same",
+]
 
 T = TypeVar("T")
 
@@ -54,6 +64,18 @@ def any_of(*truths: Maybe[bool]) -> Maybe[bool]:
 def negated(truth: Maybe[bool]) -> Maybe[bool]:
     """The opposite, where there is one."""
     return UNKNOWN if truth is UNKNOWN else not truth
+
+
+def or_unknown(value: Maybe[T | None]) -> Maybe[T]:
+    """The value, or UNKNOWN where there is none."""
+    return UNKNOWN if value is None else value
+
+
+def in_whole(value: Maybe[T | None], default: T, *, whole: bool) -> Maybe[T]:
+    """The value; where there is none, the default in a whole document, and UNKNOWN in a part."""
+    if value is not None:
+        return value
+    return default if whole else UNKNOWN
 
 
 def same(one: Maybe[object], other: Maybe[object]) -> Maybe[bool]:

@@ -148,7 +148,12 @@ SARIF: dict[str, Any] = {
 def report() -> Report:
     origin = Origin("a folder/main.json", 12, 5, "/resources/0")
     vm = attrs.evolve(scenes.ADE_SCENE["vm"], origin=origin)
-    vault = attrs.evolve(scenes.VAULT, placement=Placement("atlantis"), for_disk_encryption=UNKNOWN)
+    vault = attrs.evolve(
+        scenes.VAULT,
+        placement=Placement("atlantis"),
+        for_disk_encryption=UNKNOWN,
+        origin=Origin("vault.json"),
+    )
     return check_placement({**scenes.ADE_SCENE, "vm": vm, "vault": vault}.values())
 
 
@@ -161,6 +166,7 @@ def test_text_tells_the_worst_first_and_what_to_do(report: Report) -> None:
         "    in a folder/main.json:12:5#/resources/0",
         "NOT CHECKED ade-vault-enabled: VM web-01",
         "WARNING vault contoso-kv: 'atlantis' is no region of Azure",
+        "    in vault.json",
     ):
         assert line in text
     assert text.splitlines()[-1] == f"rules strict: 2 broken, 1 not checked, {_kept(report)} kept"

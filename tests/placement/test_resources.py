@@ -171,6 +171,52 @@ def test_a_part_of_a_machine_leaves_the_rest_unknown() -> None:
     assert machine.ade.enabled is UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("view", "enabled"),
+    [
+        ({"statuses": [{"code": "EncryptionState/encrypted"}]}, True),
+        ({"statuses": [{"code": "EncryptionState/notEncrypted"}]}, False),
+        ({"encryptionSettings": [{"enabled": True}]}, True),
+        ({"statuses": [{"code": "ProvisioningState/succeeded"}]}, None),
+        ({"statuses": "[variables('s')]"}, None),
+        ({"encryptionSettings": "[variables('s')]"}, None),
+    ],
+)
+def test_an_instance_view_tells_of_each_disk(view: Any, enabled: bool | None) -> None:
+    properties = {
+        **MACHINE["properties"],
+        "securityProfile": {},
+        "instanceView": {"hyperVGeneration": "V1", "disks": [{"name": "os", **view}]},
+    }
+    (machine,) = read({**MACHINE, "properties": properties})
+    assert isinstance(machine, VirtualMachine)
+    assert machine.generation == 1
+    assert isinstance(machine.disks, tuple)
+    ade = machine.disks[0].ade
+    assert (None if ade is None else ade.enabled) == enabled
+
+
+def with_storage(**changes: Any) -> VirtualMachine:
+    storage = {**MACHINE["properties"]["storageProfile"], **changes}
+    document = {**MACHINE, "properties": {**MACHINE["properties"], "storageProfile": storage}}
+    (machine,) = read(document)
+    assert isinstance(machine, VirtualMachine)
+    return machine
+
+
+def test_expressions_for_disks_and_images_leave_them_unknown() -> None:
+    assert with_storage(dataDisks="[variables('disks')]").disks is UNKNOWN
+    assert with_storage(imageReference="[variables('image')]").image is UNKNOWN
+    assert with_storage(imageReference={"id": "/a/gallery/image"}).image is None
+
+
+def test_an_attached_disk_without_an_id_is_one_that_nobody_knows() -> None:
+    machine = with_storage(osDisk={"createOption": "Attach"}, dataDisks=[])
+    assert machine.system is UNKNOWN
+    assert isinstance(machine.disks, tuple)
+    assert machine.disks[0].id is UNKNOWN
+
+
 def test_expressions_of_a_template_are_unknown() -> None:
     document = {
         "type": "Microsoft.Compute/disks",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from keyhier.errors import InvalidInputError, NotFoundError
@@ -92,6 +93,11 @@ def test_a_mistake_is_refused_with_its_line(tmp_path: Path, old: str, new: str, 
     assert old in RULE
     with pytest.raises(InvalidInputError, match=told):
         read(tmp_path, RULE.replace(old, new))
+
+
+def test_a_rule_has_an_id_a_text_and_a_remedy() -> None:
+    with pytest.raises(InvalidInputError, match="has an id, a text and a remedy"):
+        attrs.evolve(rule_set().rules[0], text="")
 
 
 def test_a_rule_stands_once(tmp_path: Path) -> None:
