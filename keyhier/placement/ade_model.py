@@ -90,10 +90,12 @@ def read_extension(properties: Node) -> Ade | None:
     Raises:
         InvalidInputError: they are malformed.
     """
-    kinds = (properties.at("type").text(), properties.at("typePropertiesType").text())
-    if not any(isinstance(kind, str) and kind.casefold() in _TYPES for kind in kinds):
-        return None
     settings = properties.at("settings")
+    kinds = (properties.at("type").text(), properties.at("typePropertiesType").text())
+    named = any(isinstance(kind, str) and kind.casefold() in _TYPES for kind in kinds)
+    # Where an expression names the type, the settings tell: no other extension has this one.
+    if not named and (UNKNOWN not in kinds or settings.at("EncryptionOperation").absent):
+        return None
     operation = settings.at("EncryptionOperation").text()
     if operation is None or isinstance(operation, Unknown):
         enabled: Maybe[bool] = UNKNOWN

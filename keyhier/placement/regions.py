@@ -72,6 +72,7 @@ def find_region(text: str) -> Region | None:
     return regions().get(normalise_region(text))
 
 
-def near_regions(text: str) -> list[str]:
+@lru_cache(maxsize=256)
+def near_regions(text: str) -> tuple[str, ...]:
     """Return the names of at most three known regions that a misspelled name may mean."""
-    return difflib.get_close_matches(normalise_region(text), regions(), n=3)
+    return tuple(difflib.get_close_matches(normalise_region(text), regions(), n=3))

@@ -253,8 +253,9 @@ def _users_of_ade(inventory: Inventory) -> Iterator[tuple[Side, Origin | None, A
 
 def _ade_vaults(inventory: Inventory) -> Iterator[Pair]:
     for side, origin, ade in _users_of_ade(inventory):
-        if ade.vault is not None and ade.enabled is not False:
-            reference = VaultReference() if isinstance(ade.vault, Unknown) else ade.vault
+        # What is encrypted has a vault, whether or not it is named.
+        if ade.enabled is True or (ade.enabled is UNKNOWN and ade.vault is not None):
+            reference = ade.vault if isinstance(ade.vault, VaultReference) else VaultReference()
             yield from _with_vault(
                 inventory, Pair(side, None, ade.enabled, origin=origin), reference
             )

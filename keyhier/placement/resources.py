@@ -40,14 +40,32 @@ _EXTENSIONS: Final = ("/virtualmachines/extensions", "/virtualmachinescalesets/e
 _RBAC_BY_DEFAULT: Final = "2026-02-01"
 
 
+@attrs.frozen
+class _Extension:
+    """A disk encryption extension that stands apart from its machine."""
+
+    machine: ArmId | str | None
+    ade: Ade
+    placement: Placement
+    origin: Origin | None
+
+    def is_of(self, machine: VirtualMachine) -> bool:
+        if isinstance(self.machine, str) and isinstance(machine.name, str):
+            return self.machine.casefold() == machine.name.casefold()
+        return self.machine is not None and self.machine == machine.id
+
+
 def read_resources(documents: Iterable[Document]) -> list[Resource]:
     """Read resources, and let machines know of their disk encryption extensions.
+
+    An extension whose machine is not among the documents stands for a machine of which only that
+    is known. Where it cannot be told whose an extension is, it may be any machine's.
 
     Raises:
         InvalidInputError: a document is no resource; the message names the place in it.
     """
     resources: list[Resource] = []
-    extensions: dict[str, Ade] = {}
+    extensions: list[_Extension] = []
     for content, origin in documents:
         node = Node(content)
         kind = node.at("type").text()
@@ -56,27 +74,47 @@ def read_resources(documents: Iterable[Document]) -> list[Resource]:
         if kind.casefold().endswith(_EXTENSIONS):
             ade = read_extension(_properties(node))
             if ade is not None:
-                extensions[_machine_key(node)] = ade
+                extensions.append(_Extension(_machine_of(node), ade, _placement(node), origin))
         elif kind.casefold() in _READERS:
             resources.append(_READERS[kind.casefold()](node, origin))
-    return [_joined(resource, extensions) for resource in resources]
+    machines = [each for each in resources if isinstance(each, VirtualMachine)]
+    others = [each for each in extensions if not any(map(each.is_of, machines))]
+    doubtful = any(each.machine is None for each in others)
+    joined = [_joined(resource, extensions, doubtful=doubtful) for resource in resources]
+    return [*joined, *map(_unknown_machine, others)]
 
 
-def _machine_key(extension: Node) -> str:
-    """Return what an extension and its machine have in common: the id, or the name."""
+def _machine_of(extension: Node) -> ArmId | str | None:
+    """Return the id or the name of an extension's machine, or None where nobody can tell."""
     identity = extension.at("id").arm_id()
-    if isinstance(identity, ArmId):
-        return str(identity).rpartition("/extensions/")[0].casefold()
+    if isinstance(identity, ArmId) and len(identity.names) > 1:
+        kind = identity.type.rpartition("/")[0]
+        return attrs.evolve(identity, type=kind, names=identity.names[:-1])
     name = extension.at("name").text()
-    return name.partition("/")[0].casefold() if isinstance(name, str) else ""
+    return name.partition("/")[0] if isinstance(name, str) and "/" in name else None
 
 
-def _joined(resource: Resource, extensions: Mapping[str, Ade]) -> Resource:
+def _joined(resource: Resource, extensions: Iterable[_Extension], *, doubtful: bool) -> Resource:
     if not isinstance(resource, VirtualMachine):
         return resource
-    keys = [str(key).casefold() for key in (resource.id, resource.name) if key is not UNKNOWN]
-    found = next((extensions[key] for key in keys if key in extensions), None)
-    return resource if found is None else attrs.evolve(resource, ade=found)
+    own = {each.ade for each in extensions if each.is_of(resource)}
+    if len(own) == 1:
+        return attrs.evolve(resource, ade=own.pop())
+    if own:
+        # Two extensions that say different things leave open which of them ran last.
+        return attrs.evolve(resource, ade=Ade(ever=True))
+    return attrs.evolve(resource, ade=Ade()) if doubtful else resource
+
+
+def _unknown_machine(extension: _Extension) -> VirtualMachine:
+    machine = extension.machine
+    return VirtualMachine(
+        id=machine if isinstance(machine, ArmId) else UNKNOWN,
+        name=machine if isinstance(machine, str) else UNKNOWN,
+        placement=extension.placement,
+        origin=extension.origin,
+        ade=extension.ade,
+    )
 
 
 def _properties(node: Node) -> Node:

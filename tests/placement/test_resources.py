@@ -136,6 +136,42 @@ def test_an_extension_tells_its_machine_of_encryption() -> None:
         assert machine.ade.vault not in {None, UNKNOWN}
 
 
+def test_an_extension_without_its_machine_is_not_lost() -> None:
+    (machine,) = read({**EXTENSION, "location": "westus"})
+    assert isinstance(machine, VirtualMachine)
+    assert (machine.name, machine.disks, machine.ade.enabled) == ("web-01", UNKNOWN, True)
+    report = check_placement(read({**EXTENSION, "location": "westus"}, VAULT))
+    assert "ade-vault-region" in {each.rule.id for each in report.errors}
+    (machine,) = read({**EXTENSION, "id": f"{VM_ID}/extensions/ade"})
+    assert isinstance(machine, VirtualMachine)
+    assert machine.id == VM_ID
+
+
+def test_an_extension_of_nobody_knows_whom_may_be_any_machines() -> None:
+    nameless = {**EXTENSION, "name": "[concat(parameters('vm'), '/ade')]"}
+    machine, other = read(MACHINE, nameless)
+    assert isinstance(machine, VirtualMachine)
+    assert isinstance(other, VirtualMachine)
+    assert machine.ade == Ade()
+    assert (other.name, other.ade.enabled) == (UNKNOWN, True)
+
+
+def test_extensions_that_contradict_each_other_leave_it_open() -> None:
+    settings = {"EncryptionOperation": "DisableEncryption", "VolumeType": "All"}
+    off = {**EXTENSION, "properties": {"type": "AzureDiskEncryption", "settings": settings}}
+    for documents in ((EXTENSION, off), (off, EXTENSION)):
+        (machine,) = read(MACHINE, *documents)
+        assert isinstance(machine, VirtualMachine)
+        assert machine.ade == Ade(ever=True)
+
+
+def test_an_extension_that_names_no_vault_is_not_passed() -> None:
+    settings = {"EncryptionOperation": "EnableEncryption", "VolumeType": "All"}
+    on = {**EXTENSION, "properties": {"type": "AzureDiskEncryption", "settings": settings}}
+    report = check_placement(read(MACHINE, on))
+    assert "ade-vault-region" in {each.rule.id for each in report.not_checked}
+
+
 def test_an_extension_inside_its_machine_is_read() -> None:
     (machine,) = read({**MACHINE, "resources": [EXTENSION]})
     assert isinstance(machine, VirtualMachine)
@@ -458,6 +494,15 @@ def test_every_resource_of_every_template_is_read(material: Path) -> None:
             kinds |= {type(each) for each in read(resource)}
             read_resources([(resource, Origin(str(path)))])
     assert kinds == {VirtualMachine, Disk}
+
+
+def test_no_extension_of_a_template_is_passed_in_silence(material: Path) -> None:
+    folder = material / "azure" / "templates" / "encrypt-running-windows-vm-without-aad"
+    template = json.loads((folder / "azuredeploy.json").read_text(encoding="utf-8"))
+    report = check_placement(read(*template["resources"]))
+    assert {"ade-vault-region", "ade-vault-subscription"} <= {
+        each.rule.id for each in report.not_checked
+    }
 
 
 def test_the_subscription_comes_from_the_id() -> None:
