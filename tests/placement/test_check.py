@@ -374,3 +374,19 @@ def test_unknown_is_neither_true_nor_false() -> None:
     with pytest.raises(TypeError, match="neither true nor false"):
         bool(UNKNOWN)
     assert (str(UNKNOWN), repr(UNKNOWN)) == ("unknown", "UNKNOWN")
+
+
+def test_what_is_kept_is_counted_and_not_listed() -> None:
+    fleet = [
+        attrs.evolve(
+            scenes.VM,
+            id=scenes.arm_id("Microsoft.Compute/virtualMachines", f"vm-{n}"),
+            host_encryption=True,
+            disks=(attrs.evolve(scenes.ATTACHED_OS, id=None),),
+        )
+        for n in range(500)
+    ]
+    report = check_placement(fleet)
+    assert not report.violations
+    assert not report.not_checked
+    assert report.kept["vm-unencrypted"] == 500
