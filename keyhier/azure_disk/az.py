@@ -22,11 +22,6 @@ __all__ = [
 ]
 
 
-def _line(*words: str) -> str:
-    # What a shell is to fill in stands as a variable of the environment, in double quotes.
-    return " ".join(word if word.startswith('"$') else shlex.quote(word) for word in words)
-
-
 def _named(identity: ArmId) -> tuple[str, ...]:
     return (
         "--subscription",
@@ -53,7 +48,7 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
         )
     match settings.operation:
         case Operation.QUERY:
-            return _line("az", "vm", "encryption", "show", *_named(machine))
+            return shlex.join(["az", "vm", "encryption", "show", *_named(machine)])
         case Operation.DISABLE:
             return _disable(machine, settings)
         case Operation.UPDATE:
@@ -64,7 +59,7 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
 
 def _disable(machine: ArmId, settings: ExtensionSettings) -> str:
     words = ("az", "vm", "encryption", "disable", *_named(machine))
-    return _line(*words, "--volume-type", settings.volumes.value.upper())
+    return shlex.join([*words, "--volume-type", settings.volumes.value.upper()])
 
 
 def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
@@ -86,8 +81,9 @@ def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
         if application.thumbprint is not None:
             words += ["--aad-client-cert-thumbprint", application.thumbprint]
         if application.secret_parameter is not None:
-            words += ["--aad-client-secret", f'"${application.secret_parameter}"']
-    return _line(*words)
+            # The shell fills the secret in from a variable of the environment.
+            return f'{shlex.join(words)} --aad-client-secret "${application.secret_parameter}"'
+    return shlex.join(words)
 
 
 def _set_extension(machine: ArmId, settings: ExtensionSettings) -> str:
@@ -96,7 +92,7 @@ def _set_extension(machine: ArmId, settings: ExtensionSettings) -> str:
     words += ["--resource-group", machine.resource_group, "--vm-name", machine.name]
     words += ["--publisher", properties["publisher"], "--name", settings.type]
     words += ["--version", settings.version, "--settings", json.dumps(settings.as_settings())]
-    return _line(*words)
+    return shlex.join(words)
 
 
 def az_set_create(resource: SetResource) -> str:
@@ -114,7 +110,7 @@ def az_set_create(resource: SetResource) -> str:
         words += ["--mi-user-assigned", *map(str, resource.user_identities)]
     if resource.federated_client_id is not None:
         words += ["--federated-client-id", resource.federated_client_id]
-    return _line(*words)
+    return shlex.join(words)
 
 
 def az_disk_update(disk: ArmId, set_id: ArmId, encryption_type: EncryptionType) -> str:
@@ -126,7 +122,7 @@ def az_disk_update(disk: ArmId, set_id: ArmId, encryption_type: EncryptionType) 
     if encryption_type is EncryptionType.CONFIDENTIAL_VM:
         raise UnsupportedError("the set of a confidential machine's disk is given when it is made")
     words = ("az", "disk", "update", *_named(disk), "--encryption-type", encryption_type.value)
-    return _line(*words, "--disk-encryption-set", str(set_id))
+    return shlex.join([*words, "--disk-encryption-set", str(set_id)])
 
 
 def az_grant(vault: VaultResource, principal: str, grant: Grant) -> str:
@@ -151,12 +147,12 @@ def az_grant(vault: VaultResource, principal: str, grant: Grant) -> str:
         words = ["az", "role", "assignment", "create", "--role", grant.role[0]]
         words += ["--assignee-object-id", principal]
         words += ["--assignee-principal-type", "ServicePrincipal", "--scope", str(vault.id)]
-        return _line(*words)
+        return shlex.join(words)
     words = ["az", "keyvault", "set-policy", *_named(vault.id), "--object-id", principal]
     for option, permissions in (("--key", grant.keys), ("--secret", grant.secrets)):
         if permissions:
             words += [f"{option}-permissions", *sorted(permissions)]
-    return _line(*words)
+    return shlex.join(words)
 
 
 def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
@@ -173,4 +169,4 @@ def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
         "--enable-purge-protection": wanted.purge_protection,
     }
     words = [word for option, on in options.items() if on is True for word in (option, "true")]
-    return _line("az", "keyvault", "update", *_named(vault), *words)
+    return shlex.join(["az", "keyvault", "update", *_named(vault), *words])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -11,7 +12,7 @@ import attrs
 
 from keyhier.azure_disk.reading import given_items, needed_text, properties_of
 from keyhier.doctor import Finding, Severity
-from keyhier.errors import UnsupportedError
+from keyhier.errors import InvalidInputError, UnsupportedError
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import VaultResource
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 KEY_VAULT_API: Final = "2026-02-01"
+# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+_VAULT_NAME: Final = re.compile(r"(?!.*--)[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]")
 _ADE_PAGE: Final = (
     "https://learn.microsoft.com/azure/virtual-machines/windows/disk-encryption-key-vault"
 )
@@ -68,7 +71,13 @@ class Grant:
     source: str = _ADE_PAGE
 
     def as_policy(self, vault: str, tenant: str, principal: str) -> dict[str, Any]:
-        """Return the resource that adds the permissions to a vault's access policies."""
+        """Return the resource that adds the permissions to a vault's access policies.
+
+        Raises:
+            InvalidInputError: ``vault`` is no name of a key vault.
+        """
+        if not _VAULT_NAME.fullmatch(vault):
+            raise InvalidInputError(f"{vault!r:.80} is no name of a key vault")
         permissions = {"keys": sorted(self.keys), "secrets": sorted(self.secrets)}
         entry = {"tenantId": tenant, "objectId": principal, "permissions": permissions}
         return {

@@ -34,7 +34,8 @@ _TYPES: Final = {
     System.LINUX: "AzureDiskEncryptionForLinux",
 }
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_PARAMETER: Final = re.compile(r"\[parameters\('(?P<name>[A-Za-z_][A-Za-z0-9_]{0,254})'\)\]")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_PARAMETER: Final = re.compile(rf"\[parameters\('(?P<name>{_NAME.pattern})'\)\]")
 
 
 class Generation(StrEnum):
@@ -68,6 +69,14 @@ class Operation(StrEnum):
 _WITH_VAULT: Final = frozenset({Operation.ENABLE, Operation.ENABLE_FORMAT_ALL, Operation.UPDATE})
 
 
+def _check_parameter(name: str | None) -> None:
+    # The name goes into an expression of ARM and into a shell's command.
+    if name is not None and not _NAME.fullmatch(name):
+        raise InvalidInputError(
+            "a parameter's name has letters, digits and underscores, and begins with no digit"
+        )
+
+
 @attrs.frozen
 class Application:
     """The application of Entra that the previous generation writes secrets with.
@@ -87,6 +96,7 @@ class Application:
             raise InvalidInputError(
                 "an application proves itself with a certificate or a secret, and not with both"
             )
+        _check_parameter(self.secret_parameter)
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +130,7 @@ class ExtensionSettings:
     def __attrs_post_init__(self) -> None:
         self._check_system()
         self._check_generation()
+        _check_parameter(self.passphrase_parameter)
         enabling = self.operation in _WITH_VAULT
         if enabling and self.vault is None:
             raise InvalidInputError(f"{self.operation} names a vault for the secrets")

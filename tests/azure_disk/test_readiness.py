@@ -105,6 +105,11 @@ def test_a_grant_is_a_valid_resource(grant: Any, material: Path) -> None:
     assert read.keys == {each.casefold() for each in grant.keys}
 
 
+def test_a_grant_names_a_vault() -> None:
+    with pytest.raises(InvalidInputError, match="is no name of a key vault"):
+        SET_GRANT.as_policy("kv', reference('x'), '", TENANT, PRINCIPAL)
+
+
 def test_a_role_is_given_where_there_is_one() -> None:
     one = SET_GRANT.as_role_assignment(VAULT_ID, PRINCIPAL)
     assert one == SET_GRANT.as_role_assignment(VAULT_ID, PRINCIPAL)

@@ -334,6 +334,20 @@ def test_promise_7_a_command_names_a_secret_and_does_not_hold_it() -> None:
     assert line.endswith("--aad-client-cert-thumbprint 00FF")
 
 
+def test_names_are_quoted_and_run_nothing() -> None:
+    machine = attrs.evolve(VM_ID, names=('"$(touch x)"; reboot #',))
+    words = shlex.split(az_extension(machine, settings()))
+    assert words[words.index("--name") + 1] == '"$(touch x)"; reboot #'
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a')]", "1a", '";reboot;"'])
+def test_the_name_of_a_parameter_is_a_name(name: str) -> None:
+    with pytest.raises(InvalidInputError, match="a parameter's name has letters"):
+        Application("app-id", secret_parameter=name)
+    with pytest.raises(InvalidInputError, match="a parameter's name has letters"):
+        settings(passphrase_parameter=name)
+
+
 def test_a_vault_without_an_id_is_named_by_its_name() -> None:
     vault = attrs.evolve(VAULT, id=None)
     kek = attrs.evolve(KEK, vault=None)
