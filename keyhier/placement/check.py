@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from keyhier.placement.inventory import Inventory
 from keyhier.placement.model import Resource
+from keyhier.placement.node import printable
 from keyhier.placement.place import AZURE
 from keyhier.placement.regions import near_regions
 from keyhier.placement.relations import Pair, Side, pairs
@@ -132,10 +133,10 @@ def _compared(rule: Rule, pair: Pair) -> Iterator[Comparison]:
 
 def _shown(value: Maybe[object]) -> str:
     if isinstance(value, frozenset):
-        return ", ".join(sorted(map(str, value))) or "none"
+        return printable(", ".join(sorted(map(str, value)))) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return printable(str(value))
 
 
 def _notices(inventory: Inventory) -> Iterator[Notice]:

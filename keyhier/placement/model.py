@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from keyhier.placement.arm_id import ArmId
+from keyhier.placement.node import printable
 from keyhier.placement.place import NOWHERE, Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
@@ -91,7 +92,9 @@ class VaultReference:
 
     def __str__(self) -> str:
         known = self.host if isinstance(self.id, Unknown) else self.id.name
-        return "a vault that is not known" if isinstance(known, Unknown) else f"vault {known}"
+        if isinstance(known, Unknown):
+            return "a vault that is not known"
+        return f"vault {printable(known)}"
 
 
 @attrs.frozen
@@ -192,7 +195,9 @@ class _Resource:
 
 def _label(kind: str, identity: Maybe[ArmId | None], name: Maybe[str]) -> str:
     known = identity.name if isinstance(identity, ArmId) else name
-    return f"a {kind} without a known name" if isinstance(known, Unknown) else f"{kind} {known}"
+    if isinstance(known, Unknown):
+        return f"a {kind} without a known name"
+    return f"{kind} {printable(known)}"
 
 
 @attrs.frozen(kw_only=True)

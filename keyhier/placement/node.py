@@ -15,9 +15,14 @@ from keyhier.errors import InvalidInputError
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
-__all__ = ["Node"]
+__all__ = ["Node", "printable"]
 
 _MAX_SHOWN: Final = 80
+
+
+def printable(text: str) -> str:
+    """Return text from a document without what could forge lines or colours where it is shown."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 @attrs.frozen

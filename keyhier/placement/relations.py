@@ -21,6 +21,7 @@ from keyhier.placement.model import (
     VirtualMachine,
     Volumes,
 )
+from keyhier.placement.node import printable
 from keyhier.placement.place import NOWHERE, Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, all_of, any_of, negated, same
 from keyhier.placement.vocabulary import Fact, Relation
@@ -163,7 +164,7 @@ def _side(resource: VirtualMachine | Snapshot | EncryptionSetResource | VaultRes
 
 def _set_sides(inventory: Inventory, identity: ArmId) -> list[Side]:
     found = [_side(each) for each in inventory.sets_at(identity)]
-    return found or [Side(f"encryption set {identity.name}", NOWHERE.of(identity))]
+    return found or [Side(f"encryption set {printable(identity.name)}", NOWHERE.of(identity))]
 
 
 def _vault_sides(
@@ -339,7 +340,7 @@ def _source_sides(inventory: Inventory, source: Maybe[ArmId]) -> list[Side]:
     if isinstance(source, Unknown):
         return [Side("the disk it was taken of")]
     found = [Side(disk.label, disk.place, _sets_of(disk)) for disk in inventory.disks_at(source)]
-    return found or [Side(f"disk {source.name}", NOWHERE.of(source))]
+    return found or [Side(f"disk {printable(source.name)}", NOWHERE.of(source))]
 
 
 def _sets_of(resource: Disk | Snapshot) -> Maybe[frozenset[ArmId]]:

@@ -216,6 +216,14 @@ def test_sarif_names_files_as_uris(origin: Origin, uri: str, region: dict[str, i
     assert physical.get("region") == region
 
 
+def test_names_forge_no_lines() -> None:
+    name = "web\n    found: nothing\x1b[2K"
+    vm = attrs.evolve(scenes.VM, id=UNKNOWN, name=name)
+    text = as_text(check_placement([vm, scenes.OS_DISK, scenes.DATA_DISK]))
+    assert "\x1b" not in text
+    assert "ERROR vm-unencrypted: VM web\N{REPLACEMENT CHARACTER}    found: nothing" in text
+
+
 def test_junit_counts_what_failed_and_what_was_skipped(report: Report) -> None:
     root = ET.fromstring(as_junit(report))
     assert (root.get("failures"), root.get("skipped")) == ("2", "1")
