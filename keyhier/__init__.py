@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
     from keyhier.opening import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
+    from keyhier.placement.check import check_placement
+    from keyhier.placement.place import Placement
     from keyhier.rotation_policy import RotationPolicy
     from keyhier.secret import SecretBytes
     from keyhier.secrets_store import Secrets
@@ -69,6 +71,7 @@ __all__ = [
     "LinuxPassphrase",
     "NotFoundError",
     "Outcome",
+    "Placement",
     "PlacementError",
     "RotationPolicy",
     "SecretBytes",
@@ -84,6 +87,7 @@ __all__ = [
     "Vault",
     "WrapAlgorithm",
     "WrappedKey",
+    "check_placement",
     "examine",
     "open",
 ]
@@ -100,6 +104,7 @@ _HOMES = {
     "KeySpec": "algorithms",
     "LinuxPassphrase": "volume.luks",
     "Outcome": "batch",
+    "Placement": "placement.place",
     "RotationPolicy": "rotation_policy",
     "SecretBytes": "secret",
     "SecretId": "stored_secret",
@@ -110,6 +115,7 @@ _HOMES = {
     "Vault": "vault",
     "WrapAlgorithm": "algorithms",
     "WrappedKey": "wrapped",
+    "check_placement": "placement.check",
     "examine": "examination",
     "open": "opening",
 }
