@@ -54,7 +54,7 @@ tests: env
 	coverage report
 	tail -n 1 $(BUILD)/pytest.log
 
-# Everything at full length: hours where the machine is busy. The figures stand in a table at the end.
+# Everything at full length, which takes the longer the busier the machine is.
 soak: export KEYHIER_SOAK_SECONDS ?= 20
 soak: export KEYHIER_SOAK_FORKS ?= 200
 soak: export KEYHIER_SOAK_ITEMS ?= 10000
