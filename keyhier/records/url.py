@@ -20,6 +20,8 @@ from keyhier.pin import PinSource
 __all__ = ["RecordsUrl"]
 
 _MAX_CHARACTERS: Final = 2048
+_TIMEOUT: Final = 10.0
+_SECONDS: Final = re.compile(r"timeout=([0-9]{1,4}(?:\.[0-9]{1,3})?)")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 # Of libpq's parameters (https://www.postgresql.org/docs/current/libpq-connect.html, section
@@ -62,6 +64,7 @@ class RecordsUrl:
         text: as it was given.
         scheme: ``sqlite``, ``postgresql`` or ``memory``.
         path: the file of SQLite, or None.
+        timeout: how many seconds SQLite waits while another process writes.
         parameters: what libpq is given, for PostgreSQL.
         password: where the password comes from, or None: then libpq looks where it always does
             (``PGPASSWORD``, ``~/.pgpass``, a service file).
@@ -70,6 +73,7 @@ class RecordsUrl:
     text: str
     scheme: str = attrs.field(repr=False)
     path: Path | None = attrs.field(default=None, repr=False)
+    timeout: float = attrs.field(default=_TIMEOUT, repr=False)
     parameters: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
     password: PinSource | None = attrs.field(default=None, repr=False)
 
@@ -97,7 +101,7 @@ class RecordsUrl:
             case "memory" if not rest:
                 return cls(text, "memory")
             case "sqlite":
-                return cls(text, "sqlite", _path(rest))
+                return _sqlite(text, rest)
             case "postgresql" | "postgres":
                 return _postgresql(text, rest)
         raise InvalidInputError(
@@ -106,16 +110,24 @@ class RecordsUrl:
         )
 
 
-def _path(rest: str) -> Path:
-    name = unquote(rest)
+def _sqlite(text: str, rest: str) -> RecordsUrl:
+    place, _, query = rest.partition("?")
+    name = unquote(place)
     if name.startswith("//"):
         # As in file:///path (RFC 8089); SQLAlchemy's own spelling of an absolute path has one more.
         name = f"/{name.lstrip('/')}" if name.startswith("///") else ""
-    if not name or "?" in rest or "#" in rest or "\0" in name or name == ":memory:":
+    if not name or "#" in rest or "\0" in name or name == ":memory:":
+        raise InvalidInputError("a store in SQLite is named by its file: sqlite:/path/to/file")
+    return RecordsUrl(text, "sqlite", Path(name), _timeout(query) if query else _TIMEOUT)
+
+
+def _timeout(query: str) -> float:
+    found = _SECONDS.fullmatch(query)
+    if found is None:
         raise InvalidInputError(
-            "a store in SQLite is named by its file, sqlite:/path/to/file, and has no attributes"
+            "a sqlite: URL has one attribute: timeout=SECONDS, how long to wait for another writer"
         )
-    return Path(name)
+    return float(found[1])
 
 
 def _postgresql(text: str, rest: str) -> RecordsUrl:
@@ -151,7 +163,7 @@ def _postgresql(text: str, rest: str) -> RecordsUrl:
             source = PinSource(value)
         else:
             parameters[name] = value
-    return RecordsUrl(text, "postgresql", None, MappingProxyType(parameters), source)
+    return RecordsUrl(text, "postgresql", parameters=MappingProxyType(parameters), password=source)
 
 
 def _is_password(name: str) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -29,7 +31,6 @@ from keyhier.records.url import RecordsUrl
 
 __all__ = ["Database"]
 
-_BUSY_SECONDS: Final = 10.0
 _CONNECTIONS: Final = 8
 
 
@@ -135,7 +136,9 @@ def _sqlite(url: RecordsUrl, *, read_only: bool) -> Engine:
     else:
         if read_only and not url.path.exists():
             raise NotFoundError(f"there is no file {url.path}")
-        mode = "ro" if read_only else "rwc"
+        if not read_only:
+            _make_private(url.path)
+        mode = "ro" if read_only else "rw"
         name, connections = f"file:{quote(str(url.path.absolute()))}?mode={mode}", _CONNECTIONS
 
     def connect() -> sqlite3.Connection:
@@ -143,7 +146,7 @@ def _sqlite(url: RecordsUrl, *, read_only: bool) -> Engine:
         made = sqlite3.connect(
             name,
             uri=True,
-            timeout=_BUSY_SECONDS,
+            timeout=url.timeout,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -167,6 +170,24 @@ def _sqlite(url: RecordsUrl, *, read_only: bool) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options()["begin"])
 
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Make a new file that only its owner may read; SQLite gives its other files the same mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError:
+        folder = path.parent
+    except OSError as error:
+        # Whatever is wrong with it, SQLite says it in its own words, unless the mode is to blame.
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise AccessDeniedError(
+                f"the file {path} may not be written: {error.strerror}"
+            ) from None
+        return
+    else:
+        return
+    raise NotFoundError(f"there is no folder {folder}")
 
 
 def _forget_after_fork(engine: Engine) -> None:

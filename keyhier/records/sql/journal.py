@@ -155,7 +155,8 @@ class SqlJournal:
         with self._database.writing() as connection:
             job = _require(connection, job_id, JobState.OPEN, JobState.DONE, alone=True)
             planned = connection.execute(
-                insert(job_items).from_select(columns, found.where(~present))
+                insert(job_items).from_select(columns, found.where(~present)),
+                execution_options={"preserve_rowcount": True},
             )
             if planned.rowcount and job is JobState.DONE:
                 self._move(connection, job_id, JobState.OPEN)
@@ -256,10 +257,10 @@ class SqlJournal:
                 update(job_items)
                 .where(*self._held(claims))
                 .values(leased_until=self._database.now + _milliseconds(seconds))
-                .returning(job_items.c.job, job_items.c.record)
+                .returning(job_items.c.record, job_items.c.lease)
             )
-            still = {tuple(row) for row in renewed}
-        return [claim for claim in claims if (claim.job, claim.record.id) in still]
+            held = {tuple(row) for row in renewed}
+        return [claim for claim in claims if (claim.record.id, claim.lease) in held]
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give leases back before they end; see :meth:`Journal.release`."""
