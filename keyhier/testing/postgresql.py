@@ -34,7 +34,6 @@ _SETTINGS: Final = (
     "listen_addresses=",
     "fsync=off",
     "full_page_writes=off",
-    "synchronous_commit=off",
     "shared_buffers=16MB",
     "max_connections=100",
 )

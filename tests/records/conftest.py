@@ -39,6 +39,12 @@ def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def postgresql_url(postgresql: Postgresql) -> str:
+    """The URL of an empty store in PostgreSQL."""
+    return postgresql.new_database()
+
+
+@pytest.fixture
 def store(url: str) -> Iterator[SqlRecords]:
     with open_records(url) as store:
         yield store

@@ -85,7 +85,7 @@ def translated() -> Iterator[None]:
         error = _translate(raised)
     else:
         return
-    raise error
+    raise error from None
 
 
 def _translate(raised: BaseException | None) -> KeyhierError:
