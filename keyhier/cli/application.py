@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from keyhier.cli import backends, demo, envelope, inspect, key, records, vault, volume_key
+from keyhier.cli import audit, backends, demo, envelope, inspect, key, records, vault, volume_key
 from keyhier.cli.failure import CLOSED_PIPE, INTERRUPTED, Failure
 from keyhier.cli.session import (
     ConfigOption,
@@ -108,6 +108,7 @@ app.add_typer(key.app, name="key")
 app.add_typer(vault.app, name="vault")
 app.add_typer(volume_key.app, name="volume-key")
 app.add_typer(records.app, name="records")
+app.add_typer(audit.app, name="audit")
 app.command("wrap")(envelope.wrap)
 app.command("unwrap")(envelope.unwrap)
 app.command("inspect")(inspect.inspect)

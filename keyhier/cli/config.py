@@ -3,6 +3,7 @@
 ::
 
     default = "lab"
+    audit = "/var/log/keyhier/audit.jsonl"
 
     [profiles.lab]
     vault = "pkcs11:token=disks?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=prompt:"
@@ -43,12 +44,14 @@ class Configuration:
         profiles: vault URIs by the profiles' names.
         default: the profile that is used where none is named, or None.
         stores: URLs of stores of records by the profiles' names, where they have one.
+        audit: the file that every operation on a key is written into, or None.
     """
 
     source: Path
     profiles: Mapping[str, str] = attrs.field(factory=dict)
     default: str | None = None
     stores: Mapping[str, str] = attrs.field(factory=dict)
+    audit: str | None = None
 
     @classmethod
     def load(cls, given: str | None) -> Configuration:
@@ -96,7 +99,7 @@ class Configuration:
 
     @classmethod
     def _from_table(cls, path: Path, table: dict[str, Any]) -> Configuration:
-        _only(table, ("default", "profiles"), path, "at its top")
+        _only(table, ("audit", "default", "profiles"), path, "at its top")
         profiles = {}
         stores = {}
         for name, profile in _table(table.get("profiles", {}), path, "profiles").items():
@@ -119,7 +122,11 @@ class Configuration:
             raise InvalidInputError(
                 f"{path}: default is none of its profiles; known are {_listed(profiles)}"
             )
-        return cls(path, profiles, default, stores)
+        audit = table.get("audit")
+        # A relative one would be another file in every working directory.
+        if audit is not None and not (isinstance(audit, str) and Path(audit).is_absolute()):
+            raise InvalidInputError(f"{path}: audit is the absolute path of a file")
+        return cls(path, profiles, default, stores, audit)
 
     def vault(self, profile: str) -> str:
         """Return the vault's URI of a profile.

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -17,7 +15,7 @@ from keyhier.cli import files
 from keyhier.cli.listing import Listing
 from keyhier.cli.session import Session, records_command
 from keyhier.cli.text import moment, printable
-from keyhier.errors import AccessDeniedError, InvalidInputError, NotFoundError
+from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.records.json_lines import MAX_LINE_BYTES, document_of, read_lines, to_line
 from keyhier.records.record import Query, Record
@@ -108,28 +106,12 @@ def import_records(
     ] = files.STANDARD,
 ) -> None:
     """Take records over from JSON Lines: all of the file, or nothing where a line is broken."""
-    with _opened(source) as file, session.open_records() as store:
-        # One byte more than any line may have, so that a longer one is noticed and not held.
-        lines = iter(lambda: file.readline(MAX_LINE_BYTES + 2), b"")
+    with (
+        files.lines_of(source, limit=MAX_LINE_BYTES) as lines,
+        session.open_records() as store,
+    ):
         count = store.load(read_lines(lines))
     session.show({"imported": count}, f"imported {count} records")
-
-
-@contextmanager
-def _opened(source: str) -> Iterator[BinaryIO]:
-    if source == files.STANDARD:
-        yield sys.stdin.buffer
-        return
-    try:
-        file = Path(source).open("rb")  # noqa: SIM115  # It is closed below.
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {source}") from None
-    except (IsADirectoryError, ValueError):
-        raise InvalidInputError(f"{source!r} is no file that can be read") from None
-    except OSError as error:
-        raise AccessDeniedError(f"the file {source} cannot be read: {error.strerror}") from None
-    with file:
-        yield file
 
 
 def _query(

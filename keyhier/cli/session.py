@@ -6,6 +6,7 @@ The shared options are taken before the command and after it: ``keyhier --json k
 
 from __future__ import annotations
 
+import atexit
 import functools
 import inspect
 import json
@@ -19,6 +20,7 @@ import typer
 from rich.console import Console, RenderableType
 
 import keyhier
+from keyhier.audit_log import AuditLog
 from keyhier.cli.config import Configuration
 from keyhier.cli.files import STANDARD
 from keyhier.cli.remedies import listed_by
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from keyhier.vault import Vault
 
 __all__ = [
+    "AUDIT_VARIABLE",
     "RECORDS_VARIABLE",
     "VAULT_VARIABLE",
     "ConfigOption",
@@ -49,6 +52,7 @@ __all__ = [
 
 VAULT_VARIABLE: Final = "KEYHIER_VAULT"
 RECORDS_VARIABLE: Final = "KEYHIER_RECORDS"
+AUDIT_VARIABLE: Final = "KEYHIER_AUDIT"
 
 # Wide enough that no table is cut where no terminal sets its width.
 _UNBOUNDED: Final = 1000
@@ -157,16 +161,38 @@ class Settings:
             )
         return configuration.records(configuration.default)
 
+    def audit_path(self) -> str | None:
+        """Return the file that operations on keys are written into, or None.
+
+        Raises:
+            NotFoundError, AccessDeniedError, InvalidInputError: as :meth:`Configuration.load`.
+        """
+        return os.environ.get(AUDIT_VARIABLE) or Configuration.load(self.config).audit
+
 
 @attrs.frozen
 class Session:
-    """One run of a command."""
+    """One run of a command.
+
+    Attributes:
+        settings: what was given.
+        at_end: takes what is to be called when the command has ended.
+    """
 
     settings: Settings
+    at_end: Callable[[Callable[[], None]], object] = attrs.field(default=atexit.register)
 
     def open(self) -> Vault:
-        """Open the vault that the settings name; raises what :func:`keyhier.open` raises."""
-        return keyhier.open(self.settings.vault_uri())
+        """Open the vault that the settings name; raises what :func:`keyhier.open` raises.
+
+        Where an audit log is named, nothing is done that cannot be written there.
+        """
+        path = self.settings.audit_path()
+        if path is None:
+            return keyhier.open(self.settings.vault_uri())
+        log = AuditLog(path, required=True)
+        self.at_end(log.close)
+        return keyhier.open(self.settings.vault_uri(), audit=log)
 
     def open_records(self, *, read_only: bool = False) -> SqlRecords:
         """Open the store of records that the settings name, as :func:`open_records` does."""
@@ -224,7 +250,7 @@ def _with(function: Command, shared: Command) -> Command:
     @functools.wraps(function)
     def command(*, ctx: typer.Context, **given: Any) -> None:
         settings = Settings(**{option.name: given.pop(option.name) for option in options})
-        function(Session(settings.within(ctx.obj)), **given)
+        function(Session(settings.within(ctx.obj), ctx.call_on_close), **given)
 
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *options)]
     command.__signature__ = inspect.Signature([context, *keyword])  # type: ignore[attr-defined]  # Functions have it.

@@ -16,6 +16,7 @@ from typing import Any, Final
 import attrs
 
 from keyhier.errors import IntegrityError, InvalidInputError
+from keyhier.header import CONTEXT_RECORD
 from keyhier.identifiers import KeyId
 from keyhier.wrapped import WrappedKey
 
@@ -29,13 +30,6 @@ __all__ = [
     "RecordState",
     "new_record_id",
 ]
-
-CONTEXT_RECORD: Final = "record"
-"""The entry of an envelope's context that holds the id of its record.
-
-An envelope that was moved to another record does not open there. The set is never part of a
-context: disks join and leave sets, and that is no reason to wrap again.
-"""
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MAX_TEXT: Final = 256
