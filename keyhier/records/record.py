@@ -87,7 +87,7 @@ def is_text(value: object) -> bool:
         isinstance(value, str)
         and 0 < len(value) <= _MAX_TEXT
         and "\0" not in value
-        and not any("\ud800" <= character <= "\udfff" for character in value)
+        and (value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value))
     )
 
 
@@ -106,7 +106,7 @@ def _check_labels(_: object, __: attrs.Attribute[Any], value: Mapping[str, str])
 
 def _check_details(_: object, __: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
     try:
-        size = len(json.dumps(value, allow_nan=False))
+        size = len(json.dumps(value, allow_nan=False)) if value else 0
     except (TypeError, ValueError, RecursionError):
         size = _MAX_DETAILS + 1
     if size > _MAX_DETAILS:

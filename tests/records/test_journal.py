@@ -211,7 +211,8 @@ def test_leases_are_renewed_and_given_back(store: SqlRecords, job: Job) -> None:
     for seconds in (0, -1, 1e9):
         with pytest.raises(InvalidInputError):
             store.journal.claim(job.id, "other", 5, seconds)
-    assert store.journal.renew([], 60) == store.journal.swap([]) == []
+    assert store.journal.renew([], 60) == []
+    assert store.journal.swap([]) == []
 
 
 def test_a_record_that_changed_since_its_claim_is_claimed_anew(

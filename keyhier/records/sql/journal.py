@@ -10,7 +10,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Update,
     and_,
+    bindparam,
     delete,
     exc,
     exists,
@@ -59,6 +61,8 @@ class SqlJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Built once, because building it takes longer than running it.
+        self._swap = _swap_statement(database)
 
     # ------------------------------------------------------------------ jobs
 
@@ -306,27 +310,15 @@ class SqlJournal:
 
     def _put(self, connection: Connection, claim: Claim, record: Record) -> bool:
         """Put one envelope, where nobody changed the record and the lease holds."""
-        before = claim.record
-        held = exists().where(job_items.c.record == records.c.id, *self._held([claim]))
-        change = (
-            update(records)
-            .where(
-                records.c.id == before.id,
-                records.c.generation == before.generation,
-                records.c.previous_job.is_(None),
-                held,
-            )
-            .values(
-                previous_envelope=records.c.envelope,
-                previous_key_id=records.c.key_id,
-                previous_key_name=records.c.key_name,
-                previous_job=claim.job,
-                **_envelope(record.envelope, record.key),
-                generation=before.generation + 1,
-                updated=self._database.now,
-            )
-        )
-        return bool(connection.execute(change).rowcount)
+        new = _envelope(record.envelope, record.key)
+        change = {
+            "in_job": claim.job,
+            "the_record": record.id,
+            "by_lease": claim.lease,
+            "from_generation": claim.record.generation,
+            **{f"new_{name}": value for name, value in new.items()},
+        }
+        return bool(connection.execute(self._swap, change).rowcount)
 
     def fail(self, claim: Claim, error: KeyhierError) -> bool:
         """Mark an item failed; see :meth:`Journal.fail`."""
@@ -443,6 +435,37 @@ class SqlJournal:
                     remedy="restore them first",
                 )
             return self._move(connection, job_id, JobState.ROLLED_BACK)
+
+
+def _swap_statement(database: Database) -> Update:
+    """Return the one UPDATE of a swap, conditional on generation and lease."""
+    held = exists().where(
+        job_items.c.job == bindparam("in_job"),
+        job_items.c.record == records.c.id,
+        job_items.c.lease == bindparam("by_lease"),
+        job_items.c.state == str(ItemState.PENDING),
+        job_items.c.leased_until > database.now,
+    )
+    return (
+        update(records)
+        .where(
+            records.c.id == bindparam("the_record"),
+            records.c.generation == bindparam("from_generation"),
+            records.c.previous_job.is_(None),
+            held,
+        )
+        .values(
+            previous_envelope=records.c.envelope,
+            previous_key_id=records.c.key_id,
+            previous_key_name=records.c.key_name,
+            previous_job=bindparam("in_job"),
+            envelope=bindparam("new_envelope"),
+            key_id=bindparam("new_key_id"),
+            key_name=bindparam("new_key_name"),
+            generation=records.c.generation + 1,
+            updated=database.now,
+        )
+    )
 
 
 def _milliseconds(seconds: float) -> int:
