@@ -232,7 +232,7 @@ class Record:
 class Query:
     """Which records are meant: those that match everything that is given.
 
-    Every attribute but ``volume`` and ``state`` is answered from an index.
+    ``volume``, ``state`` and the kind of volume keys narrow a search; all else is in an index.
 
     Attributes:
         key: those that need this key version; without a version those that need any of the key.
