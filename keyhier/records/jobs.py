@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from keyhier.identifiers import KeyId
+from keyhier.records.checks import check_document
 from keyhier.records.record import Record
 from keyhier.wrapped import WrappedKey
 
@@ -77,9 +78,9 @@ class Job:
     id: str = attrs.field(factory=new_job_id)
     kind: str
     keys: tuple[str, ...]
-    intent: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    intent: Mapping[str, Any] = attrs.field(factory=dict, validator=check_document, hash=False)
     target: KeyId | None = None
-    options: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    options: Mapping[str, Any] = attrs.field(factory=dict, validator=check_document, hash=False)
     state: JobState = attrs.field(default=JobState.OPEN, converter=JobState)
     generation: int = 0
     created: datetime | None = None
