@@ -6,7 +6,7 @@ import enum
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -15,7 +15,10 @@ from keyhier.records.checks import check_document
 from keyhier.records.record import Record
 from keyhier.wrapped import WrappedKey
 
-__all__ = ["Claim", "ItemState", "Job", "JobItem", "JobState", "Swap", "new_job_id"]
+__all__ = ["MAX_CLAIMS", "Claim", "ItemState", "Job", "JobItem", "JobState", "Swap", "new_job_id"]
+
+MAX_CLAIMS: Final = 1000
+"""How many records a worker claims, and swaps, at a time."""
 
 
 class JobState(enum.StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -86,8 +85,6 @@ def translated() -> Iterator[None]:
     except UnicodeError:
         # Text that is no UTF-8; what is said of it would hold it.
         error = InvalidInputError("the database cannot hold a value")
-    except sqlite3.Error as raised:
-        error = _translate(raised)
     else:
         return
     raise error from None

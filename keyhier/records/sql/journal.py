@@ -34,7 +34,7 @@ from keyhier.errors import (
     NotFoundError,
 )
 from keyhier.identifiers import KeyId
-from keyhier.records.jobs import Claim, ItemState, Job, JobItem, JobState, Swap
+from keyhier.records.jobs import MAX_CLAIMS, Claim, ItemState, Job, JobItem, JobState, Swap
 from keyhier.records.record import Query, Record
 from keyhier.records.sql.database import Database
 from keyhier.records.sql.key_marks import require_unmarked
@@ -209,6 +209,8 @@ class SqlJournal:
 
     def claim(self, job_id: str, worker: str, limit: int, seconds: float) -> list[Claim]:
         """Lease pending items that nobody holds; see :meth:`Journal.claim`."""
+        if not 0 < limit <= MAX_CLAIMS:
+            raise InvalidInputError(f"a worker claims 1 to {MAX_CLAIMS} records at a time")
         lease = uuid.uuid4().hex
         now = self._database.now
         free = (
@@ -274,13 +276,8 @@ class SqlJournal:
             )
 
     def _held(self, claims: Iterable[Claim]) -> tuple[ColumnElement[bool], ...]:
-        """Return the conditions of the items that these claims still hold."""
-        item = tuple_(job_items.c.job, job_items.c.record, job_items.c.lease)
-        return (
-            item.in_([(claim.job, claim.record.id, claim.lease) for claim in claims]),
-            job_items.c.state == str(ItemState.PENDING),
-            job_items.c.leased_until > self._database.now,
-        )
+        """Return the conditions of the items that these claims hold at this moment."""
+        return _leased(claims), job_items.c.leased_until > self._database.now
 
     # ------------------------------------------------------------------ outcomes
 
@@ -299,11 +296,12 @@ class SqlJournal:
                 if not self._put(connection, swap.claim, record)
             ]
             put = [swap.claim for swap in swaps if swap not in lost]
-            self._settle(connection, self._held(put), ItemState.SWAPPED)
+            # A lease that has ended since is no matter: the rows are locked.
+            self._settle(connection, [_leased(put)], ItemState.SWAPPED)
             # Those that changed meanwhile are claimed anew, as they are then.
             connection.execute(
                 update(job_items)
-                .where(*self._held(swap.claim for swap in lost))
+                .where(_leased(swap.claim for swap in lost))
                 .values(lease=None, leased_until=None)
             )
         return lost
@@ -435,6 +433,15 @@ class SqlJournal:
                     remedy="restore them first",
                 )
             return self._move(connection, job_id, JobState.ROLLED_BACK)
+
+
+def _leased(claims: Iterable[Claim]) -> ColumnElement[bool]:
+    """Return the condition of pending items that nobody has claimed after these claims."""
+    item = tuple_(job_items.c.job, job_items.c.record, job_items.c.lease)
+    return and_(
+        item.in_([(claim.job, claim.record.id, claim.lease) for claim in claims]),
+        job_items.c.state == str(ItemState.PENDING),
+    )
 
 
 def _swap_statement(database: Database) -> Update:
