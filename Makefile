@@ -38,7 +38,8 @@ packages: ## Install the Debian packages that the tests use, where that is allow
 	  libbde-utils:bdeinfo openssl:openssl p11-kit:/usr/libexec/p11-kit/p11-kit-server \
 	  p11-kit-modules:/usr/lib/$$(uname -m)-linux-gnu/pkcs11/p11-kit-client.so \
 	  libnss3:/usr/lib/$$(uname -m)-linux-gnu/libsoftokn3.so libnss3-tools:certutil \
-	  gcc:gcc libc6-dev:/usr/include/stdio.h $(SYSTEM_WIDE)
+	  gcc:gcc libc6-dev:/usr/include/stdio.h \
+	  postgresql:/usr/lib/postgresql $(SYSTEM_WIDE)
 
 demo: env ## Show the main job: keys made, wrapped, unwrapped and used
 	@keyhier demo

@@ -39,12 +39,25 @@ from keyhier.algorithms import (
 from keyhier.errors import CapacityError, InvalidInputError
 from keyhier.identifiers import KeyId
 
-__all__ = ["MAX_HEADER_CHARACTERS", "Header", "finish_header", "start_header"]
+__all__ = [
+    "CONTEXT_RECORD",
+    "MAX_HEADER_CHARACTERS",
+    "Header",
+    "finish_header",
+    "start_header",
+]
 
 MAX_HEADER_CHARACTERS: Final = 1023
 """Other JOSE libraries refuse an encoded header of 1,024 bytes and more."""
 
 MAX_CONTEXT_ENTRIES: Final = 16
+
+CONTEXT_RECORD: Final = "record"
+"""The entry of a context that holds the id of the record which an envelope is kept in.
+
+An envelope that was moved to another record does not open there. The set is never part of a
+context: disks join and leave sets, and that is no reason to wrap again.
+"""
 
 _MEMBERS: Final = frozenset(("alg", "enc", "kid", "cty", "kth", "ctx", "iv", "tag", "typ"))
 _CONTENT_TYPE: Final = re.compile(r"[!-~]{1,127}")

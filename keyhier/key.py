@@ -156,7 +156,7 @@ class Key:
         chosen = self._kek.choose(algorithm)
         if not self._opened.audited:
             return self._envelopes.seal(secret, chosen, context, content_type, timeout)
-        with self._opened.operation("wrap", self.id, chosen):
+        with self._opened.operation("wrap", self.id, chosen, context):
             return self._envelopes.seal(secret, chosen, context, content_type, timeout)
 
     def unwrap(
@@ -185,7 +185,7 @@ class Key:
         """
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
         bound = envelope.header.is_bound_to(context)
-        with self._opened.operation("unwrap", envelope.kid, envelope.algorithm):
+        with self._opened.operation("unwrap", envelope.kid, envelope.algorithm, envelope.context):
             if not bound or envelope.kid != self.id:
                 raise UnwrapError
             return self._envelopes.open(envelope, moved=False, timeout=timeout)
@@ -305,8 +305,8 @@ class Key:
                 "a key that is unwrapped into a vault is named by its record and version",
                 remedy="for example record:fleet/web/1",
             )
-        driver = self._opened.capable(SupportsUnwrapInto, "unwrap keys into itself", timeout)
         with self._opened.operation("unwrap_into", self.id, chosen):
+            driver = self._opened.capable(SupportsUnwrapInto, "unwrap keys into itself", timeout)
             check_wrapped_length(chosen, self.spec, len(wrapped))
             self._kek.require_usable()
             version = driver.unwrap_into(self._kek.version, chosen, bytes(wrapped), use, named)
@@ -339,9 +339,9 @@ class Key:
             InvalidStateError: the key is one that cannot be rotated.
             NotFoundError: the key is gone.
         """
-        driver = self._opened.capable(SupportsRotation, "rotate keys")
-        with self._opened.operation("rotate", self.id):
-            return Key.adopt(self._opened, driver.rotate_key(self.name))
+        with self._opened.operation("rotate", self.id) as operation:
+            driver = self._opened.capable(SupportsRotation, "rotate keys")
+            return operation.made(Key.adopt(self._opened, driver.rotate_key(self.name)))
 
     def rotation_policy(self) -> RotationPolicy:
         """Return when the vault rotates this key by itself.
@@ -382,8 +382,8 @@ class Key:
         self._set_enabled(enabled=True)
 
     def _set_enabled(self, *, enabled: bool) -> None:
-        driver = self._opened.capable(SupportsLifecycle, "disable and enable keys")
         with self._opened.operation("enable" if enabled else "disable", self.id):
+            driver = self._opened.capable(SupportsLifecycle, "disable and enable keys")
             self._update(driver.set_enabled(self._kek.version, enabled=enabled))
 
     def delete(self, *, confirm: str) -> None:
@@ -402,8 +402,8 @@ class Key:
             raise InvalidInputError(
                 f"to delete {self.name!r} with all its versions, give its name again"
             )
-        driver = self._opened.capable(SupportsLifecycle, "delete keys")
         with self._opened.operation("delete", self.id):
+            driver = self._opened.capable(SupportsLifecycle, "delete keys")
             driver.delete_key(self._kek.version)
         self._kek.deleted = True
         for key in self._opened.seen(self.name):

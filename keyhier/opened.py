@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final, Generic, TypeVar
 
 from keyhier.algorithms import WrapAlgorithm
-from keyhier.audit import AuditedOperation, AuditHook
+from keyhier.audit import AuditedOperation, AuditHook, record_in
 from keyhier.driver import Driver, KeyVersion, SupportsTimeout
 from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError
 from keyhier.identifiers import KeyId
@@ -17,6 +17,9 @@ __all__ = ["OpenedVault", "is_of"]
 
 Capability = TypeVar("Capability")
 KeyObject = TypeVar("KeyObject")
+
+# One for all, since it keeps nothing.
+_UNAUDITED: Final = AuditedOperation(None, "", "")
 
 
 def is_of(object_id: KeyId | SecretId, driver: Driver) -> bool:
@@ -90,10 +93,16 @@ class OpenedVault(Generic[KeyObject]):
         return driver
 
     def operation(
-        self, name: str, key: object, algorithm: WrapAlgorithm | None = None
+        self,
+        name: str,
+        key: object,
+        algorithm: WrapAlgorithm | None = None,
+        context: Mapping[str, str] | None = None,
     ) -> AuditedOperation:
-        """Return the context in which an operation is done and reported."""
-        return AuditedOperation(self._audit, name, key, algorithm)
+        """Return the context manager in which an operation is done and reported."""
+        if self._audit is None:
+            return _UNAUDITED
+        return AuditedOperation(self._audit, name, key, algorithm, record_in(context))
 
     def known(self, key_id: KeyId) -> KeyObject | None:
         """Return the object of a version that was seen before, or None."""

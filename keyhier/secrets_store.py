@@ -39,10 +39,9 @@ class Secrets:
             NotFoundError: there is no such secret or version.
             InvalidStateError: the version is disabled, or the name soft-deleted.
         """
-        driver = self._driver
         check_key_name(name)
         with self._opened.operation("get_secret", f"{name}/{version}" if version else name):
-            return driver.get_secret(name, version)
+            return self._driver.get_secret(name, version)
 
     def set(
         self,
@@ -65,11 +64,10 @@ class Secrets:
             InvalidStateError: the name is soft-deleted.
             CapacityError: something is longer, or the tags are more, than the vault takes.
         """
-        driver = self._driver
         check_key_name(name)
         kept = _texts(tags or {})
         with _as_text(value) as text, self._opened.operation("set_secret", name):
-            return driver.set_secret(SetSecret(name, text, content_type, kept))
+            return self._driver.set_secret(SetSecret(name, text, content_type, kept))
 
     def list(self) -> Iterator[StoredSecret]:
         """Yield the latest version of every secret, without values."""
@@ -96,9 +94,8 @@ class Secrets:
             NotFoundError: there is no such secret.
         """
         self._confirm(name, confirm, "delete")
-        driver = self._driver
         with self._opened.operation("delete_secret", name):
-            driver.delete_secret(name)
+            self._driver.delete_secret(name)
 
     def deleted(self) -> tuple[str, ...]:
         """Return the names of the soft-deleted secrets."""
@@ -110,10 +107,9 @@ class Secrets:
         Raises:
             NotFoundError: no soft-deleted secret has that name.
         """
-        driver = self._driver
         check_key_name(name)
         with self._opened.operation("recover_secret", name):
-            return driver.recover_secret(name)
+            return self._driver.recover_secret(name)
 
     def purge(self, name: str, *, confirm: str) -> None:
         """Destroy a soft-deleted secret for ever; ``confirm`` is its name again.
@@ -122,9 +118,8 @@ class Secrets:
             InvalidInputError, NotFoundError: as :meth:`delete`.
         """
         self._confirm(name, confirm, "destroy")
-        driver = self._driver
         with self._opened.operation("purge_secret", name):
-            driver.purge_secret(name)
+            self._driver.purge_secret(name)
 
     @staticmethod
     def _confirm(name: str, confirm: str, what: str) -> None:

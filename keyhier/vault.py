@@ -124,13 +124,13 @@ class Vault:
         check_key_name(name)
         wanted = KeySpec.parse(spec)
         chosen = _fitting(wanted, algorithm)
-        with self._opened.operation("create_key", name, chosen):
+        with self._opened.operation("create_key", name, chosen) as operation:
             driver = self._opened.driver
             if wanted not in driver.key_specs:
                 able = ", ".join(sorted(driver.key_specs)) or "none"
                 raise UnsupportedError(f"this vault cannot make {wanted} keys; it can make {able}")
             request = CreateKey(name, wanted, chosen, extractable)
-            return self._adopt(driver.create_key(request))
+            return operation.made(self._adopt(driver.create_key(request)))
 
     def import_key(
         self,
@@ -154,12 +154,13 @@ class Vault:
         from keyhier.material import read_material  # noqa: PLC0415
 
         check_key_name(name)
-        driver = self._opened.capable(SupportsImport, "import keys")
         spec, prepared = read_material(material)
         with prepared:
             chosen = _fitting(spec, algorithm)
-            with self._opened.operation("import_key", name, chosen):
-                return self._adopt(driver.import_key(ImportKey(name, spec, prepared, chosen)))
+            request = ImportKey(name, spec, prepared, chosen)
+            with self._opened.operation("import_key", name, chosen) as operation:
+                driver = self._opened.capable(SupportsImport, "import keys")
+                return operation.made(self._adopt(driver.import_key(request)))
 
     def key(self, name: str | KeyId, version: str | None = None) -> Key:
         """Return a key by its name or id: the named version, or the latest.
@@ -212,9 +213,9 @@ class Vault:
             UnsupportedError: the vault has no soft delete.
         """
         _check_text(name)
-        driver = self._opened.capable(SupportsSoftDelete, "recover keys")
-        with self._opened.operation("recover_key", name):
-            return self._adopt(driver.recover_key(name))
+        with self._opened.operation("recover_key", name) as operation:
+            driver = self._opened.capable(SupportsSoftDelete, "recover keys")
+            return operation.made(self._adopt(driver.recover_key(name)))
 
     def purge_key(self, name: str, *, confirm: str) -> None:
         """Destroy a soft-deleted key for ever; ``confirm`` is its name again.
@@ -226,8 +227,8 @@ class Vault:
         if confirm != name:
             raise InvalidInputError(f"to destroy {name!r} for ever, give its name again")
         _check_text(name)
-        driver = self._opened.capable(SupportsSoftDelete, "purge keys")
         with self._opened.operation("purge_key", name):
+            driver = self._opened.capable(SupportsSoftDelete, "purge keys")
             driver.purge_key(name)
 
     def backup_key(self, name: str) -> bytes:
@@ -238,8 +239,8 @@ class Vault:
             UnsupportedError: the vault cannot back keys up.
         """
         _check_text(name)
-        driver = self._opened.capable(SupportsBackup, "back keys up")
         with self._opened.operation("backup_key", name):
+            driver = self._opened.capable(SupportsBackup, "back keys up")
             return driver.backup_key(name)
 
     def restore_key(self, backup: bytes) -> Key:
@@ -250,9 +251,9 @@ class Vault:
             InvalidInputError: this is no backup, or one that this vault cannot open.
             UnsupportedError: the vault cannot restore keys.
         """
-        driver = self._opened.capable(SupportsBackup, "restore keys")
-        with self._opened.operation("restore_key", ""):
-            return self._adopt(driver.restore_key(backup))
+        with self._opened.operation("restore_key", "") as operation:
+            driver = self._opened.capable(SupportsBackup, "restore keys")
+            return operation.made(self._adopt(driver.restore_key(backup)))
 
     # ------------------------------------------------------------------ wrapped keys
 
@@ -284,7 +285,7 @@ class Vault:
         """
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
         bound = envelope.header.is_bound_to(context)
-        with self._opened.operation("unwrap", envelope.kid, envelope.algorithm):
+        with self._opened.operation("unwrap", envelope.kid, envelope.algorithm, envelope.context):
             secret = self._open(envelope, timeout) if bound else None
             if secret is None:
                 raise UnwrapError

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from keyhier.testing.postgresql import Postgresql, find_postgresql
 
 MATERIAL = Path(__file__).resolve().parents[2] / "shared" / "material"
 
@@ -54,3 +57,12 @@ def material() -> Path:
     if not MATERIAL.is_dir():
         pytest.skip("the test material does not lie beside this checkout")
     return MATERIAL
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A private server for this process of the tests; nobody else's is touched."""
+    if find_postgresql() is None:
+        missing("PostgreSQL's server is not installed")
+    with Postgresql() as server:
+        yield server

@@ -19,10 +19,12 @@ from keyhier.cli.failure import EXIT_CODES
 ROOT: Final = Path(__file__).resolve().parents[1]
 CONSTRAINTS: Final = ROOT / "constraints.txt"
 TOOLKITS: Final = {
+    "alembic",
     "azure",
     "click",
     "pkcs11",
     "platformdirs",
+    "psycopg",
     "pytest",
     "rich",
     "sqlalchemy",
@@ -54,7 +56,9 @@ def _imported_by(statement: str) -> set[str]:
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
 
-@pytest.mark.parametrize("module", ["keyhier", "keyhier.vault", "keyhier.volume", "keyhier_memory"])
+@pytest.mark.parametrize(
+    "module", ["keyhier", "keyhier.vault", "keyhier.volume", "keyhier.records", "keyhier_memory"]
+)
 def test_importing_the_core_loads_no_vendors_package_and_no_toolkit(module: str) -> None:
     imported = _imported_by(f"import {module}")
     assert module.partition(".")[0] in imported

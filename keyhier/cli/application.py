@@ -12,12 +12,25 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from keyhier.cli import ade, backends, demo, envelope, inspect, key, keyvault, vault, volume_key
+from keyhier.cli import (
+    ade,
+    audit,
+    backends,
+    demo,
+    envelope,
+    inspect,
+    key,
+    keyvault,
+    records,
+    vault,
+    volume_key,
+)
 from keyhier.cli.failure import CLOSED_PIPE, INTERRUPTED, Failure
 from keyhier.cli.session import (
     ConfigOption,
     JsonOption,
     ProfileOption,
+    RecordsOption,
     Session,
     Settings,
     VaultOption,
@@ -108,6 +121,8 @@ app.add_typer(keyvault.app, name="keyvault")
 app.add_typer(vault.app, name="vault")
 app.add_typer(volume_key.app, name="volume-key")
 app.add_typer(ade.app, name="ade")
+app.add_typer(records.app, name="records")
+app.add_typer(audit.app, name="audit")
 app.command("wrap")(envelope.wrap)
 app.command("unwrap")(envelope.unwrap)
 app.command("inspect")(inspect.inspect)
@@ -121,11 +136,12 @@ def _root(
     *,
     show_version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
     vault: VaultOption = None,
+    records: RecordsOption = None,
     profile: ProfileOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    settings = Settings(vault, profile, config, as_json)
+    settings = Settings(vault, profile, config, as_json, records)
     ctx.obj = settings
     if show_version:
         number = version("keyhier")

@@ -3,9 +3,11 @@
 ::
 
     default = "lab"
+    audit = "/var/log/keyhier/audit.jsonl"
 
     [profiles.lab]
     vault = "pkcs11:token=disks?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=prompt:"
+    records = "sqlite:/var/lib/keyhier/records.db"
 
 It is read from the user's configuration folder or from a path that was given, never from the
 working directory (promise 4): who fills a folder must not choose the module that is loaded. For
@@ -41,11 +43,15 @@ class Configuration:
         source: the file that was read, or where there would be one.
         profiles: vault URIs by the profiles' names.
         default: the profile that is used where none is named, or None.
+        stores: URLs of stores of records by the profiles' names, where they have one.
+        audit: the file that every operation on a key is written into, or None.
     """
 
     source: Path
     profiles: Mapping[str, str] = attrs.field(factory=dict)
     default: str | None = None
+    stores: Mapping[str, str] = attrs.field(factory=dict)
+    audit: str | None = None
 
     @classmethod
     def load(cls, given: str | None) -> Configuration:
@@ -93,21 +99,34 @@ class Configuration:
 
     @classmethod
     def _from_table(cls, path: Path, table: dict[str, Any]) -> Configuration:
-        _only(table, ("default", "profiles"), path, "at its top")
+        _only(table, ("audit", "default", "profiles"), path, "at its top")
         profiles = {}
+        stores = {}
         for name, profile in _table(table.get("profiles", {}), path, "profiles").items():
             place = f"profiles.{name}"
-            _only(_table(profile, path, place), ("vault",), path, f"in {place}")
+            _only(_table(profile, path, place), ("vault", "records"), path, f"in {place}")
             vault = profile.get("vault")
             if not isinstance(vault, str):
                 raise InvalidInputError(f"{path}: {place} names no vault", remedy='vault = "URI"')
             profiles[name] = vault
+            records = profile.get("records")
+            if records is None:
+                continue
+            if not isinstance(records, str):
+                raise InvalidInputError(
+                    f"{path}: {place}.records is text", remedy='records = "URL"'
+                )
+            stores[name] = records
         default = table.get("default")
         if default is not None and not (isinstance(default, str) and default in profiles):
             raise InvalidInputError(
                 f"{path}: default is none of its profiles; known are {_listed(profiles)}"
             )
-        return cls(path, profiles, default)
+        audit = table.get("audit")
+        # A relative one would be another file in every working directory.
+        if audit is not None and not (isinstance(audit, str) and Path(audit).is_absolute()):
+            raise InvalidInputError(f"{path}: audit is the absolute path of a file")
+        return cls(path, profiles, default, stores, audit)
 
     def vault(self, profile: str) -> str:
         """Return the vault's URI of a profile.
@@ -116,6 +135,24 @@ class Configuration:
             NotFoundError: there is no such profile, or no configuration at all; the message
                 lists the profiles there are.
         """
+        self._require(profile)
+        return self.profiles[profile]
+
+    def records(self, profile: str) -> str:
+        """Return the URL of a profile's store of records.
+
+        Raises:
+            NotFoundError: as :meth:`vault`, or the profile names no store.
+        """
+        self._require(profile)
+        if profile not in self.stores:
+            raise NotFoundError(
+                f"the profile {profile!r:.80} in {self.source} names no store of records",
+                remedy='add to it: records = "sqlite:/path/to/file"',
+            )
+        return self.stores[profile]
+
+    def _require(self, profile: str) -> None:
         if not self.source.exists():
             raise NotFoundError(
                 f"there is no profile {profile!r:.80}, as there is no configuration {self.source}",
@@ -126,7 +163,6 @@ class Configuration:
                 f"there is no profile {profile!r:.80} in {self.source}; "
                 f"known are {_listed(self.profiles)}"
             )
-        return self.profiles[profile]
 
 
 def _check_writers(path: Path, status: os.stat_result) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from keyhier.errors import InvalidInputError
+from keyhier.errors import AccessDeniedError, InvalidInputError, NotFoundError
 from keyhier.secret import SecretBytes
 from keyhier.secret_file import read_secret_file, read_secret_stream, write_secret_file
 from keyhier.wrapped import WrappedKey
@@ -16,6 +18,7 @@ __all__ = [
     "STANDARD",
     "as_envelope",
     "as_line",
+    "lines_of",
     "read",
     "read_secret",
     "write_line",
@@ -41,6 +44,30 @@ def read(source: str, *, limit: int = _MAX_INPUT_BYTES) -> SecretBytes:
     if source == STANDARD:
         return read_secret_stream(0, limit=limit, what="standard input")
     return read_secret_file(source, limit=limit)
+
+
+@contextmanager
+def lines_of(source: str, *, limit: int) -> Iterator[Iterator[bytes]]:
+    """Give the lines of a file or of standard input, which may be of any length.
+
+    A line longer than ``limit`` bytes comes in pieces, the first of them longer than ``limit``.
+
+    Raises:
+        NotFoundError, AccessDeniedError, InvalidInputError: it cannot be read.
+    """
+    if source == STANDARD:
+        yield iter(lambda: sys.stdin.buffer.readline(limit + 1), b"")
+        return
+    try:
+        file = Path(source).open("rb")  # noqa: SIM115  # It is closed below.
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {source}") from None
+    except (IsADirectoryError, ValueError):
+        raise InvalidInputError(f"{source!r} is no file that can be read") from None
+    except OSError as error:
+        raise AccessDeniedError(f"the file {source} cannot be read: {error.strerror}") from None
+    with file:
+        yield iter(lambda: file.readline(limit + 1), b"")
 
 
 def read_secret(source: str) -> SecretBytes:

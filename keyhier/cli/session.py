@@ -6,6 +6,7 @@ The shared options are taken before the command and after it: ``keyhier --json k
 
 from __future__ import annotations
 
+import atexit
 import functools
 import inspect
 import json
@@ -19,29 +20,39 @@ import typer
 from rich.console import Console, RenderableType
 
 import keyhier
+from keyhier.audit_log import AuditLog
 from keyhier.cli.config import Configuration
 from keyhier.cli.files import STANDARD
 from keyhier.cli.remedies import listed_by
 from keyhier.errors import InvalidInputError
+from keyhier.records.opening import open_records
 
 if TYPE_CHECKING:
     from keyhier.key import Key
+    from keyhier.records.sql.store import SqlRecords
     from keyhier.vault import Vault
 
 __all__ = [
+    "AUDIT_VARIABLE",
+    "RECORDS_VARIABLE",
     "VAULT_VARIABLE",
     "ConfigOption",
     "JsonOption",
     "ProfileOption",
+    "RecordsOption",
     "Session",
     "Settings",
     "VaultOption",
     "find_key",
+    "hierarchy_command",
     "json_command",
+    "records_command",
     "vault_command",
 ]
 
 VAULT_VARIABLE: Final = "KEYHIER_VAULT"
+RECORDS_VARIABLE: Final = "KEYHIER_RECORDS"
+AUDIT_VARIABLE: Final = "KEYHIER_AUDIT"
 
 # Wide enough that no table is cut where no terminal sets its width.
 _UNBOUNDED: Final = 1000
@@ -53,8 +64,13 @@ VaultOption = Annotated[
     str | None,
     typer.Option(metavar="URI", help="The vault; else KEYHIER_VAULT, else a profile."),
 ]
+RecordsOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="The store of records; else KEYHIER_RECORDS, else a profile."),
+]
 ProfileOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="The vault of this profile of keyhier.toml.")
+    str | None,
+    typer.Option(metavar="NAME", help="The vault and records of this profile of keyhier.toml."),
 ]
 ConfigOption = Annotated[
     str | None,
@@ -73,7 +89,7 @@ class Settings:
     """What was given on the command line.
 
     Attributes:
-        vault, profile, config: the options of these names, or None.
+        vault, profile, config, records: the options of these names, or None.
         as_json: whether output and errors are JSON.
     """
 
@@ -81,6 +97,7 @@ class Settings:
     profile: str | None = None
     config: str | None = None
     as_json: bool = False
+    records: str | None = None
 
     def within(self, outer: Settings) -> Settings:
         """Return these settings with those that were given before the command.
@@ -89,7 +106,7 @@ class Settings:
             InvalidInputError: one is given in both places.
         """
         merged: dict[str, Any] = {"as_json": self.as_json or outer.as_json}
-        for name in ("vault", "profile", "config"):
+        for name in ("vault", "profile", "config", "records"):
             inner, other = getattr(self, name), getattr(outer, name)
             if inner is not None and other is not None:
                 raise InvalidInputError(f"--{name} is given before the command and after it")
@@ -121,16 +138,65 @@ class Settings:
             )
         return configuration.vault(configuration.default)
 
+    def records_url(self) -> str:
+        """Return the URL of the store of records to open.
+
+        Raises:
+            InvalidInputError: none is named.
+            NotFoundError: there is no such profile, or it names no store.
+            AccessDeniedError: as :meth:`Configuration.load`.
+        """
+        if self.records is not None:
+            return self.records
+        if self.profile is not None:
+            return Configuration.load(self.config).records(self.profile)
+        if url := os.environ.get(RECORDS_VARIABLE):
+            return url
+        configuration = Configuration.load(self.config)
+        if configuration.default is None:
+            raise InvalidInputError(
+                "no store of records is named",
+                remedy=f"give --records URL, set {RECORDS_VARIABLE}, "
+                f"or name a default profile in {configuration.source}",
+            )
+        return configuration.records(configuration.default)
+
+    def audit_path(self) -> str | None:
+        """Return the file that operations on keys are written into, or None.
+
+        Raises:
+            NotFoundError, AccessDeniedError, InvalidInputError: as :meth:`Configuration.load`.
+        """
+        return os.environ.get(AUDIT_VARIABLE) or Configuration.load(self.config).audit
+
 
 @attrs.frozen
 class Session:
-    """One run of a command."""
+    """One run of a command.
+
+    Attributes:
+        settings: what was given.
+        at_end: takes what is to be called when the command has ended.
+    """
 
     settings: Settings
+    at_end: Callable[[Callable[[], None]], object] = attrs.field(default=atexit.register)
 
     def open(self) -> Vault:
-        """Open the vault that the settings name; raises what :func:`keyhier.open` raises."""
-        return keyhier.open(self.settings.vault_uri())
+        """Open the vault that the settings name; raises what :func:`keyhier.open` raises.
+
+        Where an audit log is named, nothing is done that cannot be written there.
+        """
+        path = self.settings.audit_path()
+        if path is None:
+            return keyhier.open(self.settings.vault_uri())
+        log = AuditLog(path, required=True)
+        self.at_end(log.close)
+        return keyhier.open(self.settings.vault_uri(), audit=log)
+
+    def open_records(self, *, read_only: bool = False) -> SqlRecords:
+        """Open the store of records that the settings name, as :func:`open_records` does."""
+        return open_records(self.settings.records_url(), read_only=read_only)
 
     def show(self, document: Mapping[str, object], human: RenderableType) -> None:
         """Write the result to standard output: the document as JSON, or else its human form."""
@@ -184,7 +250,7 @@ def _with(function: Command, shared: Command) -> Command:
     @functools.wraps(function)
     def command(*, ctx: typer.Context, **given: Any) -> None:
         settings = Settings(**{option.name: given.pop(option.name) for option in options})
-        function(Session(settings.within(ctx.obj)), **given)
+        function(Session(settings.within(ctx.obj), ctx.call_on_close), **given)
 
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own, *options)]
     command.__signature__ = inspect.Signature([context, *keyword])  # type: ignore[attr-defined]  # Functions have it.
@@ -203,6 +269,25 @@ def _vault_options(
 ) -> None: ...
 
 
+def _records_options(
+    *,
+    records: RecordsOption = None,
+    profile: ProfileOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None: ...
+
+
+def _hierarchy_options(
+    *,
+    vault: VaultOption = None,
+    records: RecordsOption = None,
+    profile: ProfileOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None: ...
+
+
 def json_command(function: Command) -> Command:
     """Make a command that needs no vault: it gets a Session and has ``--json``."""
     return _with(function, _json_options)
@@ -211,3 +296,13 @@ def json_command(function: Command) -> Command:
 def vault_command(function: Command) -> Command:
     """Make a command that gets a Session and has the options that name a vault, and ``--json``."""
     return _with(function, _vault_options)
+
+
+def records_command(function: Command) -> Command:
+    """Make a command that has the options that name a store of records, and ``--json``."""
+    return _with(function, _records_options)
+
+
+def hierarchy_command(function: Command) -> Command:
+    """Make a command that has the options that name a vault and records, and ``--json``."""
+    return _with(function, _hierarchy_options)

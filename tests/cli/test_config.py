@@ -67,7 +67,7 @@ def test_a_path_that_was_given_is_read(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("vault = 'memory:'", "unknown key 'vault' at its top; known are default, profiles"),
+        ("vault = 'memory:'", "unknown key 'vault' at its top; known are audit, default, profiles"),
         (
             "[profiles.a]\nvault='memory:'\npin='1'",
             "unknown key 'pin' in profiles.a; known are vault",

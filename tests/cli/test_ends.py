@@ -251,7 +251,7 @@ def test_ctrl_c_is_quiet(vault_file: VaultFile) -> None:
     assert (stdout, stderr, child.returncode) == (b"", b"", 130)
 
 
-@pytest.mark.parametrize("module", ["attrs", "typer", "keyhier.cli.key", "keyhier.vault"])
+@pytest.mark.parametrize("module", ["attrs", "typer", "keyhier.cli.key", "keyhier.opening"])
 def test_ctrl_c_is_quiet_while_the_command_is_loaded(module: str) -> None:
     script = (
         "import signal, sys\n"

@@ -1,0 +1,174 @@
+"""`keyhier records`: wrapped keys as they are kept; no command opens one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Annotated, Final
+
+import typer
+from rich.table import Table
+
+from keyhier.cli import files
+from keyhier.cli.listing import Listing
+from keyhier.cli.session import Session, records_command
+from keyhier.cli.text import moment, printable
+from keyhier.errors import InvalidInputError
+from keyhier.identifiers import KeyId
+from keyhier.records.json_lines import MAX_LINE_BYTES, document_of, read_lines, to_line
+from keyhier.records.record import Query, Record
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Wrapped keys as they are kept.", no_args_is_help=True)
+
+_COLUMNS: Final = {"id": 0, "vm": 2, "volume": 3, "set": 4, "key": 1, "state": 5}
+# So many rows can be set in one table before the terminal has to wait.
+_ROWS: Final = 500
+
+KeyOption = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="Those that need this key; with a version, that version."),
+]
+VmOption = Annotated[str | None, typer.Option(metavar="NAME", help="Those of this machine.")]
+SetOption = Annotated[str | None, typer.Option("--set", metavar="NAME", help="Those of this set.")]
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Those with this label; may be repeated."),
+]
+
+
+@app.command("list")
+@records_command
+def list_records(
+    session: Session,
+    *,
+    key: KeyOption = None,
+    vm: VmOption = None,
+    set_name: SetOption = None,
+    label: LabelOption = None,
+) -> None:
+    """List records: all, or those that match everything that is given."""
+    query = _query(key, vm, set_name, label)
+    with session.open_records() as store:
+        found = store.find(query)
+        if session.settings.as_json:
+            _write_array(found)
+            return
+        page = list(islice(found, _ROWS))
+        if not page:
+            session.show({}, "no records")
+        while page:
+            session.show({}, Listing(_COLUMNS, [_row(record) for record in page]))
+            page = list(islice(found, _ROWS))
+
+
+@app.command("show")
+@records_command
+def show(
+    session: Session,
+    *,
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="The record's id.")],
+) -> None:
+    """Show a record; `keyhier inspect` shows what is in its envelope."""
+    with session.open_records() as store:
+        record = store.get(record_id)
+    session.show(document_of(record), _details(record))
+
+
+@app.command("export")
+@records_command
+def export(
+    session: Session,
+    *,
+    key: KeyOption = None,
+    vm: VmOption = None,
+    set_name: SetOption = None,
+    label: LabelOption = None,
+) -> None:
+    """Write records to standard output as JSON Lines: all, or those that match."""
+    query = _query(key, vm, set_name, label)
+    with session.open_records() as store:
+        for record in store.find(query):
+            sys.stdout.write(f"{to_line(record)}\n")
+    sys.stdout.flush()
+
+
+@app.command("import")
+@records_command
+def import_records(
+    session: Session,
+    *,
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="JSON Lines; - is standard input.")
+    ] = files.STANDARD,
+) -> None:
+    """Take records over from JSON Lines: all of the file, or nothing where a line is broken."""
+    with (
+        files.lines_of(source, limit=MAX_LINE_BYTES) as lines,
+        session.open_records() as store,
+    ):
+        count = store.load(read_lines(lines))
+    session.show({"imported": count}, f"imported {count} records")
+
+
+def _query(
+    key: str | None, vm: str | None, set_name: str | None, label: Sequence[str] | None
+) -> Query:
+    labels: dict[str, str] = {}
+    for each in label or ():
+        name, equals, value = each.partition("=")
+        if not equals or name in labels:
+            raise InvalidInputError("a label is given as NAME=VALUE, and each name once")
+        labels[name] = value
+    return Query(key=None if key is None else KeyId.parse(key), vm=vm, set=set_name, labels=labels)
+
+
+def _write_array(found: Iterator[Record]) -> None:
+    """Write a JSON document of any number of records, as they come."""
+    start = '{"records": ['
+    for record in found:
+        sys.stdout.write(f"{start}\n{json.dumps(document_of(record))}")
+        start = ","
+    sys.stdout.write('{"records": []}\n' if start != "," else "\n]}\n")
+    sys.stdout.flush()
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    return tuple(
+        printable(text or "")
+        for text in (
+            *(record.id, record.vm, record.volume, record.set),
+            *(str(record.key), str(record.state)),
+        )
+    )
+
+
+def _details(record: Record) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "id": record.id,
+        "holds": str(record.kind),
+        "names": None if record.names is None else str(record.names),
+        "vm": record.vm,
+        "volume": record.volume,
+        "set": record.set,
+        "labels": "\n".join(f"{name}={value}" for name, value in sorted(record.labels.items())),
+        "details": json.dumps(record.details) if record.details else None,
+        "key": str(record.key),
+        "before": None if record.previous is None else str(record.previous.key),
+        "state": str(record.state),
+        "generation": str(record.generation),
+        "created": moment(record.created),
+        "updated": moment(record.updated),
+        "recovery": record.recovery,
+        "envelope": record.envelope,
+    }
+    for label, value in rows.items():
+        if value:
+            table.add_row(label, "\n".join(map(printable, value.split("\n"))))
+    return table

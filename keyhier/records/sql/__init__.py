@@ -1,0 +1,1 @@
+"""A store of records in SQLite or PostgreSQL, through SQLAlchemy Core."""

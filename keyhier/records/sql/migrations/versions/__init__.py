@@ -1,0 +1,1 @@
+"""The versions of the schema; a published one is never changed."""
