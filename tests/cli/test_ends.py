@@ -81,7 +81,7 @@ def test_a_mistake_tells_where_and_not_what(process: Process, tmp_path: Path) ->
     done = process("key", "list", "--vault", "careless:", env=os.environ | {"PYTHONPATH": paths})
     assert done.returncode == 1
     assert re.fullmatch(
-        r"keyhier: error: unexpected ValueError in keyhier\.vault, line \d+: this is a mistake in "
+        r"keyhier: error: unexpected ValueError in keyhier\.opening, line \d+: this is a mistake in "
         r"keyhier; please report it\n",
         done.stderr.decode(),
     )
@@ -251,7 +251,7 @@ def test_ctrl_c_is_quiet(vault_file: VaultFile) -> None:
     assert (stdout, stderr, child.returncode) == (b"", b"", 130)
 
 
-@pytest.mark.parametrize("module", ["attrs", "typer", "keyhier.cli.key", "keyhier.opening"])
+@pytest.mark.parametrize("module", ["attrs", "typer", "keyhier.cli.key", "keyhier.vault"])
 def test_ctrl_c_is_quiet_while_the_command_is_loaded(module: str) -> None:
     script = (
         "import signal, sys\n"
