@@ -170,7 +170,6 @@ class Imports:
             assert len(material) > 0
 
     @pytest.mark.parametrize("make", NO_KEYS.values(), ids=NO_KEYS)
-    @needs("imports")
     def test_what_is_no_key_is_refused(
         self, under_test: VaultUnderTest, make: Callable[[], bytes]
     ) -> None:

@@ -111,7 +111,6 @@ class StoredSecrets:
         with pytest.raises(NotFoundError):
             secrets.get(name, "0" * 32)
 
-    @needs("secrets")
     def test_a_bad_secret_name_is_refused(self, under_test: VaultUnderTest) -> None:
         for name in ("", "a/b", "a.b", "a b", "../a", "ä", "x" * 128, "a\0"):
             with pytest.raises(InvalidInputError):
