@@ -31,6 +31,6 @@ def told_by(program: str, *, patience: float, **environment: str) -> dict[str, A
     )
     # p11-kit's client says so when a child of its process finalises it.
     errors = [line for line in done.stderr.splitlines() if not line.startswith("p11-kit: ")]
-    assert (done.returncode, errors) == (0, []), done.stdout
+    assert (done.returncode, errors) == (0, []), f"{done.returncode}: {done.stdout}{done.stderr}"
     told: dict[str, Any] = json.loads(done.stdout)
     return told
