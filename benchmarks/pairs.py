@@ -39,6 +39,7 @@ class Pair:
         wanted: the least ratio of speeds, ours to raw, that is asked for, or None.
         clock: tells the time, in seconds.
         least_rounds: how often each side is timed at least.
+        ours_count, raw_count: how many operations one call of each side does.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Pair:
     wanted: float | None = None
     clock: Callable[[], float] = _processor_seconds
     least_rounds: int = LEAST_ROUNDS
+    ours_count: int = 1
+    raw_count: int = 1
 
 
 @attrs.frozen
@@ -98,9 +101,10 @@ def measure(pair: Pair) -> Result:
                 ours.append(seconds(pair.ours, times))
             else:
                 raw.append(seconds(pair.raw, times))
-    ratios = [theirs / mine for mine, theirs in zip(ours, raw, strict=True)]
+    scale = pair.ours_count / pair.raw_count
+    ratios = [scale * theirs / mine for mine, theirs in zip(ours, raw, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
-    best_ours, best_raw = _best(ours), _best(raw)
+    best_ours, best_raw = _best(ours) / pair.ours_count, _best(raw) / pair.raw_count
     return Result(
         name=pair.name,
         baseline=pair.baseline,
