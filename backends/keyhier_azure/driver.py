@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm
 from keyhier.base64url import encode
@@ -36,6 +36,9 @@ from keyhier_azure.keys import (
 from keyhier_azure.rights import Right
 from keyhier_azure.secret_store import SecretStore
 from keyhier_azure.soft_delete import KEYS, SoftDelete, names_of, send_once_settled
+
+if TYPE_CHECKING:
+    from keyhier.doctor import Finding
 
 __all__ = ["KeyVaultDriver", "ManagedHsmDriver"]
 
@@ -81,6 +84,14 @@ class AzureDriver:
     def _calls(self) -> Calls:
         """Begin an operation."""
         return Calls(self._connection, self._seconds)
+
+    def examine(self) -> Iterator[Finding]:
+        """See :meth:`keyhier.driver.SupportsDoctor.examine`."""
+        # Whoever does not ask for it need not wait for it.
+        from keyhier_azure.doctor import examine  # noqa: PLC0415
+
+        has_secrets = isinstance(self, SecretStore)
+        return examine(self._connection.address, self._calls, has_secrets=has_secrets)
 
     # ------------------------------------------------------------------ finding keys
 
