@@ -66,6 +66,9 @@ _HEADERS: Final = {
     "User-Agent": "keyhier",
 }
 
+_PATIENCE_SECONDS: Final = 120.0
+"""How long a wait the vault may ask for; a longer one is its caller's to decide."""
+
 _JITTER: Final = 0.25
 _CONNECT_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 60.0
@@ -259,13 +262,20 @@ class Calls:
         following: str | None = path
         while following:
             page = self.get(following, right)
-            yield from page.get("value") or ()
+            items = page.get("value") or ()
+            if not isinstance(items, Sequence) or not all(
+                isinstance(each, Mapping) for each in items
+            ):
+                raise IntegrityError(f"the vault's list at {path} cannot be read")
+            yield from items
             following = self._below(page.get("nextLink"))
 
-    def _below(self, link: str | None) -> str | None:
+    def _below(self, link: object) -> str | None:
         """Return what of a link is below the vault's URL; no other host is asked (promise 4)."""
         if not link:
             return None
+        if not isinstance(link, str):
+            raise IntegrityError("the vault's list goes on at no address")
         base = f"{self._connection.address.url}/"
         if not link.lower().startswith(base):
             raise UnavailableError("the vault's list goes on at another host")
@@ -339,7 +349,7 @@ class Calls:
 
     def _backoff(self, usual: float | None, asked: float | None = None) -> float | None:
         """Return how long to wait before the next attempt, or None where this was the last."""
-        if usual is None:
+        if usual is None or (asked or 0.0) > _PATIENCE_SECONDS:
             return None
         # Not for secrecy: clients that were refused together shall not come back together.
         delay = max(usual * (1 + random.random() * _JITTER), asked or 0.0)  # noqa: S311
