@@ -262,10 +262,8 @@ class Calls:
         following: str | None = path
         while following:
             page = self.get(following, right)
-            items = page.get("value") or ()
-            if not isinstance(items, Sequence) or not all(
-                isinstance(each, Mapping) for each in items
-            ):
+            items = page.get("value") or []
+            if not isinstance(items, list) or not all(isinstance(each, Mapping) for each in items):
                 raise IntegrityError(f"the vault's list at {path} cannot be read")
             yield from items
             following = self._below(page.get("nextLink"))
