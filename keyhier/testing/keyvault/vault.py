@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from ssl import SSLContext
 from types import TracebackType
 from typing import Self
 
@@ -65,7 +66,9 @@ class KeyVault:
         """
         self.clock = Clock()
         retention = Retention(recoverable_days, purge_protection, delay)
-        self.certificates = authority_and_context() if beside is None else beside.certificates
+        self.certificates: tuple[bytes, SSLContext] = (
+            authority_and_context() if beside is None else beside.certificates
+        )
         authority, context = self.certificates
         self._server = Server(port, context, sort_keys=managed_hsm)
         self._folder = tempfile.TemporaryDirectory(prefix="keyvault-")
@@ -74,7 +77,9 @@ class KeyVault:
         # The clients of Azure demand that the vault's host ends with the resource's: 127.0.0.1
         # ends with .0.0.1, and nothing need be switched off.
         resource = f"https://0.0.1:{self._server.port}"
-        self.tenant = Tenant(self.url, resource) if beside is None else beside.tenant.of(resource)
+        self.tenant: Tenant = (
+            Tenant(self.url, resource) if beside is None else beside.tenant.of(resource)
+        )
         keys = Keys(
             Store[KeyVersion](KEY, self.clock, retention), self.clock, managed_hsm=managed_hsm
         )
