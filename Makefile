@@ -60,6 +60,7 @@ soak: export KEYHIER_SOAK_SECONDS ?= 20
 soak: export KEYHIER_SOAK_FORKS ?= 200
 soak: export KEYHIER_SOAK_ITEMS ?= 10000
 soak: export KEYHIER_SOAK_MANY ?= 1000000
+soak: export KEYHIER_SOAK_THROTTLED ?= 3000 10000
 soak: export KEYHIER_SOAK_FIGURES := $(CURDIR)/$(BUILD)/soak.md
 soak: env packages ## Check at full length what tests/soak checks in short
 	mkdir -p $(BUILD)

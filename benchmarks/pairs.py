@@ -40,6 +40,7 @@ class Pair:
         clock: tells the time, in seconds.
         operations: how many operations once is.
         least_rounds: how often each side is timed at least.
+        ours_count, raw_count: how many operations one call of each side does.
     """
 
     name: str
@@ -50,6 +51,8 @@ class Pair:
     clock: Callable[[], float] = _processor_seconds
     operations: int = 1
     least_rounds: int = LEAST_ROUNDS
+    ours_count: int = 1
+    raw_count: int = 1
 
 
 @attrs.frozen
@@ -100,9 +103,10 @@ def measure(pair: Pair) -> Result:
                 ours.append(seconds(pair.ours, times))
             else:
                 raw.append(seconds(pair.raw, times))
-    ratios = [theirs / mine for mine, theirs in zip(ours, raw, strict=True)]
+    scale = pair.ours_count / pair.raw_count
+    ratios = [scale * theirs / mine for mine, theirs in zip(ours, raw, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
-    best_ours, best_raw = _best(ours), _best(raw)
+    best_ours, best_raw = _best(ours) / pair.ours_count, _best(raw) / pair.raw_count
     return Result(
         name=pair.name,
         baseline=pair.baseline,

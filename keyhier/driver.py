@@ -58,6 +58,7 @@ __all__ = [
     "SupportsDoctor",
     "SupportsImport",
     "SupportsLifecycle",
+    "SupportsManyAtOnce",
     "SupportsPreliminaries",
     "SupportsRandom",
     "SupportsRotation",
@@ -436,6 +437,16 @@ class SupportsSecrets(Protocol):
         Raises:
             NotFoundError: no soft-deleted secret has that name.
         """
+        ...
+
+
+@runtime_checkable
+class SupportsManyAtOnce(Protocol):
+    """The vault is used best by more callers at once than there are processors here."""
+
+    @property
+    def at_once(self) -> int:
+        """How many operations in flight use it well: what batches have by default."""
         ...
 
 

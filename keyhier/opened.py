@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from keyhier.algorithms import WrapAlgorithm
 from keyhier.audit import AuditedOperation, AuditHook, record_in
-from keyhier.driver import Driver, KeyVersion, SupportsTimeout
+from keyhier.driver import Driver, KeyVersion, SupportsManyAtOnce, SupportsTimeout
 from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError
 from keyhier.identifiers import KeyId
 from keyhier.stored_secret import SecretId
@@ -77,6 +77,15 @@ class OpenedVault(Generic[KeyObject]):
         if not isinstance(driver, SupportsTimeout):
             raise UnsupportedError(f"this {driver.scheme}: vault knows no timeouts")
         return driver.within(timeout)
+
+    def at_once(self) -> int | None:
+        """Return how many operations in flight use the vault well, or None where it does not say.
+
+        Raises:
+            InvalidStateError: the vault was closed.
+        """
+        driver = self.driver
+        return driver.at_once if isinstance(driver, SupportsManyAtOnce) else None
 
     def capable(
         self, protocol: type[Capability], what: str, timeout: float | None = None

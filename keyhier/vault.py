@@ -334,12 +334,13 @@ class Vault:
     ) -> Iterator[Outcome[SecretBytes]]:
         """Open a stream of ``(wrapped, context)`` pairs; see :func:`keyhier.batch.stream`.
 
-        ``timeout`` is for each item, as for :meth:`unwrap`.
+        ``timeout`` is for each item, as for :meth:`unwrap`. A vault in a network, which is waited
+        for, has more ``workers`` by default.
         """
         return stream(
             lambda item: self.unwrap(item[0], context=item[1], timeout=timeout),
             items,
-            workers=workers,
+            workers=self._opened.at_once() if workers is None else workers,
             progress=progress,
         )
 

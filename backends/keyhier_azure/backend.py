@@ -1,9 +1,8 @@
-"""What the entry point ``https`` refers to; the SDK is loaded when a vault is opened."""
+"""What the entry point ``https`` refers to; the rest is loaded when a vault is opened."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AzureBackend"]
 
-_MISSING: Final = "the package azure-keyvault-keys is not installed: pip install 'keyhier[azure]'"
+_MISSING: Final = "the package urllib3 is not installed: pip install 'keyhier[azure]'"
 
 
 @attrs.frozen
@@ -43,12 +42,12 @@ class AzureBackend:
             InvalidInputError: the host is no vault's, an attribute is unknown or malformed, or the
                 credential is none.
             NotFoundError: there is no file ``ca-file``.
-            UnsupportedError: the SDK is not installed.
+            UnsupportedError: what it needs is not installed.
         """
         address = VaultAddress.from_uri(uri)
         if not _installed():
             raise UnsupportedError(_MISSING)
-        # Loading the SDK takes time that only those who open a vault should pay.
+        # Loading the rest takes time that only those who open a vault should pay.
         from keyhier_azure.connection import Connection  # noqa: PLC0415
         from keyhier_azure.credentials import credential_source  # noqa: PLC0415
         from keyhier_azure.driver import KeyVaultDriver, ManagedHsmDriver  # noqa: PLC0415
@@ -59,7 +58,4 @@ class AzureBackend:
 
 
 def _installed() -> bool:
-    # To look for the package itself would import those above it.
-    azure = find_spec("azure")
-    folders = (azure and azure.submodule_search_locations) or ()
-    return any(Path(folder, "keyvault", "keys").is_dir() for folder in folders)
+    return find_spec("urllib3") is not None

@@ -1,13 +1,13 @@
-"""The way to a vault: the SDK's pipeline, one request at a time, with what a request may need.
+"""The way to a vault: one request at a time, with what a request may need.
 
-The SDK's clients are used for what is hard to get right: TLS, the bearer challenge and its
-verification, tokens. What is sent through their pipeline is written here, so that every wrap goes
-to the service (the SDK's own makes symmetric wraps with a random key), one error handling is for
-all, and a 429 without a Retry-After is waited for as well.
+What the service is asked is written here, and does not go through the SDK's clients: their own
+symmetric wraps are made with a random key, they do not wait for a 429 without a Retry-After, and
+to load them takes longer than all the rest of a program that unwraps one key.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -17,12 +17,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError
-from azure.core.pipeline.policies import SansIOHTTPPolicy
-from azure.core.pipeline.transport import RequestsTransport
-from azure.core.rest import HttpRequest, HttpResponse
-from azure.keyvault.keys import KeyClient
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3.exceptions import HTTPError
 
 from keyhier.base64url import decode
 from keyhier.errors import (
@@ -35,16 +31,20 @@ from keyhier.errors import (
 )
 from keyhier_azure.address import VaultAddress
 from keyhier_azure.budget import OTHER, Budget
+from keyhier_azure.challenge import Tokens
 from keyhier_azure.errors import Failure, refused, retry_after, unanswered, unverified
 from keyhier_azure.rights import Right
-from keyhier_azure.session import LeanSession, verification_and_proxies
+from keyhier_azure.transport import Transport
 
 if TYPE_CHECKING:
-    from azure.keyvault.secrets import SecretClient
+    from azure.core.credentials import TokenCredential
 
 __all__ = ["Answer", "Calls", "Connection", "Request"]
 
+_API_VERSION: Final = "7.6"
+
 _REDIRECTED: Final = 300
+_UNAUTHORIZED: Final = 401
 _THROTTLED: Final = 429
 _FAILED: Final = (408, 500, 502, 503, 504)
 
@@ -56,6 +56,18 @@ https://learn.microsoft.com/azure/key-vault/general/overview-throttling
 
 FAILURE_DELAYS: Final = (0.2, 0.8)
 """How many seconds to wait after each failure of the service or the network in turn."""
+
+_CHALLENGES: Final = 2
+"""How many challenges are answered in a row: for a token, and for one with more claims."""
+
+_HEADERS: Final = {
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+    "User-Agent": "keyhier",
+}
+
+_PATIENCE_SECONDS: Final = 120.0
+"""How long a wait the vault may ask for; a longer one is its caller's to decide."""
 
 _JITTER: Final = 0.25
 _CONNECT_SECONDS: Final = 10.0
@@ -84,6 +96,12 @@ class Request:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path.partition('?')[0]}"
+
+    def target(self, api_version: str) -> str:
+        """Return the path with its query, which names the version of the service's API."""
+        if "api-version=" in self.path:
+            return self.path
+        return f"{self.path}{'&' if '?' in self.path else '?'}api-version={api_version}"
 
 
 @attrs.frozen
@@ -145,43 +163,42 @@ class _Process:
         # Without a lock, which another thread might hold while this process forks.
         self.shared = _SHARED.setdefault((self.pid, address.host), _Shared())
         self.budget = self.shared.budget(address.share)
-        self._address = address
-        self._credential = credential
-        self._options = _options(address)
-        self._keys = KeyClient(address.url, credential, **self._options)
-        self._secrets: SecretClient | None = None
+        self._api_version = address.api_version or _API_VERSION
+        self._tokens = Tokens(credential, address.host)
+        self._transport = Transport(address)
 
-    def client(self, request: Request) -> KeyClient | SecretClient:
-        """Return the client for a request, by what it is about."""
-        if request.right.objects != "secrets":
-            return self._keys
-        if self._secrets is None:
-            # Loaded and made at the first use, for most who open a vault want its keys.
-            from azure.keyvault.secrets import SecretClient  # noqa: PLC0415
+    def exchange(self, request: Request, timeout: Timeout) -> BaseHTTPResponse:
+        """Send a request once, and once more for each of the challenges that there may be.
 
-            self._secrets = SecretClient(self._address.url, self._credential, **self._options)
-        return self._secrets
+        Raises:
+            urllib3.exceptions.HTTPError, OSError: there was no answer.
+            AuthenticationError: no token could be had, or the challenge is not to be trusted.
+        """
+        authorization = self._tokens.authorization()
+        response = self._send(request, authorization, timeout)
+        for _ in range(_CHALLENGES):
+            challenge = response.headers.get("WWW-Authenticate")
+            if response.status != _UNAUTHORIZED or not challenge:
+                break
+            response = self._send(request, self._tokens.answer(challenge), timeout)
+        return response
+
+    def _send(
+        self, request: Request, authorization: str | None, timeout: Timeout
+    ) -> BaseHTTPResponse:
+        headers = dict(_HEADERS)
+        body = None
+        if authorization is not None:
+            headers["Authorization"] = authorization
+            body = None if request.body is None else json.dumps(dict(request.body)).encode()
+        # What is to be kept from others is not sent before the vault has said who may see it.
+        return self._transport.send(
+            request.method, request.target(self._api_version), headers, body, timeout
+        )
 
     def close(self) -> None:
-        """Close what both clients send through."""
-        self._keys.close()
-
-
-def _options(address: VaultAddress) -> dict[str, Any]:
-    """Return what both clients are made with, the connections included."""
-    verify, proxies = verification_and_proxies(address)
-    version = {} if address.api_version is None else {"api_version": address.api_version}
-    return version | {
-        "transport": RequestsTransport(
-            session=LeanSession(), use_env_settings=False, connection_verify=verify
-        ),
-        "proxies": proxies,
-        # What is tried again, and when, is decided here. No redirection is followed, and no body
-        # is ever logged.
-        "retry_policy": SansIOHTTPPolicy(),
-        "redirect_policy": SansIOHTTPPolicy(),
-        "logging_policy": SansIOHTTPPolicy(),
-    }
+        """Let the connections go."""
+        self._transport.close()
 
 
 class Connection:
@@ -245,13 +262,18 @@ class Calls:
         following: str | None = path
         while following:
             page = self.get(following, right)
-            yield from page.get("value") or ()
+            items = page.get("value") or []
+            if not isinstance(items, list) or not all(isinstance(each, Mapping) for each in items):
+                raise IntegrityError(f"the vault's list at {path} cannot be read")
+            yield from items
             following = self._below(page.get("nextLink"))
 
-    def _below(self, link: str | None) -> str | None:
+    def _below(self, link: object) -> str | None:
         """Return what of a link is below the vault's URL; no other host is asked (promise 4)."""
         if not link:
             return None
+        if not isinstance(link, str):
+            raise IntegrityError("the vault's list goes on at no address")
         base = f"{self._connection.address.url}/"
         if not link.lower().startswith(base):
             raise UnavailableError("the vault's list goes on at another host")
@@ -275,8 +297,8 @@ class Calls:
             error: Failure | None = None
             answer: Answer | None = None
             try:
-                answer = _answer(request, self._exchange(process.client(request), request))
-            except (AzureError, OSError, ValueError) as raised:
+                answer = _answer(request, process.exchange(request, self._timeout()))
+            except (HTTPError, OSError) as raised:
                 error = raised
             if answer is not None and answer.status == _THROTTLED:
                 delay = self._backoff(next(throttled, None), retry_after(answer.headers))
@@ -295,13 +317,10 @@ class Calls:
                 _ = self._connection.here
                 raise unanswered(str(request), error) from error
 
-    def _exchange(self, client: KeyClient | SecretClient, request: Request) -> HttpResponse:
+    def _timeout(self) -> Timeout:
         left = self._require_time()
-        content = None if request.body is None else dict(request.body)
-        return client.send_request(
-            HttpRequest(request.method, request.path, json=content),
-            connection_timeout=min(_CONNECT_SECONDS, left or _CONNECT_SECONDS),
-            read_timeout=left or _READ_SECONDS,
+        return Timeout(
+            connect=min(_CONNECT_SECONDS, left or _CONNECT_SECONDS), read=left or _READ_SECONDS
         )
 
     def _require_time(self) -> float | None:
@@ -328,7 +347,7 @@ class Calls:
 
     def _backoff(self, usual: float | None, asked: float | None = None) -> float | None:
         """Return how long to wait before the next attempt, or None where this was the last."""
-        if usual is None:
+        if usual is None or (asked or 0.0) > _PATIENCE_SECONDS:
             return None
         # Not for secrecy: clients that were refused together shall not come back together.
         delay = max(usual * (1 + random.random() * _JITTER), asked or 0.0)  # noqa: S311
@@ -350,15 +369,14 @@ def _may_pass(request: Request, answer: Answer | None, error: Failure | None) ->
         return False
     if answer is not None:
         return answer.status in _FAILED
-    # Neither a credential nor a certificate becomes another one.
-    final = isinstance(error, ClientAuthenticationError)
-    return isinstance(error, AzureError) and not final and not unverified(error)
+    # A certificate does not become another one.
+    return error is not None and not unverified(error)
 
 
-def _answer(request: Request, response: HttpResponse) -> Answer:
+def _answer(request: Request, response: BaseHTTPResponse) -> Answer:
     body = None
-    if response.content:
+    if response.data:
         # A proxy's page, say, tells no more than its status.
         with suppress(ValueError):
             body = response.json()
-    return Answer(request, response.status_code, body, response.headers)
+    return Answer(request, response.status, body, response.headers)

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm
 from keyhier.base64url import encode
@@ -18,7 +18,7 @@ from keyhier.errors import (
     UnsupportedError,
     UnwrapError,
 )
-from keyhier.identifiers import KeyId, check_key_name
+from keyhier.identifiers import check_key_name
 from keyhier.rotation_policy import RotationPolicy
 from keyhier.rsa_wrap import implicit_rejection
 from keyhier.secret import SecretBytes
@@ -35,7 +35,16 @@ from keyhier_azure.keys import (
 )
 from keyhier_azure.rights import Right
 from keyhier_azure.secret_store import SecretStore
-from keyhier_azure.soft_delete import KEYS, SoftDelete, names_of, send_once_settled
+from keyhier_azure.soft_delete import (
+    KEYS,
+    SoftDelete,
+    names_of,
+    send_once_settled,
+    versions_of,
+)
+
+if TYPE_CHECKING:
+    from keyhier.doctor import Finding
 
 __all__ = ["KeyVaultDriver", "ManagedHsmDriver"]
 
@@ -52,6 +61,8 @@ class AzureDriver:
     """What a Key Vault and a Managed HSM have in common: keys."""
 
     scheme: Final = "https"
+    # What the published limits let through, where an answer takes 40 ms.
+    at_once: Final = 16
     key_specs: frozenset[KeySpec]
     algorithms: frozenset[WrapAlgorithm]
 
@@ -80,6 +91,14 @@ class AzureDriver:
         """Begin an operation."""
         return Calls(self._connection, self._seconds)
 
+    def examine(self) -> Iterator[Finding]:
+        """See :meth:`keyhier.driver.SupportsDoctor.examine`."""
+        # Whoever does not ask for it need not wait for it.
+        from keyhier_azure.doctor import examine  # noqa: PLC0415
+
+        has_secrets = isinstance(self, SecretStore)
+        return examine(self._connection.address, self._calls, has_secrets=has_secrets)
+
     # ------------------------------------------------------------------ finding keys
 
     def get_key(self, name: str, version: str | None = None) -> KeyVersion:
@@ -92,13 +111,10 @@ class AzureDriver:
     def _read(self, calls: Calls, name: str, version: str | None = None) -> KeyVersion:
         path = f"/keys/{name}/{version}" if version else f"/keys/{name}"
         try:
-            return self._describe(calls.get(path, Right.GET_KEY))
+            return describe(calls.get(path, Right.GET_KEY), self.vault, name, version)
         except NotFoundError as error:
             not_found = error
         raise SoftDelete(calls, KEYS).missing(name, not_found)
-
-    def _describe(self, bundle: Mapping[str, Any]) -> KeyVersion:
-        return describe(bundle, self.vault)
 
     def list_keys(self) -> Iterator[KeyVersion]:
         """See :meth:`keyhier.driver.Driver.list_keys`.
@@ -111,7 +127,7 @@ class AzureDriver:
     def _each(self, calls: Calls, names: list[str]) -> Iterator[KeyVersion]:
         for name in names:
             try:
-                yield self._describe(calls.get(f"/keys/{name}", Right.GET_KEY))
+                yield describe(calls.get(f"/keys/{name}", Right.GET_KEY), self.vault, name)
             except (NotFoundError, UnsupportedError):
                 # Deleted since the list was made, or of another kind.
                 continue
@@ -121,11 +137,8 @@ class AzureDriver:
         check_key_name(name)
         calls = self._calls()
         latest = self._read(calls, name)
-        ids = [
-            KeyId.parse(item["kid"])
-            for item in calls.pages(f"/keys/{name}/versions", Right.LIST_KEYS)
-        ]
-        others = [self._read(calls, name, id_.version) for id_ in ids if id_ != latest.id]
+        versions = versions_of(calls.pages(f"/keys/{name}/versions", Right.LIST_KEYS), KEYS)
+        others = [self._read(calls, name, each) for each in versions if each != latest.id.version]
         # The service tells whole seconds. Which version is the latest it knows better.
         return [*sorted(others, key=_age), latest]
 
@@ -174,7 +187,7 @@ class AzureDriver:
                 raise AlreadyExistsError(f"there is a key {name!r} already")
             request = Request(method, path, right, body, cost, repeatable=False)
             made = send_once_settled(calls, request)
-        return self._describe(made.content())
+        return describe(made.content(), self.vault, name)
 
     def rotate_key(self, name: str) -> KeyVersion:
         """See :meth:`keyhier.driver.SupportsRotation.rotate_key`."""
@@ -193,7 +206,7 @@ class AzureDriver:
             cost=KEY_CREATION[self._connection.address.hsm],
             repeatable=False,
         )
-        return self._describe(calls.send(request).content())
+        return describe(calls.send(request).content(), self.vault, name)
 
     def get_rotation_policy(self, name: str) -> RotationPolicy:
         """See :meth:`keyhier.driver.SupportsRotationPolicy.get_rotation_policy`."""
@@ -270,7 +283,8 @@ class AzureDriver:
         path = f"/keys/{key.id.name}/{key.id.version}"
         body = {"attributes": {"enabled": enabled}}
         request = Request("PATCH", path, Right.UPDATE_KEY, body)
-        version = self._describe(self._calls().send(request).content())
+        bundle = self._calls().send(request).content()
+        version = describe(bundle, self.vault, key.id.name, key.id.version)
         if version.enabled is not enabled:
             raise UnsupportedError("the vault does not hold to what a version was set to")
         return version
@@ -308,7 +322,7 @@ class AzureDriver:
         if answer.status == _CONFLICT:
             taken = answer.error()
             raise AlreadyExistsError("a key of that name is there already", native=taken.native)
-        return self._describe(answer.content())
+        return describe(answer.content(), self.vault)
 
 
 def _age(version: KeyVersion) -> datetime:

@@ -11,12 +11,8 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    ServiceRequestTimeoutError,
-    ServiceResponseTimeoutError,
-)
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as TimedOut
 
 from keyhier.errors import (
     AccessDeniedError,
@@ -37,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Failure", "is_passing", "refused", "retry_after", "unanswered", "unverified"]
 
-Failure = AzureError | OSError | ValueError
-"""What the SDK raises instead of an answer; a ValueError where it refuses a challenge."""
+Failure = HTTPError | OSError
+"""What is raised instead of an answer."""
 
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
@@ -193,31 +189,16 @@ def unanswered(request: str, error: Failure) -> KeyhierError:
 
     Args:
         request: the method and the path.
-        error: what the SDK raised.
+        error: what was raised.
     """
     native = f"{request}: {type(error).__name__}"
-    if isinstance(error, ValueError):
-        return AuthenticationError(
-            "the vault's challenge asks for a token that is not for the vault's own domain",
-            native=native,
-            remedy="no token was sent; see whether the URI names the vault that you mean",
-        )
-    if isinstance(error, OSError):
-        return UnavailableError(f"the vault cannot be asked: {error}", native=native)
-    if isinstance(error, ClientAuthenticationError):
-        return AuthenticationError(
-            "no token could be had for the vault",
-            native=native,
-            remedy="log in (az login), set AZURE_TENANT_ID, AZURE_CLIENT_ID and what goes with "
-            "them, or give a credential of the vault's tenant",
-        )
     if unverified(error):
         return UnavailableError(
             "the vault's certificate cannot be verified",
             native=native,
             remedy="nothing was sent; a private authority is named by ca-file= in the URI",
         )
-    if isinstance(error, ServiceRequestTimeoutError | ServiceResponseTimeoutError):
+    if isinstance(error, TimedOut):
         return UnavailableError(
             "the vault did not answer in time",
             native=native,
@@ -226,9 +207,9 @@ def unanswered(request: str, error: Failure) -> KeyhierError:
     return UnavailableError("the vault cannot be reached, or did not answer", native=native)
 
 
-def unverified(error: AzureError) -> bool:
+def unverified(error: Failure) -> bool:
     """Whether the server's certificate was not to be trusted."""
-    cause: BaseException | None = error.inner_exception
+    cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
         cause = cause.__cause__ or cause.__context__
     return cause is not None

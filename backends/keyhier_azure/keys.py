@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.rsa import (
@@ -23,14 +23,19 @@ from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier_azure.budget import cost_of_key
 
+if TYPE_CHECKING:
+    from keyhier.stored_secret import SecretId
+
 __all__ = [
     "AES_ALGORITHMS",
     "FRESH_SECONDS",
     "RSA_ALGORITHMS",
+    "UNREADABLE",
     "KeyHandle",
     "creation_body",
     "describe",
     "import_body",
+    "is_asked",
     "moment",
 ]
 
@@ -71,26 +76,58 @@ class KeyHandle:
     cost: float
 
 
-def describe(bundle: Mapping[str, Any], vault: str) -> KeyVersion:
+def describe(
+    bundle: Mapping[str, Any], vault: str, name: str | None = None, version: str | None = None
+) -> KeyVersion:
     """Return what a bundle says of a key version.
 
     Args:
         bundle: ``{"key": {…}, "attributes": {…}, "tags": {…}}``.
         vault: the vault's host, which the id must name.
+        name, version: of what was asked for, where that is known.
 
     Raises:
         UnsupportedError: the key is of a kind that does not wrap.
-        IntegrityError: the answer is of another vault, or no key's.
+        IntegrityError: the answer is of another vault or key, or no key's.
     """
     try:
-        key, attributes = bundle["key"], bundle["attributes"]
-        key_id = KeyId.parse(key["kid"])
-        kind: str = key["kty"]
-        public_key = _public_key(key) if kind.startswith("RSA") else None
-    except (AttributeError, KeyError, TypeError, ValueError, InvalidInputError) as error:
+        key_id = KeyId.parse(bundle["key"]["kid"])
+        described = _described(key_id, bundle)
+    except (*UNREADABLE, InvalidInputError) as error:
         raise IntegrityError("what the vault says of a key cannot be read") from error
-    if key_id.vault != vault or not key_id.version:
+    if not is_asked(key_id, vault, name, version):
         raise IntegrityError(f"the vault says {key_id} of a key that it was asked for")
+    return described
+
+
+UNREADABLE: Final = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+"""What reading an answer raises that is not of the form that it should be."""
+
+
+def is_asked(
+    object_id: KeyId | SecretId, vault: str, name: str | None, version: str | None
+) -> bool:
+    """Whether an answer's id is of the vault and of the name and version that were asked for."""
+    return (
+        object_id.vault == vault
+        and bool(object_id.version)
+        and object_id.name.lower() == (name or object_id.name).lower()
+        and object_id.version == (version or object_id.version)
+    )
+
+
+def _described(key_id: KeyId, bundle: Mapping[str, Any]) -> KeyVersion:
+    key, attributes = bundle["key"], bundle["attributes"]
+    kind: str = key["kty"]
+    public_key = _public_key(key) if kind.startswith("RSA") else None
     spec = _spec(key_id, kind, public_key, bundle.get("tags") or {})
     algorithms = RSA_ALGORITHMS if public_key is not None else (AES_ALGORITHMS[spec],)
     return KeyVersion(

@@ -22,7 +22,7 @@ from keyhier.identifiers import check_key_name
 from keyhier.secret import SecretBytes
 from keyhier.stored_secret import SecretId, SetSecret, StoredSecret
 from keyhier_azure.connection import Calls, Request
-from keyhier_azure.keys import moment
+from keyhier_azure.keys import UNREADABLE, is_asked, moment
 from keyhier_azure.rights import Right
 from keyhier_azure.soft_delete import SECRETS, SoftDelete, names_of, send_once_settled
 
@@ -55,7 +55,7 @@ class SecretStore:
         calls = self._calls()
         path = f"/secrets/{name}/{version}" if version else f"/secrets/{name}"
         try:
-            return _read(calls.get(path, Right.GET_SECRET), self.vault)
+            return _read(calls.get(path, Right.GET_SECRET), self.vault, name, version)
         except NotFoundError as error:
             not_found = error
         raise SoftDelete(calls, SECRETS).missing(name, not_found)
@@ -79,7 +79,7 @@ class SecretStore:
                 native=error.native,
                 remedy=error.remedy,
             ) from error
-        return _described(content, self.vault)
+        return _described(content, self.vault, request.name)
 
     def list_secrets(self: _HasCalls) -> Iterator[StoredSecret]:
         """See :meth:`keyhier.driver.SupportsSecrets.list_secrets`."""
@@ -142,12 +142,12 @@ def _latest_of_each(calls: Calls, names: list[str], vault: str) -> Iterator[Stor
 
 def _versions(calls: Calls, name: str, vault: str) -> list[StoredSecret]:
     items = calls.pages(f"/secrets/{name}/versions", Right.LIST_SECRETS)
-    found = sorted((_described(item, vault) for item in items), key=_age)
+    found = sorted((_described(item, vault, name) for item in items), key=_age)
     if not found:
         raise NotFoundError(f"there is no secret {name!r}")
     if len(found) > 1 and _age(found[-1]) == _age(found[-2]):
         # The service tells whole seconds. Which one is the latest it says when it is asked for it.
-        latest = _read(calls.get(f"/secrets/{name}", Right.GET_SECRET), vault)
+        latest = _read(calls.get(f"/secrets/{name}", Right.GET_SECRET), vault, name)
         found.sort(key=lambda version: (_age(version), version.id == latest.id))
     return found
 
@@ -156,34 +156,40 @@ def _age(version: StoredSecret) -> datetime:
     return version.created or datetime.min.replace(tzinfo=UTC)
 
 
-def _read(content: Mapping[str, Any], vault: str) -> StoredSecret:
+def _read(
+    content: Mapping[str, Any], vault: str, name: str, version: str | None = None
+) -> StoredSecret:
     value = content.get("value")
     if not isinstance(value, str):
         raise IntegrityError("the vault answered without the secret's value")
-    return attrs.evolve(_described(content, vault), value=SecretBytes(value.encode()))
+    described = _described(content, vault, name, version)
+    return attrs.evolve(described, value=SecretBytes(value.encode()))
 
 
-def _described(content: Mapping[str, Any], vault: str) -> StoredSecret:
+def _described(
+    content: Mapping[str, Any], vault: str, name: str, version: str | None = None
+) -> StoredSecret:
     """Return what the service says of a secret, without its value.
 
     Raises:
-        IntegrityError: the answer is of another vault, or no secret's.
+        IntegrityError: the answer is of another vault or secret, or no secret's.
     """
     try:
         secret_id = SecretId.parse(content["id"])
         attributes = content["attributes"]
-    except (KeyError, InvalidInputError) as error:
+        described = StoredSecret(
+            secret_id,
+            None,
+            content.get("contentType"),
+            content.get("tags") or {},
+            enabled=attributes.get("enabled", True),
+            created=moment(attributes.get("created")),
+            updated=moment(attributes.get("updated")),
+            not_before=moment(attributes.get("nbf")),
+            expires=moment(attributes.get("exp")),
+        )
+    except (*UNREADABLE, InvalidInputError) as error:
         raise IntegrityError("what the vault says of a secret cannot be read") from error
-    if secret_id.vault != vault or not secret_id.version:
+    if not is_asked(secret_id, vault, name, version):
         raise IntegrityError(f"the vault says {secret_id} of a secret that it was asked for")
-    return StoredSecret(
-        secret_id,
-        None,
-        content.get("contentType"),
-        content.get("tags") or {},
-        enabled=attributes.get("enabled", True),
-        created=moment(attributes.get("created")),
-        updated=moment(attributes.get("updated")),
-        not_before=moment(attributes.get("nbf")),
-        expires=moment(attributes.get("exp")),
-    )
+    return described

@@ -11,12 +11,20 @@ from typing import Any, Final
 
 import attrs
 
-from keyhier.errors import IntegrityError, InvalidStateError, KeyhierError, UnavailableError
+from keyhier.errors import (
+    IntegrityError,
+    InvalidInputError,
+    InvalidStateError,
+    KeyhierError,
+    UnavailableError,
+)
+from keyhier.identifiers import check_key_name
 from keyhier_azure.connection import Answer, Calls, Request
 from keyhier_azure.errors import is_passing
+from keyhier_azure.keys import UNREADABLE
 from keyhier_azure.rights import Right
 
-__all__ = ["KEYS", "SECRETS", "Kind", "SoftDelete", "names_of", "send_once_settled"]
+__all__ = ["KEYS", "SECRETS", "Kind", "SoftDelete", "names_of", "send_once_settled", "versions_of"]
 
 _WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, *[2.0] * 60)
 """Seconds between one look and the next: two minutes in all."""
@@ -162,7 +170,19 @@ def names_of(items: Iterable[Mapping[str, Any]], kind: Kind) -> list[str]:
     Raises:
         IntegrityError: it is no such list.
     """
+    return sorted({name for name, _ in _ids(items, kind)})
+
+
+def versions_of(items: Iterable[Mapping[str, Any]], kind: Kind) -> list[str]:
+    """Return the versions in a list of versions, as they come; raises as :func:`names_of`."""
+    return [version for _, version in _ids(items, kind)]
+
+
+def _ids(items: Iterable[Mapping[str, Any]], kind: Kind) -> Iterator[tuple[str, str]]:
     try:
-        return sorted({item[kind.id_member].split("/")[4] for item in items})
-    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        for item in items:
+            # They become parts of paths.
+            _, _, _, _, name, *version = item[kind.id_member].split("/")
+            yield check_key_name(name), check_key_name(version[0]) if version else ""
+    except (*UNREADABLE, InvalidInputError) as error:
         raise IntegrityError(f"the vault's list of {kind.live} cannot be read") from error

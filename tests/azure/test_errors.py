@@ -259,3 +259,10 @@ def test_the_service_that_takes_no_token_is_told(keyvault: KeyVault, vault: keyh
     keyvault.faults.add("get_key", status=401, document=error_body("Unauthorized"), times=None)
     with pytest.raises(AuthenticationError, match="401 Unauthorized"):
         vault.key("kek")
+
+
+def test_a_wait_without_end_is_left_to_the_caller(keyvault: KeyVault, vault: keyhier.Vault) -> None:
+    keyvault.faults.add("get_key", status=429, headers={"Retry-After": "86400"})
+    with pytest.raises(ThrottledError) as caught:
+        vault.key("kek")
+    assert caught.value.retry_after == 86400.0

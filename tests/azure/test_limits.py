@@ -9,32 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keyhier.errors import ThrottledError, UnavailableError
-from keyhier.testing.keyvault.throttling import PUBLISHED
 
 if TYPE_CHECKING:
     import keyhier
     from keyhier.testing.keyvault import KeyVault
     from tests.azure.conftest import OpenVault
-
-LIMIT = PUBLISHED.by_key["RSA-HSM-4096"]
-
-
-def test_a_batch_against_a_vault_that_enforces_its_limit_loses_nothing(
-    keyvault: KeyVault, open_vault: OpenVault
-) -> None:
-    vault = open_vault(keyvault, protection="hsm")
-    key = vault.create_key("kek", "RSA-4096")
-    count = LIMIT + LIMIT // 5
-    wrapped = [key.wrap(b"secret") for _ in range(count)]
-    keyvault.throttle()
-    keyvault.requests.clear()
-    began = time.monotonic()
-    outcomes = list(vault.unwrap_many(((each, None) for each in wrapped), workers=8))
-    took = time.monotonic() - began
-    assert [outcome.error for outcome in outcomes] == [None] * count
-    assert keyvault.requests.count(status=429) == 0
-    # No slower than nine tenths of what the limit allows, and a little for the machine.
-    assert count / took >= 0.9 * LIMIT / PUBLISHED.seconds * 0.9
 
 
 def test_a_429_is_waited_for_though_it_says_not_how_long(

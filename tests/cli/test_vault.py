@@ -11,7 +11,10 @@ import pytest
 
 from keyhier.cli.vault import EXIT_BY_SEVERITY
 from keyhier.doctor import Severity
+from keyhier.testing.keyvault import KeyVault
 from keyhier.testing.softhsm import SoftHsmToken
+from tests.azure.conftest import uri_of
+from tests.azure.environment import logged_in
 from tests.cli.conftest import Process, Run, VaultFile
 
 
@@ -88,3 +91,10 @@ def test_the_page_of_errors_says_what_the_exit_codes_mean() -> None:
     )
     for severity in (Severity.WARNING, Severity.ERROR):
         assert severity in rows[str(EXIT_BY_SEVERITY[severity])]
+
+
+def test_a_vault_of_azure_is_examined_by_its_uri(keyvault: KeyVault, run: Run) -> None:
+    with logged_in(keyvault):
+        result = run("vault", "doctor", uri_of(keyvault), "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["worst"] == "note"

@@ -199,25 +199,27 @@ def test_what_the_command_protects_is_what_the_extension_would_have_written(
 def test_promise_4_a_kek_in_another_vault_is_used_only_where_that_vault_is_named(
     keyvault: KeyVault,
     uri: str,
-    vault: keyhier.Vault,
     real: BitLockerKey,
     image: Path,
     tmp_path: Path,
 ) -> None:
-    with type(keyvault)() as other:
+    file, again = real.write(tmp_path), tmp_path / "again.BEK"
+    with type(keyvault)(beside=keyvault) as other:
         theirs = f"{other.url}?ca-file={other.ca_file}"
         with keyhier.open(theirs, credential=other.credential()) as their_vault:
             kek = their_vault.create_key("their-kek", "RSA-3072")
-            secret = keep(vault, real, Placing("web-01", "C:"), kek)
-            other.requests.clear()
-            refused = command(keyvault, uri, "recover", secret, "--out", tmp_path / "again.BEK")
-            assert refused.returncode == 3
-            assert "--kek-vault" in json.loads(refused.stderr)["error"]["remedy"]
-            assert other.requests.count() == 0
-            stored = vault.secrets.get(real.filename.removesuffix(".BEK"))
-            with recover(stored, [vault, their_vault]) as back:
-                assert isinstance(back, BitLockerKey)
-                assert opens_with_cryptsetup(back.write(tmp_path), image)
+        named = ("--kek-vault", theirs)
+        protecting = ("protect", "--in", file, "--machine", "web-01", "--volume", "C:")
+        made = done(command(keyvault, uri, *protecting, "--kek", str(kek.id), *named))
+        other.requests.clear()
+        refused = command(keyvault, uri, "recover", made["secret"], "--out", again)
+        assert refused.returncode == 3
+        assert "--kek-vault" in json.loads(refused.stderr)["error"]["remedy"]
+        assert other.requests.count() == 0
+        done(command(keyvault, uri, "recover", made["secret"], "--out", again, *named))
+        assert other.requests.count("unwrap_key", 200) == 1
+    assert again.read_bytes() == file.read_bytes()
+    assert opens_with_cryptsetup(again, image)
 
 
 def test_the_inventory_tells_a_disk_that_cannot_be_opened_any_more(

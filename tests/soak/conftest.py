@@ -24,12 +24,14 @@ class Scale:
         children: how many children a busy parent forks (KEYHIER_SOAK_FORKS).
         items: how many items are unwrapped while the HSM is lost (KEYHIER_SOAK_ITEMS).
         many: how many items memory is measured with (KEYHIER_SOAK_MANY).
+        throttled: how many items are unwrapped in vaults that throttle (KEYHIER_SOAK_THROTTLED).
     """
 
     seconds: float
     children: int
     items: int
     many: int
+    throttled: tuple[int, ...]
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +43,7 @@ def scale() -> Scale:
         children=int(asked("KEYHIER_SOAK_FORKS", "20")),
         items=int(asked("KEYHIER_SOAK_ITEMS", "1000")),
         many=int(asked("KEYHIER_SOAK_MANY", "4000")),
+        throttled=tuple(map(int, asked("KEYHIER_SOAK_THROTTLED", "300").split())),
     )
 
 

@@ -106,6 +106,7 @@ def tenant_routes(tenant: Tenant) -> Iterator[Route]:
             f"{base}/v2.0/.well-known/openid-configuration",
             tenant.openid_configuration,
         ),
+        ("subscriptions", "GET", "/subscriptions", tenant.subscriptions),
         ("token_keys", "GET", f"{base}/discovery/v2.0/keys", tenant.keys),
         ("token", "POST", f"{base}/oauth2/v2.0/token", tenant.give_token),
         ("token", "POST", f"{base}/oauth2/token", tenant.give_token),

@@ -18,7 +18,7 @@ from keyhier.testing.keyvault.throttling import Throttle
 
 __all__ = ["API_VERSIONS", "ConnectionDropped", "Service"]
 
-API_VERSIONS: Final = ("7.4", "7.5", "7.6", "2025-07-01", "2026-04-01")
+API_VERSIONS: Final = ("7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01", "2026-04-01")
 _SERVICE_VERSION: Final = "1.9.2550.1"
 
 _NETWORK: Final = "conn_type=Ipv4;addr=127.0.0.1;act_addr_fam=InterNetwork;"

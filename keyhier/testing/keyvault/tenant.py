@@ -10,6 +10,7 @@ import json
 import secrets
 import time
 import uuid
+from copy import copy
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -49,6 +50,12 @@ class Tenant:
         self._key_id = secrets.token_urlsafe(16)
         # What was verified once need not be verified again; its times are looked at each time.
         self._verified: dict[str, Document] = {}
+
+    def of(self, resource: str) -> Tenant:
+        """Return the same tenant as another vault of it sees it."""
+        seen = copy(self)
+        seen.resource = resource
+        return seen
 
     @property
     def issuer(self) -> str:
@@ -165,6 +172,10 @@ class Tenant:
                 ],
             }
         )
+
+    def subscriptions(self, _: Request) -> Answer:
+        """Answer ``GET /subscriptions``, which `az login` asks: there are none."""
+        return Answer(document={"value": []})
 
     def give_token(self, request: Request) -> Answer:
         """Answer ``POST /{tenant}/oauth2/v2.0/token``, and the older with ``resource``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from ssl import SSLContext
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +30,7 @@ class KeyVault:
     """A vault that runs from the beginning to the end of a ``with`` block.
 
     Attributes:
+        certificates: its authority's certificate, and what its own end of TLS goes by.
         clock: what keys, secrets, rotation and soft delete go by; it can be moved.
         faults: what goes wrong, see :class:`~keyhier.testing.keyvault.faults.Faults`.
         requests: what was asked, see :class:`~keyhier.testing.keyvault.request_log.RequestLog`.
@@ -44,6 +46,7 @@ class KeyVault:
         recoverable_days: int = 90,
         purge_protection: bool = False,
         delay: float = 0.05,
+        beside: KeyVault | None = None,
     ) -> None:
         """Start a vault; it listens when this returns.
 
@@ -54,6 +57,8 @@ class KeyVault:
             recoverable_days: how long what is deleted can be recovered, 7 to 90.
             purge_protection: whether nothing is purged before.
             delay: seconds that a delete, a recovery or a purge takes after it was answered.
+            beside: another vault whose tenant and certificates this one has too, as vaults of one
+                customer; by default it has its own.
 
         Raises:
             OSError: the port is in use.
@@ -61,14 +66,20 @@ class KeyVault:
         """
         self.clock = Clock()
         retention = Retention(recoverable_days, purge_protection, delay)
-        authority, context = authority_and_context()
+        self.certificates: tuple[bytes, SSLContext] = (
+            authority_and_context() if beside is None else beside.certificates
+        )
+        authority, context = self.certificates
         self._server = Server(port, context, sort_keys=managed_hsm)
         self._folder = tempfile.TemporaryDirectory(prefix="keyvault-")
         self._ca_file = Path(self._folder.name) / "ca.pem"
         self._ca_file.write_bytes(authority)
         # The clients of Azure demand that the vault's host ends with the resource's: 127.0.0.1
         # ends with .0.0.1, and nothing need be switched off.
-        self.tenant = Tenant(self.url, f"https://0.0.1:{self._server.port}")
+        resource = f"https://0.0.1:{self._server.port}"
+        self.tenant: Tenant = (
+            Tenant(self.url, resource) if beside is None else beside.tenant.of(resource)
+        )
         keys = Keys(
             Store[KeyVersion](KEY, self.clock, retention), self.clock, managed_hsm=managed_hsm
         )

@@ -168,3 +168,23 @@ def test_a_credential_counts_how_often_it_was_asked(keyvault: KeyVault) -> None:
         list(client.list_properties_of_keys())
     assert credential.asked == 1
     assert credential.get_token().expires_on > time.time()
+
+
+def test_a_tenant_has_no_subscriptions(raw: RawClient) -> None:
+    raw.token = None
+    reply = raw.get("/subscriptions")
+    assert (reply.status, reply.document) == (200, {"value": []})
+
+
+def test_two_vaults_of_a_tenant_take_its_tokens_each_for_itself(keyvault: KeyVault) -> None:
+    with (
+        KeyVault(beside=keyvault) as second,
+        identity(keyvault) as credential,
+        KeyClient(keyvault.url, credential, connection_verify=keyvault.ca_file) as here,
+        KeyClient(second.url, credential, connection_verify=keyvault.ca_file) as there,
+        RawClient(second) as raw,
+    ):
+        here.create_ec_key("kek")
+        assert list(there.list_properties_of_keys()) == []
+        raw.token = keyvault.tenant.token()
+        assert raw.get("/keys").status == 401
