@@ -81,8 +81,8 @@ def test_a_mistake_tells_where_and_not_what(process: Process, tmp_path: Path) ->
     done = process("key", "list", "--vault", "careless:", env=os.environ | {"PYTHONPATH": paths})
     assert done.returncode == 1
     assert re.fullmatch(
-        r"keyhier: error: unexpected ValueError in keyhier\.opening, line \d+: this is a mistake in "
-        r"keyhier; please report it\n",
+        r"keyhier: error: unexpected ValueError in keyhier\.opening, line \d+: this is a mistake "
+        r"in keyhier; please report it\n",
         done.stderr.decode(),
     )
 
