@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
     from keyhier.opening import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
+    from keyhier.placement.check import check_placement
+    from keyhier.placement.place import Placement
     from keyhier.secret import SecretBytes
     from keyhier.secrets_store import Secrets
     from keyhier.session_key import SessionKey
@@ -68,6 +70,7 @@ __all__ = [
     "LinuxPassphrase",
     "NotFoundError",
     "Outcome",
+    "Placement",
     "PlacementError",
     "SecretBytes",
     "SecretId",
@@ -82,6 +85,7 @@ __all__ = [
     "Vault",
     "WrapAlgorithm",
     "WrappedKey",
+    "check_placement",
     "examine",
     "open",
 ]
@@ -98,6 +102,7 @@ _HOMES = {
     "KeySpec": "algorithms",
     "LinuxPassphrase": "volume.luks",
     "Outcome": "batch",
+    "Placement": "placement.place",
     "SecretBytes": "secret",
     "SecretId": "stored_secret",
     "Secrets": "secrets_store",
@@ -107,6 +112,7 @@ _HOMES = {
     "Vault": "vault",
     "WrapAlgorithm": "algorithms",
     "WrappedKey": "wrapped",
+    "check_placement": "placement.check",
     "examine": "examination",
     "open": "opening",
 }
