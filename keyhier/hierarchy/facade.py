@@ -7,17 +7,22 @@ from types import TracebackType
 from typing import Self
 
 from keyhier.audit import AuditHook
+from keyhier.azure_disk.set_resource import EncryptionType
 from keyhier.errors import InvalidInputError
 from keyhier.hierarchy.chain_keyring import ChainKeyring
 from keyhier.hierarchy.core import Core
+from keyhier.hierarchy.encryption_set import EncryptionSet
+from keyhier.hierarchy.encryption_sets import EncryptionSets, Observation
 from keyhier.hierarchy.keyring import Keyring
 from keyhier.hierarchy.middle_kek import MiddleKek
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.protection import Protection
+from keyhier.hierarchy.reference import KeyReference
 from keyhier.hierarchy.vault_keyring import VaultKeyring
 from keyhier.hierarchy.verification import Progress, Verification, verify
 from keyhier.hierarchy.volume import Volume
 from keyhier.identifiers import KeyId, check_key_name
+from keyhier.placement.place import NOWHERE, Placement
 from keyhier.records.protocol import Records
 from keyhier.records.record import Query, Record
 from keyhier.secret import Secret, SecretBytes
@@ -128,8 +133,7 @@ class Hierarchy:
         volume: Volume,
         volume_key: Secret,
         *,
-        under: str | KeyId,
-        labels: Mapping[str, str] | None = None,
+        under: str | KeyId | None = None,
         replace: bool = False,
         check: bool = True,
     ) -> Record:
@@ -139,25 +143,33 @@ class Hierarchy:
             volume: the disk; it is bound to the key.
             volume_key: its key; the caller wipes it.
             under: the KEK, in a vault or in the records, by its name or id; without a version the
-                latest one.
-            labels: names and values that can be searched for.
+                latest one. For a volume in a set it is under the set's key, and by default it is
+                the version that the set uses.
             replace: whether a key that the volume has already is put aside; it is kept, retired.
             check: whether the envelope is opened before it is kept; who may not unwrap cannot.
 
         Raises:
+            InvalidInputError: there is neither a KEK nor a set.
             AlreadyExistsError: the volume has a key already.
             NotFoundError, AmbiguousError: no key, or more than one, answers to ``under``.
-            InvalidStateError: the KEK is disabled, expired, retired, or is to be.
+            InvalidStateError: the KEK is disabled, expired, retired, is to be, or is not under the
+                set's key.
             IntegrityError: the KEK is kept in a record and not authenticated.
         """
-        return Protection(self._core).protect(
-            volume,
-            volume_key,
-            self._core.find_key(under),
-            labels=labels,
-            replace=replace,
-            check=check,
-        )
+        kek = self._kek_for(volume, None if under is None else self._core.find_key(under))
+        return Protection(self._core).protect(volume, volume_key, kek, replace=replace, check=check)
+
+    def _kek_for(self, volume: Volume, under: KeyId | None) -> KeyId:
+        if volume.set is None:
+            if under is None:
+                raise InvalidInputError("a volume is protected under a KEK, or is in a set")
+            return under
+        joined = self.set(volume.set)
+        if under is None:
+            return joined.active
+        exact = under if under.version else self._keyring.latest(under).id
+        EncryptionSets(self._core).require_under(exact, joined)
+        return exact
 
     def recover(self, volume: Volume | str) -> SecretBytes:
         """Return a volume's key, which the caller wipes; it is a context manager.
@@ -177,6 +189,106 @@ class Hierarchy:
     def find(self, volume: Volume | str) -> Record:
         """Return the record of a volume's key; raises what :meth:`recover` raises for it."""
         return Protection(self._core).find(volume)
+
+    # ------------------------------------------------------------------ encryption sets
+
+    def create_set(
+        self,
+        name: str,
+        reference: KeyReference,
+        *,
+        encryption_type: EncryptionType = EncryptionType.CUSTOMER_KEY,
+        placement: Placement = NOWHERE,
+    ) -> EncryptionSet:
+        """Make a set, after its key was looked at.
+
+        Raises:
+            InvalidInputError: the name is malformed, or the key is not RSA or not in a vault.
+            InvalidStateError: the key is disabled, or not valid now.
+            NotFoundError: there is no such key.
+            PlacementError: the key is where the set may not have one; no vault was asked.
+            AlreadyExistsError: there is a set of that name.
+        """
+        return self.add_set(
+            EncryptionSet(
+                name=name,
+                reference=reference,
+                active=reference.key,
+                encryption_type=encryption_type,
+                placement=placement,
+            )
+        )
+
+    def add_set(self, wanted: EncryptionSet) -> EncryptionSet:
+        """Keep a set as it was described elsewhere, such as in ARM's JSON.
+
+        Raises:
+            CapacityError: Azure allows no more sets in its region and subscription.
+            InvalidInputError, InvalidStateError, NotFoundError, PlacementError,
+            AlreadyExistsError: as :meth:`create_set`.
+        """
+        return EncryptionSets(self._core).add(wanted)
+
+    def set(self, name: str) -> EncryptionSet:
+        """Return a set.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        return EncryptionSets(self._core).get(name)
+
+    def sets(self, key: KeyId | None = None) -> list[EncryptionSet]:
+        """Return the sets by name: all, or those that refer to a key, in any version of it."""
+        return EncryptionSets(self._core).all(key)
+
+    def delete_set(self, name: str) -> None:
+        """Delete a set that no disk is in.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            InvalidStateError: there are disks in it.
+        """
+        EncryptionSets(self._core).delete(name)
+
+    def refer(self, name: str, reference: KeyReference) -> Observation:
+        """Let a set refer to another version, another key, or the latest version.
+
+        Raises:
+            InvalidInputError, InvalidStateError, NotFoundError, PlacementError: as
+                :meth:`create_set`; then the set is as it was.
+        """
+        return EncryptionSets(self._core).refer(name, reference)
+
+    def observe(self, name: str) -> Observation:
+        """Resolve a set's reference, and note the version that it means and when it was seen.
+
+        Where the latest version is another one than before, the set uses it from now on, and keeps
+        the one before among its previous keys until no record needs that any more. Where it cannot
+        be used, the set stays as it is and says why in its ``rotation_error``.
+
+        Raises:
+            NotFoundError: there is no such set.
+        """
+        return EncryptionSets(self._core).observe(name)
+
+    def join(self, name: str, volume: Volume | str) -> Record:
+        """Take a disk into a set.
+
+        Raises:
+            NotFoundError: there is no such set or disk.
+            InvalidStateError: the disk is in another set, or its key is not under the set's.
+        """
+        return EncryptionSets(self._core).join(name, self.find(volume))
+
+    def leave(self, volume: Volume | str) -> Record:
+        """Take a disk out of its set; its key stays where it is.
+
+        Raises:
+            NotFoundError: there is no such disk.
+        """
+        return EncryptionSets(self._core).leave(self.find(volume))
+
+    # ------------------------------------------------------------------ what there is
 
     def verify(
         self,

@@ -38,7 +38,7 @@ class Policy:
         propagation: as :data:`PROPAGATION`.
     """
 
-    cache: CacheLimits = CacheLimits()
+    cache: CacheLimits = attrs.field(factory=CacheLimits)
     pins: Mapping[KeyId, str] = attrs.field(factory=dict)
     session_keks: bool = False
     recovery_key: RecoveryKey | None = None
