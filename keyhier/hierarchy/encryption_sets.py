@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from keyhier.algorithms import KeyType
+from keyhier.azure_disk.set_resource import EncryptionType
 from keyhier.errors import (
     CapacityError,
     ConflictError,
@@ -23,6 +24,7 @@ from keyhier.hierarchy.reference import KeyReference
 from keyhier.hierarchy.set_document import from_stored, to_stored
 from keyhier.identifiers import KeyId
 from keyhier.key import Key
+from keyhier.placement.place import NOWHERE, Placement
 from keyhier.records.record import Query, Record, RecordKind
 
 __all__ = ["EncryptionSets", "Observation"]
@@ -54,12 +56,45 @@ class Observation:
 
 @attrs.frozen
 class EncryptionSets:
-    """The sets; one of a store that keeps them."""
+    """The sets that a hierarchy's store keeps; a hierarchy's ``sets``."""
 
     _core: Core
 
+    def create(
+        self,
+        name: str,
+        reference: KeyReference,
+        *,
+        encryption_type: EncryptionType = EncryptionType.CUSTOMER_KEY,
+        placement: Placement = NOWHERE,
+    ) -> EncryptionSet:
+        """Make a set, after its key was looked at.
+
+        Raises:
+            InvalidInputError: the name is malformed, or the key is not RSA or not in a vault.
+            InvalidStateError: the key is disabled, or not valid now.
+            NotFoundError: there is no such key.
+            PlacementError: the key is where the set may not have one; no vault was asked.
+            AlreadyExistsError: there is a set of that name.
+        """
+        return self.add(
+            EncryptionSet(
+                name=name,
+                reference=reference,
+                active=reference.key,
+                encryption_type=encryption_type,
+                placement=placement,
+            )
+        )
+
     def add(self, wanted: EncryptionSet) -> EncryptionSet:
-        """Keep a new set, whose key was looked at."""
+        """Keep a set as it was described elsewhere, such as in ARM's JSON.
+
+        Raises:
+            CapacityError: Azure allows no more sets in its region and subscription.
+            InvalidInputError, InvalidStateError, NotFoundError, PlacementError,
+            AlreadyExistsError: as :meth:`create`.
+        """
         self._require_room(wanted)
         checked = self._with_key(wanted, wanted.reference)
         return from_stored(self._core.sets.add(to_stored(attrs.evolve(checked, generation=0))))
@@ -77,7 +112,12 @@ class EncryptionSets:
             )
 
     def get(self, name: str) -> EncryptionSet:
-        """Return a set."""
+        """Return a set.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            IntegrityError: what is kept cannot be read.
+        """
         return from_stored(self._core.sets.get(name))
 
     def all(self, key: KeyId | None = None) -> list[EncryptionSet]:
@@ -85,17 +125,38 @@ class EncryptionSets:
         return [from_stored(stored) for stored in self._core.sets.all(key)]
 
     def refer(self, name: str, reference: KeyReference) -> Observation:
-        """Let a set refer to its key otherwise, or to another key, and take its version up."""
+        """Let a set refer to another version, another key, or the latest version.
+
+        Raises:
+            InvalidInputError, InvalidStateError, NotFoundError, PlacementError: as
+                :meth:`create`; then the set is as it was.
+        """
         return self._change(name, lambda found: self._moved(found, reference))
 
     def delete(self, name: str) -> None:
-        """Delete a set that no disk is in."""
+        """Delete a set that no disk is in.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            InvalidStateError: there are disks in it.
+        """
         self._core.sets.delete(self._core.sets.get(name))
 
     # ------------------------------------------------------------------ disks
 
     def join(self, name: str, record: Record) -> Record:
-        """Take a disk into a set; its key must be under the set's key already."""
+        """Take a disk into a set.
+
+        Args:
+            name: the set's name.
+            record: the disk's, see :meth:`Hierarchy.find`.
+
+        Raises:
+            NotFoundError: there is no such set.
+            InvalidInputError: the record is not of a disk.
+            InvalidStateError: the disk is in another set, or its key is not under the set's.
+            ConflictError: the record was changed since it was read.
+        """
         joined = self.get(name)
         if record.kind is not RecordKind.VOLUME_KEY:
             raise InvalidInputError(f"the record {record.id} is not of a disk")
@@ -110,7 +171,11 @@ class EncryptionSets:
         return self._core.records.replace(attrs.evolve(record, set=name))
 
     def leave(self, record: Record) -> Record:
-        """Take a disk out of its set; its key stays where it is."""
+        """Take a disk out of its set; its key stays where it is.
+
+        Raises:
+            ConflictError: the record was changed since it was read.
+        """
         if record.set is None:
             return record
         return self._core.records.replace(attrs.evolve(record, set=None))
@@ -127,7 +192,15 @@ class EncryptionSets:
     # ------------------------------------------------------------------ the key
 
     def observe(self, name: str) -> Observation:
-        """Look at a set's key; see :meth:`Hierarchy.observe`."""
+        """Resolve a set's reference, and note the version that it means and when it was seen.
+
+        Where the latest version is another one than before, the set uses it from now on, and keeps
+        the one before among its previous keys until no record needs that any more. Where it cannot
+        be used, the set stays as it is and says why in its ``rotation_error``.
+
+        Raises:
+            NotFoundError: there is no such set.
+        """
         return self._change(name, self._observed)
 
     def _change(self, name: str, change: Callable[[EncryptionSet], EncryptionSet]) -> Observation:

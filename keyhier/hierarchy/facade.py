@@ -6,23 +6,24 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+import attrs
+
 from keyhier.audit import AuditHook
-from keyhier.azure_disk.set_resource import EncryptionType
 from keyhier.errors import InvalidInputError
+from keyhier.hierarchy.census import Census, take_census
 from keyhier.hierarchy.chain_keyring import ChainKeyring
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.encryption_set import EncryptionSet
-from keyhier.hierarchy.encryption_sets import EncryptionSets, Observation
+from keyhier.hierarchy.encryption_sets import EncryptionSets
 from keyhier.hierarchy.keyring import Keyring
 from keyhier.hierarchy.middle_kek import MiddleKek
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.protection import Protection
-from keyhier.hierarchy.reference import KeyReference
+from keyhier.hierarchy.retirement import Retirement, Retiring
+from keyhier.hierarchy.tree import Node, grow
 from keyhier.hierarchy.vault_keyring import VaultKeyring
 from keyhier.hierarchy.verification import Progress, Verification, verify
 from keyhier.hierarchy.volume import Volume
 from keyhier.identifiers import KeyId, check_key_name
-from keyhier.placement.place import NOWHERE, Placement
 from keyhier.records.protocol import Records
 from keyhier.records.record import Query, Record
 from keyhier.secret import Secret, SecretBytes
@@ -98,6 +99,11 @@ class Hierarchy:
         return self._core.records
 
     @property
+    def sets(self) -> EncryptionSets:
+        """The encryption sets."""
+        return EncryptionSets(self._core)
+
+    @property
     def policy(self) -> Policy:
         """What the hierarchy insists on."""
         return self._core.policy
@@ -164,11 +170,14 @@ class Hierarchy:
             if under is None:
                 raise InvalidInputError("a volume is protected under a KEK, or is in a set")
             return under
-        joined = self.set(volume.set)
+        joined = self.sets.get(volume.set)
+        if self.policy.placement is not None:
+            # Vaults and rules may be others than when the set was made.
+            self.policy.placement.warnings(joined, joined.active)
         if under is None:
             return joined.active
         exact = under if under.version else self._keyring.latest(under).id
-        EncryptionSets(self._core).require_under(exact, joined)
+        self.sets.require_under(exact, joined)
         return exact
 
     def recover(self, volume: Volume | str) -> SecretBytes:
@@ -190,105 +199,80 @@ class Hierarchy:
         """Return the record of a volume's key; raises what :meth:`recover` raises for it."""
         return Protection(self._core).find(volume)
 
-    # ------------------------------------------------------------------ encryption sets
-
-    def create_set(
-        self,
-        name: str,
-        reference: KeyReference,
-        *,
-        encryption_type: EncryptionType = EncryptionType.CUSTOMER_KEY,
-        placement: Placement = NOWHERE,
-    ) -> EncryptionSet:
-        """Make a set, after its key was looked at.
-
-        Raises:
-            InvalidInputError: the name is malformed, or the key is not RSA or not in a vault.
-            InvalidStateError: the key is disabled, or not valid now.
-            NotFoundError: there is no such key.
-            PlacementError: the key is where the set may not have one; no vault was asked.
-            AlreadyExistsError: there is a set of that name.
-        """
-        return self.add_set(
-            EncryptionSet(
-                name=name,
-                reference=reference,
-                active=reference.key,
-                encryption_type=encryption_type,
-                placement=placement,
-            )
-        )
-
-    def add_set(self, wanted: EncryptionSet) -> EncryptionSet:
-        """Keep a set as it was described elsewhere, such as in ARM's JSON.
-
-        Raises:
-            CapacityError: Azure allows no more sets in its region and subscription.
-            InvalidInputError, InvalidStateError, NotFoundError, PlacementError,
-            AlreadyExistsError: as :meth:`create_set`.
-        """
-        return EncryptionSets(self._core).add(wanted)
-
-    def set(self, name: str) -> EncryptionSet:
-        """Return a set.
-
-        Raises:
-            NotFoundError: there is none of that name.
-        """
-        return EncryptionSets(self._core).get(name)
-
-    def sets(self, key: KeyId | None = None) -> list[EncryptionSet]:
-        """Return the sets by name: all, or those that refer to a key, in any version of it."""
-        return EncryptionSets(self._core).all(key)
-
-    def delete_set(self, name: str) -> None:
-        """Delete a set that no disk is in.
-
-        Raises:
-            NotFoundError: there is none of that name.
-            InvalidStateError: there are disks in it.
-        """
-        EncryptionSets(self._core).delete(name)
-
-    def refer(self, name: str, reference: KeyReference) -> Observation:
-        """Let a set refer to another version, another key, or the latest version.
-
-        Raises:
-            InvalidInputError, InvalidStateError, NotFoundError, PlacementError: as
-                :meth:`create_set`; then the set is as it was.
-        """
-        return EncryptionSets(self._core).refer(name, reference)
-
-    def observe(self, name: str) -> Observation:
-        """Resolve a set's reference, and note the version that it means and when it was seen.
-
-        Where the latest version is another one than before, the set uses it from now on, and keeps
-        the one before among its previous keys until no record needs that any more. Where it cannot
-        be used, the set stays as it is and says why in its ``rotation_error``.
-
-        Raises:
-            NotFoundError: there is no such set.
-        """
-        return EncryptionSets(self._core).observe(name)
-
-    def join(self, name: str, volume: Volume | str) -> Record:
-        """Take a disk into a set.
-
-        Raises:
-            NotFoundError: there is no such set or disk.
-            InvalidStateError: the disk is in another set, or its key is not under the set's.
-        """
-        return EncryptionSets(self._core).join(name, self.find(volume))
-
-    def leave(self, volume: Volume | str) -> Record:
-        """Take a disk out of its set; its key stays where it is.
-
-        Raises:
-            NotFoundError: there is no such disk.
-        """
-        return EncryptionSets(self._core).leave(self.find(volume))
-
     # ------------------------------------------------------------------ what there is
+
+    def tree(self) -> tuple[Node, ...]:
+        """Return what lies under what: a tree for each key version of a vault that is needed."""
+        return grow(self._core)
+
+    def census(self, key: str | KeyId) -> Census:
+        """Say what still needs a key, by version, set and machine.
+
+        It names its sources, and whether each could tell all: the records, the tags of Azure Disk
+        Encryption's secrets in the vaults, the sets, and :attr:`Policy.sources`.
+
+        Args:
+            key: a key or one of its versions, by name or id.
+        """
+        return take_census(self._core, self._core.find_key(key))
+
+    def retire(
+        self, key: str | KeyId, version: str | None = None, *, wait: bool = False
+    ) -> Retirement:
+        """Stop new uses of a version, and disable it if then nothing needs it.
+
+        First the version is marked as retiring, after which no record gets an envelope under it.
+        Caches and the vault's followers have until the propagation window is over. Then a census is
+        taken, and the version is disabled only where that is complete and zero. Doing so again goes
+        on where it stopped.
+
+        Args:
+            key: the key, by name or id.
+            version: the version, unless the id names it.
+            wait: whether to wait for the window; else what comes back says when it is over.
+
+        Raises:
+            InvalidStateError: it is the latest version, or retired by others.
+            NotFoundError: there is no such version.
+            UnsupportedError: the vault disables no keys, or the store keeps no states of keys.
+        """
+        found = self._exact(key, version)
+        return Retiring(self._core).retire(found, wait=wait)
+
+    def reinstate(self, key: str | KeyId, version: str | None = None) -> None:
+        """Use a version again that is being retired, or was disabled by that.
+
+        Raises:
+            InvalidStateError: it is not being retired.
+            NotFoundError: there is no such version.
+        """
+        Retiring(self._core).reinstate(self._exact(key, version))
+
+    def delete_key(self, key: str | KeyId, *, confirm: str) -> None:
+        """Delete a key of a vault with all its versions, once each is retired and nothing needs it.
+
+        The latest version, which nothing else can retire, is marked as retiring by this; call it
+        again when the window is over.
+
+        Args:
+            key: the key, by name or id.
+            confirm: its name again.
+
+        Raises:
+            InvalidInputError: ``confirm`` is not the name.
+            InvalidStateError: a version is needed, was not retired, or is named by the tags of an
+                Azure Disk Encryption secret; or it is too early.
+        """
+        found = self._core.find_key(key)
+        Retiring(self._core).delete(found, confirm=confirm)
+
+    def _exact(self, key: str | KeyId, version: str | None) -> KeyId:
+        found = self._core.find_key(key)
+        if version is not None:
+            if found.version:
+                raise InvalidInputError("the id names a version already")
+            found = attrs.evolve(found, version=version)
+        return found
 
     def verify(
         self,
