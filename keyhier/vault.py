@@ -8,7 +8,7 @@ contexts, audit events, batches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
@@ -71,6 +71,11 @@ class Vault:
     def uri(self) -> str:
         """The URI it was opened by."""
         return self._uri
+
+    @property
+    def aliases(self) -> Mapping[KeyId, KeyId]:
+        """The ids of old that it was opened with, and the ids of its own keys that they mean."""
+        return MappingProxyType(self._aliases)
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,197 @@
+"""Hierarchy: what a user holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from keyhier.audit import AuditHook
+from keyhier.errors import InvalidInputError
+from keyhier.hierarchy.chain_keyring import ChainKeyring
+from keyhier.hierarchy.core import Core
+from keyhier.hierarchy.keyring import Keyring
+from keyhier.hierarchy.middle_kek import MiddleKek
+from keyhier.hierarchy.policy import Policy
+from keyhier.hierarchy.protection import Protection
+from keyhier.hierarchy.vault_keyring import VaultKeyring
+from keyhier.hierarchy.verification import Progress, Verification, verify
+from keyhier.hierarchy.volume import Volume
+from keyhier.identifiers import KeyId, check_key_name
+from keyhier.records.protocol import Records
+from keyhier.records.record import Query, Record
+from keyhier.secret import Secret, SecretBytes
+from keyhier.vault import Vault
+
+__all__ = ["Hierarchy"]
+
+_EVERYTHING = Query()
+_NO_POLICY = Policy()
+
+
+class Hierarchy:
+    """Volume keys under KEKs under a vault's keys, and the records that hold them.
+
+    A context manager that wipes the KEKs that it has in memory. The vaults and the store of records
+    stay their owner's, who closes them.
+    """
+
+    def __init__(
+        self,
+        vault: Vault | Sequence[Vault],
+        records: Records,
+        *,
+        name: str = "keys",
+        policy: Policy = _NO_POLICY,
+        audit: AuditHook | None = None,
+    ) -> None:
+        """Put a hierarchy together; nothing is asked of the vaults or the records yet.
+
+        Args:
+            vault: the open vault, or several whose keys the records need.
+            records: the open store of records.
+            name: what the ids of its KEKs in records begin with: ``record:NAME/…``.
+            policy: what it insists on.
+            audit: told about every operation on KEKs in memory; vaults have a hook of their own.
+
+        Raises:
+            InvalidInputError: the name is none that ids can hold, or there is no vault.
+        """
+        vaults = (vault,) if isinstance(vault, Vault) else tuple(vault)
+        if not vaults:
+            raise InvalidInputError("a hierarchy needs a vault")
+        keyring = ChainKeyring(VaultKeyring(*vaults), records, policy, audit)
+        self._core = Core(check_key_name(name), vaults, records, keyring, policy)
+        self._keyring = keyring
+
+    def __repr__(self) -> str:
+        return f"<Hierarchy {self._core.name} in {self._core.records.url}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wipe the KEKs that are in memory; they are unwrapped again where they are needed."""
+        self._keyring.close()
+
+    @property
+    def keyring(self) -> Keyring:
+        """Finds the keys of the hierarchy by their ids."""
+        return self._keyring
+
+    @property
+    def records(self) -> Records:
+        """The store of records."""
+        return self._core.records
+
+    @property
+    def policy(self) -> Policy:
+        """What the hierarchy insists on."""
+        return self._core.policy
+
+    # ------------------------------------------------------------------ KEKs in records
+
+    def create_kek(
+        self, name: str, *, under: str | KeyId, labels: Mapping[str, str] | None = None
+    ) -> MiddleKek:
+        """Make a KEK that is kept in a record, under another KEK.
+
+        It wraps under a symmetric key of a vault, or once its thumbprint is pinned in
+        :attr:`Policy.pins`: whoever can write the records could plant one under a public key.
+
+        Args:
+            name: 1 to 127 letters, digits and hyphens.
+            under: the KEK above, in a vault or in the records, by its name or id.
+            labels: names and values of its record.
+
+        Raises:
+            InvalidInputError: the name is malformed.
+            AlreadyExistsError: there is one of that name.
+            NotFoundError, AmbiguousError: no key, or more than one, answers to ``under``.
+        """
+        above = self._core.find_key(under)
+        parent = self._keyring.use(above) if above.version else self._keyring.latest(above)
+        return self._keyring.make(self._core.in_records(name), parent, labels=labels)
+
+    # ------------------------------------------------------------------ volumes
+
+    def protect(
+        self,
+        volume: Volume,
+        volume_key: Secret,
+        *,
+        under: str | KeyId,
+        labels: Mapping[str, str] | None = None,
+        replace: bool = False,
+        check: bool = True,
+    ) -> Record:
+        """Wrap a volume's key, look whether it opens again, and keep it in a record.
+
+        Args:
+            volume: the disk; it is bound to the key.
+            volume_key: its key; the caller wipes it.
+            under: the KEK, in a vault or in the records, by its name or id; without a version the
+                latest one.
+            labels: names and values that can be searched for.
+            replace: whether a key that the volume has already is put aside; it is kept, retired.
+            check: whether the envelope is opened before it is kept; who may not unwrap cannot.
+
+        Raises:
+            AlreadyExistsError: the volume has a key already.
+            NotFoundError, AmbiguousError: no key, or more than one, answers to ``under``.
+            InvalidStateError: the KEK is disabled, expired, retired, or is to be.
+            IntegrityError: the KEK is kept in a record and not authenticated.
+        """
+        return Protection(self._core).protect(
+            volume,
+            volume_key,
+            self._core.find_key(under),
+            labels=labels,
+            replace=replace,
+            check=check,
+        )
+
+    def recover(self, volume: Volume | str) -> SecretBytes:
+        """Return a volume's key, which the caller wipes; it is a context manager.
+
+        Args:
+            volume: the disk, or the id of a record.
+
+        Raises:
+            NotFoundError: there is no key for it, or the KEK that it needs is gone.
+            AmbiguousError: there are several.
+            IntegrityError: the record is not what it says.
+            UnwrapError: it does not open; nothing is said about why.
+        """
+        protection = Protection(self._core)
+        return protection.open(protection.find(volume))
+
+    def find(self, volume: Volume | str) -> Record:
+        """Return the record of a volume's key; raises what :meth:`recover` raises for it."""
+        return Protection(self._core).find(volume)
+
+    def verify(
+        self,
+        query: Query = _EVERYTHING,
+        *,
+        sample: int | None = None,
+        progress: Progress | None = None,
+    ) -> Verification:
+        """Open records without changing anything: a restore drill.
+
+        Args:
+            query: which records.
+            sample: so many of them, chosen at random; by default all.
+            progress: told how many were looked at.
+        """
+        if sample is not None and sample < 1:
+            raise InvalidInputError("a sample has at least one record")
+        return verify(self._core, query, sample=sample, progress=progress)

@@ -1,0 +1,29 @@
+"""Volume: which disk a volume key is for."""
+
+from __future__ import annotations
+
+import attrs
+
+from keyhier.errors import InvalidInputError
+
+__all__ = ["Volume"]
+
+
+@attrs.frozen
+class Volume:
+    """A volume of a machine.
+
+    Attributes:
+        vm: the machine's name.
+        name: the volume's name, unlike any other's of the machine: ``C:``, ``/dev/sdb``.
+    """
+
+    vm: str
+    name: str
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.vm and self.name):
+            raise InvalidInputError("a volume has a machine and a name")
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.vm}"
