@@ -22,8 +22,8 @@ from keyhier import base64url
 from keyhier.algorithms import KeyType
 from keyhier.audit import AuditHook
 from keyhier.errors import (
-    InvalidInputError,
     IntegrityError,
+    InvalidInputError,
     InvalidStateError,
     UnsupportedError,
     UnwrapError,
