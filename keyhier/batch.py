@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
@@ -53,7 +53,7 @@ def stream(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Iterator[Outcome[Value]]:
+) -> Generator[Outcome[Value], None, None]:
     """Yield an outcome for every item, in order, working ahead by a bounded number of items.
 
     Args:
@@ -103,7 +103,7 @@ def _stream(
     items: Iterable[Item],
     workers: int,
     progress: Progress | None,
-) -> Iterator[Outcome[Value]]:
+) -> Generator[Outcome[Value], None, None]:
     # Imported late, because it brings in logging, which nothing else here needs.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 

@@ -180,6 +180,27 @@ class Vault:
         _check_text(name, version or "")
         return self._adopt(self._opened.driver.get_key(name, version))
 
+    def id_of(self, name: str) -> KeyId:
+        """Return the id, without a version, of a key of this vault that may or may not be there.
+
+        Nothing is asked of the vault.
+
+        Args:
+            name: the key's name, or its id with or without a version.
+
+        Raises:
+            InvalidInputError: it is neither.
+            NotFoundError: it is the id of another vault's key.
+        """
+        driver = self._opened.driver
+        if name.startswith(f"{driver.scheme}:"):
+            key_id = KeyId.parse(name)
+        else:
+            key_id = KeyId.parse(str(KeyId(driver.scheme, driver.vault, name)))
+        if not is_of(key_id, driver):
+            raise NotFoundError(f"{key_id} is not a key of this vault")
+        return key_id.versionless
+
     def _adopt(self, version: KeyVersion) -> Key:
         return Key.adopt(self._opened, version)
 

@@ -19,6 +19,7 @@ from keyhier.driver import KeyVersion
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
+from keyhier_memory.versions import is_for
 
 __all__ = ["Material", "StoredKey", "StoredVersion"]
 
@@ -150,6 +151,11 @@ class StoredKey:
     def latest(self) -> StoredVersion:
         """The version made last, enabled or not."""
         return next(reversed(self.versions.values()))
+
+    def made_for(self, tag: str) -> StoredVersion | None:
+        """Return the version that was made for ``tag``, or None."""
+        found = (each for each in self.versions.values() if is_for(each.version, tag))
+        return next(found, None)
 
     def with_version(self, material: Material, version: str) -> StoredKey:
         """Return the same key with one version more, made now."""

@@ -186,6 +186,10 @@ class Pkcs11Driver:
         """Generate a new version with the latest one's spec, algorithm and extractability."""
         return self._describe(self._open_maker.rotate(name))
 
+    def rotate_key_for(self, name: str, tag: str) -> KeyVersion:
+        """See :meth:`keyhier.driver.SupportsTaggedRotation.rotate_key_for`."""
+        return self._describe(self._open_maker.rotate(name, tag))
+
     @within_deadline
     def wrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""

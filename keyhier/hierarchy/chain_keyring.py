@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 
 import attrs
 
-from keyhier.algorithms import KeyType
 from keyhier.audit import AuditHook
 from keyhier.errors import (
     AlreadyExistsError,
@@ -19,14 +18,13 @@ from keyhier.errors import (
 from keyhier.hierarchy.kek_cache import KekCache, OpenKek
 from keyhier.hierarchy.kek_use import KekUse
 from keyhier.hierarchy.middle_kek import MiddleKek, MiddleKeks
-from keyhier.hierarchy.moved_key import MovedKey
 from keyhier.hierarchy.policy import Policy
-from keyhier.hierarchy.vault_keyring import VaultKeyring
+from keyhier.hierarchy.vault_keyring import VaultKeyring, untrusted
 from keyhier.identifiers import KeyId
-from keyhier.key import Key
 from keyhier.records.protocol import Records
 from keyhier.records.record import Query, Record, RecordState
 from keyhier.secret import Secret, SecretBytes
+from keyhier.vault import Vault
 from keyhier.wrapped import WrappedKey
 
 __all__ = ["IN_RECORDS", "MAX_DEPTH", "ChainKeyring"]
@@ -60,12 +58,18 @@ class ChainKeyring:
     ) -> None:
         self.vaults = vaults
         self._records = records
+        self._policy = policy
+        self._audit = audit
         self._cache = KekCache(policy.cache)
         self._middle = MiddleKeks(policy, audit)
 
     def close(self) -> None:
         """Wipe every KEK that is in memory."""
         self._cache.clear()
+
+    def beside(self, vault: Vault) -> ChainKeyring:
+        """Return a keyring that finds the keys of one vault more, after those of its own."""
+        return ChainKeyring(self.vaults.beside(vault), self._records, self._policy, self._audit)
 
     # ------------------------------------------------------------------ looking keys up
 
@@ -165,6 +169,13 @@ class ChainKeyring:
                 return self.use(names).id
         return names
 
+    def require_trust(self, record: Record, target: KeyId) -> None:
+        """Refuse a planted KEK; see :meth:`Keyring.require_trust`."""
+        if record.names is None or self._is_authentic(record.key) or not self._is_authentic(target):
+            return
+        if not self.on(record.names, lambda opened: opened.authenticated):
+            raise untrusted(record)
+
     # ------------------------------------------------------------------ KEKs in records, opened
 
     def on(self, key: KeyId, operation: Callable[[OpenKek], T]) -> T:
@@ -188,9 +199,7 @@ class ChainKeyring:
     def _is_authentic(self, parent: KeyId) -> bool:
         if parent.scheme == IN_RECORDS:
             return self.on(parent, lambda opened: opened.authenticated)
-        use = self.vaults.use(parent)
-        key = use.key if isinstance(use, MovedKey) else use
-        return isinstance(key, Key) and key.spec.key_type is KeyType.AES
+        return self.vaults.authenticates(parent)
 
 
 def _version(key: KeyId, tag: str) -> KeyId:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -16,13 +17,17 @@ from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.encryption_sets import EncryptionSets
 from keyhier.hierarchy.keyring import Keyring
 from keyhier.hierarchy.middle_kek import MiddleKek
+from keyhier.hierarchy.migration import KeyMap, Migration
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.protection import Protection
 from keyhier.hierarchy.retirement import Retirement, Retiring
+from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
+from keyhier.hierarchy.rotation import ROTATE, preview_rotation, rotate
 from keyhier.hierarchy.tree import Node, grow
 from keyhier.hierarchy.vault_keyring import VaultKeyring
 from keyhier.hierarchy.verification import Progress, Verification, verify
 from keyhier.hierarchy.volume import Volume
+from keyhier.hierarchy.work import JobReport, Work
 from keyhier.identifiers import KeyId, check_key_name
 from keyhier.records.protocol import Records
 from keyhier.records.record import Query, Record
@@ -33,6 +38,7 @@ __all__ = ["Hierarchy"]
 
 _EVERYTHING = Query()
 _NO_POLICY = Policy()
+_WORK = Work()
 
 
 class Hierarchy:
@@ -291,3 +297,71 @@ class Hierarchy:
         if sample is not None and sample < 1:
             raise InvalidInputError("a sample has at least one record")
         return verify(self._core, query, sample=sample, progress=progress)
+
+    # ------------------------------------------------------------------ jobs
+
+    @property
+    def jobs(self) -> RewrapJobs:
+        """The rotations and migrations: their states, and what ends them.
+
+        Raises:
+            UnsupportedError: the store of records keeps no jobs.
+        """
+        return RewrapJobs(self._core)
+
+    def rotate(self, key: str | KeyId, work: Work = _WORK) -> JobReport:
+        """Make a new version of a key and wrap everything under it that needs an older one.
+
+        Kill it at any point and call it again, here or elsewhere: it goes on, and no second version
+        is made. It goes on for as long as the job has not ended: see :attr:`jobs` for that.
+
+        Args:
+            key: the KEK, in a vault or in the records, by its name or id. With a version in the id,
+                that is what everything is wrapped under, and none is made.
+            work: how.
+
+        Raises:
+            NotFoundError, AmbiguousError: no key, or more than one, answers to ``key``.
+            ConflictError: a job of another kind works on the key.
+            UnsupportedError: its vault cannot make a version that is found again.
+            KeyhierError: the vault is away, refuses, or cannot use the new version.
+        """
+        return rotate(self._core, self._key_to_rotate(key), work)
+
+    def preview_rotation(self, key: str | KeyId) -> Preview:
+        """Say what :meth:`rotate` would do, and change nothing."""
+        return preview_rotation(self._core, self._key_to_rotate(key))
+
+    def _key_to_rotate(self, key: str | KeyId) -> KeyId:
+        """Find a key whose rotation goes on without asking a vault, so that one that is done
+        needs none."""
+        if isinstance(key, str) and ":" not in key:
+            candidates = [vault.id_of(key) for vault in self._core.vaults]
+            with suppress(InvalidInputError):
+                candidates.append(self._core.in_records(key))
+            working = {each for each in candidates if self.jobs.open_job(ROTATE, each)}
+            if len(working) == 1:
+                return working.pop()
+        return self._core.find_key(key)
+
+    def migrate(self, to: Vault, key_map: KeyMap | None = None, work: Work = _WORK) -> JobReport:
+        """Wrap every record that needs a key of these vaults under one of another vault.
+
+        It is as safe to kill and to run again as :meth:`rotate`. Until it is finalised the records
+        hold both envelopes.
+
+        Args:
+            to: the other vault, open.
+            key_map: by the name or id of a key here what it is called there; by default the same.
+            work: how.
+
+        Raises:
+            NotFoundError: a key has no counterpart, or no record needs to be moved.
+            ConflictError: another job works on one of the keys.
+            KeyhierError: a vault is away or refuses.
+        """
+        return Migration(self._core, to).run(key_map, work)
+
+    def preview_migration(self, to: Vault, key_map: KeyMap | None = None) -> Preview:
+        """Say what :meth:`migrate` would do, and change nothing."""
+        return Migration(self._core, to).preview(key_map)

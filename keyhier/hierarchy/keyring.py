@@ -6,6 +6,7 @@ from typing import Protocol
 
 from keyhier.hierarchy.kek_use import KekUse
 from keyhier.identifiers import KeyId
+from keyhier.records.record import Record
 
 __all__ = ["Keyring"]
 
@@ -45,5 +46,20 @@ class Keyring(Protocol):
         Raises:
             NotFoundError, IntegrityError: as :meth:`use`.
             UnsupportedError: the vault cannot rotate keys.
+        """
+        ...
+
+    def require_trust(self, record: Record, target: KeyId) -> None:
+        """Refuse to lend a KEK in a record more trust than it has.
+
+        Whoever can write the records can plant a KEK under a public key. Were it wrapped anew under
+        a symmetric key, it would look like one that was made by those who may use that key.
+
+        Args:
+            record: what is to be wrapped anew; of volume keys nothing is asked.
+            target: the key version that it is to lie under.
+
+        Raises:
+            IntegrityError: nothing outside of the records says that it is the KEK that was made.
         """
         ...

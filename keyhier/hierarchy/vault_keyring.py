@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from keyhier.errors import NotFoundError
+from keyhier.algorithms import KeyType
+from keyhier.errors import IntegrityError, NotFoundError
 from keyhier.hierarchy.kek_use import KekUse
 from keyhier.hierarchy.moved_key import MovedKey
 from keyhier.identifiers import KeyId
 from keyhier.key import Key
+from keyhier.records.record import Record, RecordKind
 from keyhier.vault import Vault
 
-__all__ = ["VaultKeyring"]
+__all__ = ["VaultKeyring", "untrusted"]
 
 
 class VaultKeyring:
@@ -23,6 +25,10 @@ class VaultKeyring:
     def __init__(self, *vaults: Vault) -> None:
         self._vaults: Sequence[Vault] = vaults
         self._known: dict[KeyId, KekUse] = {}
+
+    def beside(self, vault: Vault) -> VaultKeyring:
+        """Return a keyring that finds the keys of one vault more, after those of its own."""
+        return VaultKeyring(*self._vaults, vault)
 
     def use(self, key: KeyId) -> KekUse:
         """Return an exact version; see :meth:`Keyring.use`."""
@@ -69,9 +75,33 @@ class VaultKeyring:
             if key in (known, known.versionless):
                 self._known.pop(known, None)
 
-    def new_version(self, key: KeyId, *, tag: str) -> KeyId:  # noqa: ARG002  # No vault keeps one.
+    def new_version(self, key: KeyId, *, tag: str) -> KeyId:
         """Make a new version of a key; see :meth:`Keyring.new_version`."""
-        return self.latest(key).rotate().id
+        return self.latest(key).rotate(tag=tag).id
+
+    def require_trust(self, record: Record, target: KeyId) -> None:
+        """Refuse a planted KEK; see :meth:`Keyring.require_trust`."""
+        if (
+            record.kind is RecordKind.KEK
+            and not self.authenticates(record.key)
+            and self.authenticates(target)
+        ):
+            raise untrusted(record)
+
+    def authenticates(self, key: KeyId) -> bool:
+        """Whether only those who may use a key can wrap under it: a symmetric one."""
+        use = self.use(key)
+        kek = use.key if isinstance(use, MovedKey) else use
+        return isinstance(kek, Key) and kek.spec.key_type is KeyType.AES
+
+
+def untrusted(record: Record) -> IntegrityError:
+    """Return the error for a KEK that anybody may have planted."""
+    return IntegrityError(
+        f"anybody could have put {record.names} into record {record.id}, since it lies under a "
+        "public key, and under the new one it would be trusted",
+        remedy="pin the thumbprint that was shown when it was made",
+    )
 
 
 def _missing(key: KeyId) -> NotFoundError:

@@ -14,6 +14,7 @@ _PROTOCOLS: Final = (
     interface.Driver,
     interface.SupportsImport,
     interface.SupportsRotation,
+    interface.SupportsTaggedRotation,
     interface.SupportsLifecycle,
     interface.SupportsSoftDelete,
     interface.SupportsBackup,
