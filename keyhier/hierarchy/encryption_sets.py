@@ -22,6 +22,7 @@ from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.encryption_set import EncryptionSet, RotationError, Sighting
 from keyhier.hierarchy.reference import KeyReference
 from keyhier.hierarchy.set_document import from_stored, to_stored
+from keyhier.hierarchy.work import JobReport
 from keyhier.identifiers import KeyId
 from keyhier.key import Key
 from keyhier.placement.place import NOWHERE, Placement
@@ -47,11 +48,13 @@ class Observation:
         moved_from: the version before, where the latest is another one now; else None.
         settled_at: when everything that follows the key has the active version, in UTC; None where
             it never changed.
+        rotation: the job that wraps the set's records anew where the version changed, or None.
     """
 
     set: EncryptionSet
     moved_from: KeyId | None
     settled_at: datetime | None
+    rotation: JobReport | None = None
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ from keyhier.errors import InvalidInputError
 from keyhier.hierarchy.census import Census, take_census
 from keyhier.hierarchy.chain_keyring import ChainKeyring
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.encryption_sets import EncryptionSets
+from keyhier.hierarchy.encryption_sets import EncryptionSets, Observation
 from keyhier.hierarchy.keyring import Keyring
 from keyhier.hierarchy.middle_kek import MiddleKek
 from keyhier.hierarchy.migration import KeyMap, Migration
@@ -308,6 +308,32 @@ class Hierarchy:
             UnsupportedError: the store of records keeps no jobs.
         """
         return RewrapJobs(self._core)
+
+    def observe(self, name: str, work: Work = _WORK) -> Observation:
+        """Look at a set's key, and wrap what is under an older version anew where it has a new one.
+
+        See :meth:`EncryptionSets.observe` for what is noted. The rotation is one as of
+        :meth:`rotate`: it is gone on with the next time, and the versions before stay among the
+        set's previous keys until it is finalised.
+
+        Args:
+            name: the set's name.
+            work: how records are worked on.
+
+        Raises:
+            NotFoundError: there is no such set.
+            InvalidStateError: a rotation to another version has not ended.
+            KeyhierError: as :meth:`rotate`.
+        """
+        seen = self.sets.observe(name)
+        active = seen.set.active
+        behind = any(
+            key.versionless == active.versionless and self.records.count(Query(key=key))
+            for key in seen.set.previous
+        )
+        if not behind:
+            return seen
+        return attrs.evolve(seen, rotation=rotate(self._core, active, work))
 
     def rotate(self, key: str | KeyId, work: Work = _WORK) -> JobReport:
         """Make a new version of a key and wrap everything under it that needs an older one.
