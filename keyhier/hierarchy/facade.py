@@ -114,6 +114,16 @@ class Hierarchy:
         """What the hierarchy insists on."""
         return self._core.policy
 
+    def find_key(self, key: str | KeyId) -> KeyId:
+        """Return the id that a key's name or id means, with a version only where one was given.
+
+        Raises:
+            InvalidInputError: the text is no id.
+            NotFoundError: no vault and no record has a key of that name.
+            AmbiguousError: several have.
+        """
+        return self._core.find_key(key)
+
     # ------------------------------------------------------------------ KEKs in records
 
     def create_kek(
