@@ -76,7 +76,7 @@ class Retiring:
         # When this returns, no record gets an envelope under the version any more.
         mark = self._core.key_marks.get(key) or self._core.key_marks.mark(key, KeyState.RETIRING)
         not_before = self._not_before(key, mark.since)
-        if self._now() < not_before:
+        if mark.state is KeyState.RETIRING and self._now() < not_before:
             if not wait:
                 text = f"what knows the version may use it until {not_before:%Y-%m-%d %H:%M:%S} UTC"
                 return Retirement(key, census=None, blockers=(text,), not_before=not_before)
