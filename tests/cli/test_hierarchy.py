@@ -122,9 +122,10 @@ def test_a_set_is_made_observed_and_left(run: Run, place: Place) -> None:
     assert run("set", "delete", "web").exit_code == 9
     # It is not one in Azure.
     assert run("set", "export", "web").exit_code == 8
+    assert run("set", "refer", "web", "--key", str(second)).exit_code == 0
     with place.vault.open() as vault:
         vault.key("kek").rotate().disable()
-    run("set", "refer", "web", "--key", str(second))
+    assert run("set", "refer", "web", "--key", "kek").exit_code == 9
     assert "not rotated" in run("set", "observe", "web").stdout
     assert "not rotated" in run("set", "show", "web").stdout
 
