@@ -34,9 +34,14 @@ if TYPE_CHECKING:
         UnwrapError,
     )
     from keyhier.examination import examine
+    from keyhier.hierarchy.encryption_set import EncryptionSet
+    from keyhier.hierarchy.facade import Hierarchy
+    from keyhier.hierarchy.reference import KeyReference
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
     from keyhier.opening import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
+    from keyhier.placement.check import check_placement
+    from keyhier.placement.place import Placement
     from keyhier.secret import SecretBytes
     from keyhier.secrets_store import Secrets
     from keyhier.session_key import SessionKey
@@ -57,17 +62,21 @@ __all__ = [
     "CapacityError",
     "ConflictError",
     "Diagnosis",
+    "EncryptionSet",
     "Finding",
+    "Hierarchy",
     "IntegrityError",
     "InvalidInputError",
     "InvalidStateError",
     "Key",
     "KeyId",
+    "KeyReference",
     "KeySpec",
     "KeyhierError",
     "LinuxPassphrase",
     "NotFoundError",
     "Outcome",
+    "Placement",
     "PlacementError",
     "SecretBytes",
     "SecretId",
@@ -82,6 +91,7 @@ __all__ = [
     "Vault",
     "WrapAlgorithm",
     "WrappedKey",
+    "check_placement",
     "examine",
     "open",
 ]
@@ -92,12 +102,16 @@ _HOMES = {
     "BitLockerKey": "volume.bitlocker",
     "Capabilities": "capabilities",
     "Diagnosis": "doctor",
+    "EncryptionSet": "hierarchy.encryption_set",
     "Finding": "doctor",
+    "Hierarchy": "hierarchy.facade",
     "Key": "key",
     "KeyId": "identifiers",
+    "KeyReference": "hierarchy.reference",
     "KeySpec": "algorithms",
     "LinuxPassphrase": "volume.luks",
     "Outcome": "batch",
+    "Placement": "placement.place",
     "SecretBytes": "secret",
     "SecretId": "stored_secret",
     "Secrets": "secrets_store",
@@ -107,6 +121,7 @@ _HOMES = {
     "Vault": "vault",
     "WrapAlgorithm": "algorithms",
     "WrappedKey": "wrapped",
+    "check_placement": "placement.check",
     "examine": "examination",
     "open": "opening",
 }

@@ -12,7 +12,21 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from keyhier.cli import audit, backends, demo, envelope, inspect, key, records, vault, volume_key
+from keyhier.cli import (
+    audit,
+    backends,
+    census,
+    demo,
+    encryption_set,
+    envelope,
+    inspect,
+    key,
+    protection,
+    records,
+    tree,
+    vault,
+    volume_key,
+)
 from keyhier.cli.failure import CLOSED_PIPE, INTERRUPTED, Failure
 from keyhier.cli.session import (
     ConfigOption,
@@ -109,6 +123,15 @@ app.add_typer(vault.app, name="vault")
 app.add_typer(volume_key.app, name="volume-key")
 app.add_typer(records.app, name="records")
 app.add_typer(audit.app, name="audit")
+app.add_typer(encryption_set.app, name="set")
+app.command("protect")(protection.protect)
+app.command("recover")(protection.recover)
+app.command("recover-offline")(protection.recover_offline)
+app.command("create-kek")(protection.create_kek)
+app.command("tree")(tree.tree)
+app.command("census")(census.census)
+app.command("retire")(census.retire)
+app.command("reinstate")(census.reinstate)
 app.command("wrap")(envelope.wrap)
 app.command("unwrap")(envelope.unwrap)
 app.command("inspect")(inspect.inspect)

@@ -7,17 +7,23 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+import attrs
+
 from keyhier.audit import AuditHook
 from keyhier.errors import InvalidInputError
+from keyhier.hierarchy.census import Census, take_census
 from keyhier.hierarchy.chain_keyring import ChainKeyring
 from keyhier.hierarchy.core import Core
+from keyhier.hierarchy.encryption_sets import EncryptionSets, Observation
 from keyhier.hierarchy.keyring import Keyring
 from keyhier.hierarchy.middle_kek import MiddleKek
 from keyhier.hierarchy.migration import KeyMap, Migration
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.protection import Protection
+from keyhier.hierarchy.retirement import Retirement, Retiring
 from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.rotation import ROTATE, preview_rotation, rotate
+from keyhier.hierarchy.tree import Node, grow
 from keyhier.hierarchy.vault_keyring import VaultKeyring
 from keyhier.hierarchy.verification import Progress, Verification, verify
 from keyhier.hierarchy.volume import Volume
@@ -99,9 +105,24 @@ class Hierarchy:
         return self._core.records
 
     @property
+    def sets(self) -> EncryptionSets:
+        """The encryption sets."""
+        return EncryptionSets(self._core)
+
+    @property
     def policy(self) -> Policy:
         """What the hierarchy insists on."""
         return self._core.policy
+
+    def find_key(self, key: str | KeyId) -> KeyId:
+        """Return the id that a key's name or id means, with a version only where one was given.
+
+        Raises:
+            InvalidInputError: the text is no id.
+            NotFoundError: no vault and no record has a key of that name.
+            AmbiguousError: several have.
+        """
+        return self._core.find_key(key)
 
     # ------------------------------------------------------------------ KEKs in records
 
@@ -134,8 +155,7 @@ class Hierarchy:
         volume: Volume,
         volume_key: Secret,
         *,
-        under: str | KeyId,
-        labels: Mapping[str, str] | None = None,
+        under: str | KeyId | None = None,
         replace: bool = False,
         check: bool = True,
     ) -> Record:
@@ -145,25 +165,36 @@ class Hierarchy:
             volume: the disk; it is bound to the key.
             volume_key: its key; the caller wipes it.
             under: the KEK, in a vault or in the records, by its name or id; without a version the
-                latest one.
-            labels: names and values that can be searched for.
+                latest one. For a volume in a set it is under the set's key, and by default it is
+                the version that the set uses.
             replace: whether a key that the volume has already is put aside; it is kept, retired.
             check: whether the envelope is opened before it is kept; who may not unwrap cannot.
 
         Raises:
+            InvalidInputError: there is neither a KEK nor a set.
             AlreadyExistsError: the volume has a key already.
             NotFoundError, AmbiguousError: no key, or more than one, answers to ``under``.
-            InvalidStateError: the KEK is disabled, expired, retired, or is to be.
+            InvalidStateError: the KEK is disabled, expired, retired, is to be, or is not under the
+                set's key.
             IntegrityError: the KEK is kept in a record and not authenticated.
         """
-        return Protection(self._core).protect(
-            volume,
-            volume_key,
-            self._core.find_key(under),
-            labels=labels,
-            replace=replace,
-            check=check,
-        )
+        kek = self._kek_for(volume, None if under is None else self._core.find_key(under))
+        return Protection(self._core).protect(volume, volume_key, kek, replace=replace, check=check)
+
+    def _kek_for(self, volume: Volume, under: KeyId | None) -> KeyId:
+        if volume.set is None:
+            if under is None:
+                raise InvalidInputError("a volume is protected under a KEK, or is in a set")
+            return under
+        joined = self.sets.get(volume.set)
+        if self.policy.placement is not None:
+            # Vaults and rules may be others than when the set was made.
+            self.policy.placement.warnings(joined, joined.active)
+        if under is None:
+            return joined.active
+        exact = under if under.version else self._keyring.latest(under).id
+        self.sets.require_under(exact, joined)
+        return exact
 
     def recover(self, volume: Volume | str) -> SecretBytes:
         """Return a volume's key, which the caller wipes; it is a context manager.
@@ -183,6 +214,81 @@ class Hierarchy:
     def find(self, volume: Volume | str) -> Record:
         """Return the record of a volume's key; raises what :meth:`recover` raises for it."""
         return Protection(self._core).find(volume)
+
+    # ------------------------------------------------------------------ what there is
+
+    def tree(self) -> tuple[Node, ...]:
+        """Return what lies under what: a tree for each key version of a vault that is needed."""
+        return grow(self._core)
+
+    def census(self, key: str | KeyId) -> Census:
+        """Say what still needs a key, by version, set and machine.
+
+        It names its sources, and whether each could tell all: the records, the tags of Azure Disk
+        Encryption's secrets in the vaults, the sets, and :attr:`Policy.sources`.
+
+        Args:
+            key: a key or one of its versions, by name or id.
+        """
+        return take_census(self._core, self._core.find_key(key))
+
+    def retire(
+        self, key: str | KeyId, version: str | None = None, *, wait: bool = False
+    ) -> Retirement:
+        """Stop new uses of a version, and disable it if then nothing needs it.
+
+        First the version is marked as retiring, after which no record gets an envelope under it.
+        Caches and the vault's followers have until the propagation window is over. Then a census is
+        taken, and the version is disabled only where that is complete and zero. Doing so again goes
+        on where it stopped.
+
+        Args:
+            key: the key, by name or id.
+            version: the version, unless the id names it.
+            wait: whether to wait for the window; else what comes back says when it is over.
+
+        Raises:
+            InvalidStateError: it is the latest version, or retired by others.
+            NotFoundError: there is no such version.
+            UnsupportedError: the vault disables no keys, or the store keeps no states of keys.
+        """
+        found = self._exact(key, version)
+        return Retiring(self._core).retire(found, wait=wait)
+
+    def reinstate(self, key: str | KeyId, version: str | None = None) -> None:
+        """Use a version again that is being retired, or was disabled by that.
+
+        Raises:
+            InvalidStateError: it is not being retired.
+            NotFoundError: there is no such version.
+        """
+        Retiring(self._core).reinstate(self._exact(key, version))
+
+    def delete_key(self, key: str | KeyId, *, confirm: str) -> None:
+        """Delete a key of a vault with all its versions, once each is retired and nothing needs it.
+
+        The latest version, which nothing else can retire, is marked as retiring by this; call it
+        again when the window is over.
+
+        Args:
+            key: the key, by name or id.
+            confirm: its name again.
+
+        Raises:
+            InvalidInputError: ``confirm`` is not the name.
+            InvalidStateError: a version is needed, was not retired, or is named by the tags of an
+                Azure Disk Encryption secret; or it is too early.
+        """
+        found = self._core.find_key(key)
+        Retiring(self._core).delete(found, confirm=confirm)
+
+    def _exact(self, key: str | KeyId, version: str | None) -> KeyId:
+        found = self._core.find_key(key)
+        if version is not None:
+            if found.version:
+                raise InvalidInputError("the id names a version already")
+            found = attrs.evolve(found, version=version)
+        return found
 
     def verify(
         self,
@@ -212,6 +318,32 @@ class Hierarchy:
             UnsupportedError: the store of records keeps no jobs.
         """
         return RewrapJobs(self._core)
+
+    def observe(self, name: str, work: Work = _WORK) -> Observation:
+        """Look at a set's key, and wrap what is under an older version anew where it has a new one.
+
+        See :meth:`EncryptionSets.observe` for what is noted. The rotation is one as of
+        :meth:`rotate`: it is gone on with the next time, and the versions before stay among the
+        set's previous keys until it is finalised.
+
+        Args:
+            name: the set's name.
+            work: how records are worked on.
+
+        Raises:
+            NotFoundError: there is no such set.
+            InvalidStateError: a rotation to another version has not ended.
+            KeyhierError: as :meth:`rotate`.
+        """
+        seen = self.sets.observe(name)
+        active = seen.set.active
+        behind = any(
+            key.versionless == active.versionless and self.records.count(Query(key=key))
+            for key in seen.set.previous
+        )
+        if not behind:
+            return seen
+        return attrs.evolve(seen, rotation=rotate(self._core, active, work))
 
     def rotate(self, key: str | KeyId, work: Work = _WORK) -> JobReport:
         """Make a new version of a key and wrap everything under it that needs an older one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from cryptography.hazmat.primitives import keywrap
@@ -63,10 +64,8 @@ class _OneKey:
         opened = None
         # Untyped before cryptography 50, which takes any bytes.
         unwrap: Callable[..., bytes] = keywrap.aes_key_unwrap
-        try:
+        with suppress(keywrap.InvalidUnwrap, ValueError):
             opened = unwrap(self._material.view(), wrapped)
-        except (keywrap.InvalidUnwrap, ValueError):
-            pass
         if opened is None:
             raise UnwrapError
         return SecretBytes(opened)

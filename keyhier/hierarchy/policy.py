@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from keyhier.errors import InvalidInputError
+from keyhier.hierarchy.census_source import CensusSource
 from keyhier.hierarchy.kek_cache import CacheLimits
 from keyhier.hierarchy.placement_policy import PlacementPolicy
 from keyhier.hierarchy.recovery_key import RecoveryKey
@@ -36,15 +37,17 @@ class Policy:
         require_recovery: whether nothing is protected without such a key.
         placement: where sets may have their keys, or None where nobody asks.
         propagation: as :data:`PROPAGATION`.
+        sources: what else needs its keys, which every census asks, too.
     """
 
-    cache: CacheLimits = CacheLimits()
+    cache: CacheLimits = attrs.field(factory=CacheLimits)
     pins: Mapping[KeyId, str] = attrs.field(factory=dict)
     session_keks: bool = False
     recovery_key: RecoveryKey | None = None
     require_recovery: bool = False
     placement: PlacementPolicy | None = None
     propagation: Mapping[str, float] = attrs.field(factory=lambda: PROPAGATION)
+    sources: tuple[CensusSource, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         if self.require_recovery and self.recovery_key is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import attrs
 
 from keyhier.errors import (
@@ -34,8 +32,6 @@ class Protection:
         volume_key: Secret,
         under: KeyId,
         *,
-        set_name: str | None = None,
-        labels: Mapping[str, str] | None = None,
         replace: bool = False,
         check: bool = True,
     ) -> Record:
@@ -65,8 +61,8 @@ class Protection:
             wrapped,
             vm=volume.vm,
             volume=volume.name,
-            set=set_name,
-            labels=dict(labels or {}),
+            set=volume.set,
+            labels=dict(volume.labels),
             recovery=recovery,
         )
         kept = self._core.records.add(record)[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from keyhier.errors import InvalidInputError
@@ -16,10 +18,14 @@ class Volume:
     Attributes:
         vm: the machine's name.
         name: the volume's name, unlike any other's of the machine: ``C:``, ``/dev/sdb``.
+        set: the encryption set that its disk is in, or None; not bound to its key, as disks leave.
+        labels: free names and values that can be searched for.
     """
 
     vm: str
     name: str
+    set: str | None = attrs.field(default=None, eq=False)
+    labels: Mapping[str, str] = attrs.field(factory=dict, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if not (self.vm and self.name):

@@ -1,0 +1,176 @@
+"""The same settings as command lines of Azure CLI (https://learn.microsoft.com/cli/azure)."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from keyhier.azure_disk.readiness import Grant
+from keyhier.azure_disk.set_resource import EncryptionType, SetResource
+from keyhier.azure_disk.settings import ExtensionSettings, Operation
+from keyhier.errors import InvalidInputError, UnsupportedError
+from keyhier.placement.arm_id import ArmId
+from keyhier.placement.model import VaultResource
+from keyhier.placement.unknown import Unknown
+
+__all__ = [
+    "az_disk_update",
+    "az_extension",
+    "az_grant",
+    "az_set_create",
+    "az_vault_update",
+]
+
+
+def _line(*words: str) -> str:
+    # What a shell is to fill in stands as a variable of the environment, in double quotes.
+    return " ".join(word if word.startswith('"$') else shlex.quote(word) for word in words)
+
+
+def _named(identity: ArmId) -> tuple[str, ...]:
+    return (
+        "--subscription",
+        identity.subscription,
+        "--resource-group",
+        identity.resource_group,
+        "--name",
+        identity.name,
+    )
+
+
+def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
+    """Return the command that does what the extension's settings say.
+
+    A secret stands in it as a variable of the environment with the parameter's name.
+
+    Raises:
+        UnsupportedError: Azure CLI has no option for it.
+    """
+    if settings.passphrase_parameter is not None:
+        raise UnsupportedError(
+            "Azure CLI takes no passphrase of one's own",
+            remedy="deploy the extension as an ARM resource",
+        )
+    match settings.operation:
+        case Operation.QUERY:
+            return _line("az", "vm", "encryption", "show", *_named(machine))
+        case Operation.DISABLE:
+            return _disable(machine, settings)
+        case Operation.UPDATE:
+            return _set_extension(machine, settings)
+        case Operation.ENABLE | Operation.ENABLE_FORMAT_ALL:
+            return _enable(machine, settings)
+
+
+def _disable(machine: ArmId, settings: ExtensionSettings) -> str:
+    words = ("az", "vm", "encryption", "disable", *_named(machine))
+    return _line(*words, "--volume-type", settings.volumes.value.upper())
+
+
+def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
+    words = ["az", "vm", "encryption", "enable", *_named(machine)]
+    if settings.vault is not None:
+        vault = settings.vault
+        words += ["--disk-encryption-keyvault", str(vault.id or vault.host.partition(".")[0])]
+    if settings.kek is not None:
+        kek = settings.kek
+        words += ["--key-encryption-key", str(kek.key)]
+        words += ["--key-encryption-keyvault", str(kek.vault or kek.key.vault.partition(".")[0])]
+        words += ["--key-encryption-algorithm", kek.algorithm.value]
+    words += ["--volume-type", settings.volumes.value.upper()]
+    if settings.operation is Operation.ENABLE_FORMAT_ALL:
+        words.append("--encrypt-format-all")
+    application = settings.application
+    if application is not None:
+        words += ["--aad-client-id", application.client_id]
+        if application.thumbprint is not None:
+            words += ["--aad-client-cert-thumbprint", application.thumbprint]
+        if application.secret_parameter is not None:
+            words += ["--aad-client-secret", f'"${application.secret_parameter}"']
+    return _line(*words)
+
+
+def _set_extension(machine: ArmId, settings: ExtensionSettings) -> str:
+    properties = settings.as_properties()
+    words = ["az", "vm", "extension", "set", "--subscription", machine.subscription]
+    words += ["--resource-group", machine.resource_group, "--vm-name", machine.name]
+    words += ["--publisher", properties["publisher"], "--name", settings.type]
+    words += ["--version", settings.version, "--settings", json.dumps(settings.as_settings())]
+    return _line(*words)
+
+
+def az_set_create(resource: SetResource) -> str:
+    """Return the command that makes an encryption set."""
+    identity = resource.id
+    words = ["az", "disk-encryption-set", "create", *_named(identity)]
+    words += ["--location", resource.location, "--key-url", str(resource.key)]
+    if resource.vault is not None:
+        words += ["--source-vault", str(resource.vault)]
+    words += ["--encryption-type", resource.encryption_type.value]
+    words += ["--enable-auto-key-rotation", str(resource.follow_latest).lower()]
+    if resource.system_identity:
+        words.append("--mi-system-assigned")
+    if resource.user_identities:
+        words += ["--mi-user-assigned", *map(str, resource.user_identities)]
+    if resource.federated_client_id is not None:
+        words += ["--federated-client-id", resource.federated_client_id]
+    return _line(*words)
+
+
+def az_disk_update(disk: ArmId, set_id: ArmId, encryption_type: EncryptionType) -> str:
+    """Return the command that puts a disk under an encryption set.
+
+    Raises:
+        UnsupportedError: a confidential machine's disk gets its set when it is made.
+    """
+    if encryption_type is EncryptionType.CONFIDENTIAL_VM:
+        raise UnsupportedError("the set of a confidential machine's disk is given when it is made")
+    words = ("az", "disk", "update", *_named(disk), "--encryption-type", encryption_type.value)
+    return _line(*words, "--disk-encryption-set", str(set_id))
+
+
+def az_grant(vault: VaultResource, principal: str, grant: Grant) -> str:
+    """Return the command that gives a principal what it needs, by role or by access policy.
+
+    Args:
+        vault: the vault, with its id, and with ``rbac`` telling who decides about access.
+        principal: the object id of the set's identity or of the application.
+        grant: what it needs.
+
+    Raises:
+        InvalidInputError: the vault's id is unknown, or whether roles decide.
+        UnsupportedError: roles decide, and none gives what is needed.
+    """
+    if isinstance(vault.id, Unknown) or isinstance(vault.rbac, Unknown):
+        raise InvalidInputError("a grant depends on the vault's id, and on whether roles decide")
+    if vault.rbac:
+        if grant.role is None:
+            raise UnsupportedError(
+                "no role gives what is needed", remedy="use a vault with access policies"
+            )
+        words = ["az", "role", "assignment", "create", "--role", grant.role[0]]
+        words += ["--assignee-object-id", principal]
+        words += ["--assignee-principal-type", "ServicePrincipal", "--scope", str(vault.id)]
+        return _line(*words)
+    words = ["az", "keyvault", "set-policy", *_named(vault.id), "--object-id", principal]
+    for option, permissions in (("--key", grant.keys), ("--secret", grant.secrets)):
+        if permissions:
+            words += [f"{option}-permissions", *sorted(permissions)]
+    return _line(*words)
+
+
+def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
+    """Return the command that gives a vault what is wanted of it.
+
+    Args:
+        vault: the vault's ARM id.
+        wanted: a vault whose fields are True where something is to be turned on.
+    """
+    options = {
+        "--enabled-for-disk-encryption": wanted.for_disk_encryption,
+        "--enabled-for-deployment": wanted.for_deployment,
+        "--enabled-for-template-deployment": wanted.for_template_deployment,
+        "--enable-purge-protection": wanted.purge_protection,
+    }
+    words = [word for option, on in options.items() if on is True for word in (option, "true")]
+    return _line("az", "keyvault", "update", *_named(vault), *words)

@@ -1,0 +1,117 @@
+"""Reads what ARM's documents say of Azure Disk Encryption."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keyhier.placement.model import Ade, KeyUse, VaultReference, Volumes
+from keyhier.placement.node import Node
+from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
+
+__all__ = ["read_ade", "read_extension", "read_volumes"]
+
+_TYPES: Final = frozenset({"azurediskencryption", "azurediskencryptionforlinux"})
+# Some SDKs write the number of the enumeration's member.
+_NUMBERS: Final = {0: Volumes.OS, 1: Volumes.DATA, 2: Volumes.ALL}
+
+
+def read_ade(settings: Node) -> Ade:
+    """Read ``encryptionSettings`` of a machine's model or instance view, or a disk's collection.
+
+    Raises:
+        InvalidInputError: it is malformed.
+    """
+    enabled = settings.at("enabled").flag()
+    ever = True if enabled is not False else UNKNOWN
+    if not settings.at("encryptionSettingsVersion").absent:
+        # The version cannot be taken out again, so it tells of encryption that was disabled.
+        ever = True
+    listed = settings.at("encryptionSettings").items()
+    if isinstance(listed, Unknown):
+        return Ade(enabled=UNKNOWN if enabled is None else enabled, ever=ever)
+    read = [_of_volume(each) for each in listed or [settings]]
+    vaults = {vault for vault, _ in read}
+    keks = {kek for _, kek in read}
+    return Ade(
+        # Settings that name a secret and say nothing else turn encryption on.
+        enabled=read != [(None, None)] if enabled is None else enabled,
+        ever=ever,
+        # Volumes of one disk with different vaults are nothing that Azure writes.
+        vault=vaults.pop() if len(vaults) == 1 else UNKNOWN,
+        kek=keks.pop() if len(keks) == 1 else UNKNOWN,
+    )
+
+
+def _of_volume(
+    settings: Node,
+) -> tuple[Maybe[VaultReference | None], Maybe[KeyUse | None]]:
+    secret, key = settings.at("diskEncryptionKey"), settings.at("keyEncryptionKey")
+    vault = _vault(secret.at("sourceVault", "id"), secret.at("secretUrl"))
+    kek_vault = _vault(key.at("sourceVault", "id"), key.at("keyUrl"))
+    url = key.at("keyUrl").text()
+    if url is None or kek_vault is None:
+        return vault, None
+    return vault, UNKNOWN if isinstance(kek_vault, Unknown) else KeyUse(url, kek_vault)
+
+
+def _vault(identity: Node, url: Node) -> Maybe[VaultReference | None]:
+    found, address = identity.arm_id(), url.text()
+    if found is None and address is None:
+        return None
+    if found in {None, UNKNOWN} and address in {None, UNKNOWN}:
+        return UNKNOWN
+    return VaultReference(
+        UNKNOWN if found is None else found, UNKNOWN if address is None else address
+    )
+
+
+def read_volumes(node: Node) -> Maybe[Volumes]:
+    """Read a VolumeType; where none is given, all volumes are meant.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    value = node.known
+    if isinstance(value, Unknown):
+        return value
+    if value is None or value == "":
+        return Volumes.ALL
+    if isinstance(value, int) and not isinstance(value, bool) and value in _NUMBERS:
+        return _NUMBERS[value]
+    for volumes in Volumes:
+        if isinstance(value, str) and value.casefold() == volumes.casefold():
+            return volumes
+    raise node.wrong("a VolumeType is OS, Data or All")
+
+
+def read_extension(properties: Node) -> Ade | None:
+    """Read the settings of an Azure Disk Encryption extension; None for another extension.
+
+    Raises:
+        InvalidInputError: they are malformed.
+    """
+    settings = properties.at("settings")
+    kinds = (properties.at("type").text(), properties.at("typePropertiesType").text())
+    named = any(isinstance(kind, str) and kind.casefold() in _TYPES for kind in kinds)
+    # Where an expression names the type, the settings tell: no other extension has this one.
+    if not named and (UNKNOWN not in kinds or settings.at("EncryptionOperation").absent):
+        return None
+    operation = settings.at("EncryptionOperation").text()
+    if operation is None or isinstance(operation, Unknown):
+        enabled: Maybe[bool] = UNKNOWN
+    else:
+        enabled = operation.casefold() != "disableencryption"
+    url = settings.at("KeyEncryptionKeyURL").text()
+    kek_vault = _vault(settings.at("KekVaultResourceId"), settings.at("KeyEncryptionKeyURL"))
+    kek: Maybe[KeyUse | None] = None
+    if url is not None:
+        kek = UNKNOWN
+        if isinstance(kek_vault, VaultReference):
+            kek = KeyUse(url, kek_vault)
+    return Ade(
+        enabled=enabled,
+        ever=True,
+        volumes=read_volumes(settings.at("VolumeType")),
+        vault=_vault(settings.at("KeyVaultResourceId"), settings.at("KeyVaultURL")),
+        kek=kek,
+    )

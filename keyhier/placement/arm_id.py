@@ -1,0 +1,93 @@
+"""ArmId: the id of a resource in Azure, taken apart and compared without case.
+
+``/subscriptions/{id}/resourceGroups/{group}/providers/{namespace}/{type}/{name}``, with more pairs
+of type and name for what lies inside another resource
+(https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import attrs
+
+from keyhier.errors import InvalidInputError
+
+__all__ = ["ArmId"]
+
+_MAX_CHARACTERS: Final = 2048
+_FORM: Final = "/subscriptions/…/resourceGroups/…/providers/NAMESPACE/TYPE/NAME"
+
+
+@attrs.frozen(cache_hash=True, order=False)
+class ArmId:
+    """A resource's id. Two spellings of one id are equal.
+
+    Attributes:
+        subscription: the subscription's id, as it was written.
+        resource_group: the resource group's name.
+        type: the namespace and the types: ``Microsoft.Compute/disks``.
+        names: the name for each type; the last is the resource's own.
+    """
+
+    subscription: str = attrs.field(eq=str.casefold)
+    resource_group: str = attrs.field(eq=str.casefold)
+    type: str = attrs.field(eq=str.casefold)
+    names: tuple[str, ...] = attrs.field(eq=lambda names: tuple(map(str.casefold, names)))
+
+    @classmethod
+    def parse(cls, text: str) -> ArmId:
+        """Read a resource's id.
+
+        Raises:
+            InvalidInputError: it is none; the message says which part is missing.
+        """
+        if not isinstance(text, str) or len(text) > _MAX_CHARACTERS:
+            raise InvalidInputError(f"a resource's id has at most {_MAX_CHARACTERS} characters")
+        return _read(text)
+
+    def __str__(self) -> str:
+        namespace, *types = self.type.split("/")
+        pairs = (f"{kind}/{name}" for kind, name in zip(types, self.names, strict=True))
+        return "/".join(
+            [
+                f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}",
+                f"providers/{namespace}",
+                *pairs,
+            ]
+        )
+
+    @property
+    def name(self) -> str:
+        """The resource's own name."""
+        return self.names[-1]
+
+    def is_a(self, resource_type: str) -> bool:
+        """Whether the resource is of this type, such as ``Microsoft.Compute/disks``."""
+        return self.type.casefold() == resource_type.casefold()
+
+
+def _malformed(text: str, what: str) -> InvalidInputError:
+    return InvalidInputError(f"{text!r:.300} is no id of a resource: {what}", remedy=_REMEDY)
+
+
+_REMEDY: Final = f"an id has the form {_FORM}; `az resource show --query id` prints one"
+
+
+@lru_cache(maxsize=65536)  # One vault or set stands in the documents of many machines.
+def _read(text: str) -> ArmId:
+    parts = text.removesuffix("/").split("/")
+    if parts[0] or len(parts) < 2:
+        raise _malformed(text, "it does not begin with /subscriptions")
+    for position, word in ((1, "subscriptions"), (3, "resourceGroups"), (5, "providers")):
+        if len(parts) <= position or parts[position].casefold() != word.casefold():
+            raise _malformed(text, f"{word!r} is missing")
+        if len(parts) <= position + 1 or not parts[position + 1].strip():
+            raise _malformed(text, f"nothing stands behind {word!r}")
+    namespace, rest = parts[6], parts[7:]
+    if not rest or len(rest) % 2:
+        raise _malformed(text, "type and name do not come in pairs")
+    if not all(part.strip() for part in rest):
+        raise _malformed(text, "a type or a name is empty")
+    return ArmId(parts[2], parts[4], "/".join([namespace, *rest[::2]]), tuple(rest[1::2]))

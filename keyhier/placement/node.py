@@ -1,0 +1,134 @@
+"""Node: a value in a JSON document together with its place there.
+
+ARM compares the names of properties without case, and so does this. What an expression of a
+template yields (``[parameters('location')]``), and the value UNKNOWN itself, read as UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from keyhier.errors import InvalidInputError
+from keyhier.placement.arm_id import ArmId
+from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
+
+__all__ = ["Node"]
+
+_MAX_SHOWN: Final = 80
+
+
+@attrs.frozen
+class Node:
+    """A value, or its absence, at a place of a document.
+
+    Attributes:
+        value: the value; None where there is none, or where it is null.
+        pointer: the place (RFC 6901).
+    """
+
+    value: object
+    pointer: str = ""
+
+    @property
+    def known(self) -> Maybe[object]:
+        """The value, or UNKNOWN where an expression stands for it."""
+        value = self.value
+        if isinstance(value, str) and value.startswith("[") and not value.startswith("[["):
+            return UNKNOWN
+        return value
+
+    @property
+    def absent(self) -> bool:
+        """Whether nothing stands there."""
+        return self.value is None
+
+    def wrong(self, what: str) -> InvalidInputError:
+        """Return the error that says what should stand here."""
+        shown = repr(self.value)
+        shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…"
+        return InvalidInputError(f"{self.pointer or 'the document'}: {what}, not {shown}")
+
+    def at(self, *names: str) -> Node:
+        """Return what stands below, under these names; nothing below nothing.
+
+        Raises:
+            InvalidInputError: something on the way is no object.
+        """
+        node = self
+        for name in names:
+            node = node._child(name)
+        return node
+
+    def _child(self, name: str) -> Node:
+        value, pointer = self.known, f"{self.pointer}/{name}"
+        if value is None or isinstance(value, Unknown):
+            return Node(value, pointer)
+        if not isinstance(value, Mapping):
+            raise self.wrong("an object belongs here")
+        if name in value:
+            return Node(value[name], pointer)
+        folded = name.casefold()
+        for key, found in value.items():
+            if isinstance(key, str) and key.casefold() == folded:
+                return Node(found, f"{self.pointer}/{key}")
+        return Node(None, pointer)
+
+    def text(self) -> Maybe[str | None]:
+        """Return the text; an empty one is none.
+
+        Raises:
+            InvalidInputError: it is no text.
+        """
+        value = self.known
+        if value is None or isinstance(value, Unknown):
+            return value
+        if not isinstance(value, str):
+            raise self.wrong("text belongs here")
+        return value or None
+
+    def flag(self) -> Maybe[bool | None]:
+        """Return the truth value; ``"true"`` and ``"false"`` are taken too, as ARM takes them.
+
+        Raises:
+            InvalidInputError: it is neither true nor false.
+        """
+        value = self.known
+        if isinstance(value, str) and value.casefold() in {"true", "false"}:
+            return value.casefold() == "true"
+        if value is None or isinstance(value, bool | Unknown):
+            return value
+        raise self.wrong("true or false belongs here")
+
+    def items(self) -> Maybe[list[Node]]:
+        """Return what a list holds; nothing holds nothing.
+
+        Raises:
+            InvalidInputError: it is no list.
+        """
+        value = self.known
+        if isinstance(value, Unknown):
+            return value
+        if value is None:
+            return []
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise self.wrong("a list belongs here")
+        return [Node(each, f"{self.pointer}/{n}") for n, each in enumerate(value)]
+
+    def arm_id(self) -> Maybe[ArmId | None]:
+        """Return the id of a resource.
+
+        Raises:
+            InvalidInputError: it is none.
+        """
+        text = self.text()
+        if text is None or isinstance(text, Unknown):
+            return text
+        try:
+            return ArmId.parse(text)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"{self.pointer}: {error.message}", remedy=error.remedy
+            ) from None

@@ -1,0 +1,276 @@
+"""Reads resources from JSON: as ARM stores them, as ``az … show`` prints them, or from a template.
+
+ARM puts what a resource is like under ``properties``; ``az`` prints most of it without that.
+Both are read. Resources of other types are none of ours and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+import attrs
+
+from keyhier.placement.ade_model import read_ade, read_extension
+from keyhier.placement.arm_id import ArmId
+from keyhier.placement.machines import read_machine
+from keyhier.placement.model import (
+    Ade,
+    Disk,
+    EncryptionSetResource,
+    KeyUse,
+    Origin,
+    Resource,
+    Snapshot,
+    VaultReference,
+    VaultResource,
+    VirtualMachine,
+)
+from keyhier.placement.node import Node
+from keyhier.placement.place import Placement
+from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown
+
+__all__ = ["Document", "read_resources"]
+
+Document: TypeAlias = tuple[object, Origin | None]
+"""A resource's JSON and where it was read, if that is known."""
+
+_EXTENSIONS: Final = ("/virtualmachines/extensions", "/virtualmachinescalesets/extensions")
+_RBAC_BY_DEFAULT: Final = "2026-02-01"
+
+
+@attrs.frozen
+class _Extension:
+    """A disk encryption extension that stands apart from its machine."""
+
+    machine: ArmId | str | None
+    ade: Ade
+    placement: Placement
+    origin: Origin | None
+
+    def is_of(self, machine: VirtualMachine) -> bool:
+        if isinstance(self.machine, str) and isinstance(machine.name, str):
+            return self.machine.casefold() == machine.name.casefold()
+        return self.machine is not None and self.machine == machine.id
+
+
+def read_resources(documents: Iterable[Document]) -> list[Resource]:
+    """Read resources, and let machines know of their disk encryption extensions.
+
+    An extension whose machine is not among the documents stands for a machine of which only that
+    is known. Where it cannot be told whose an extension is, it may be any machine's.
+
+    Raises:
+        InvalidInputError: a document is no resource; the message names the place in it.
+    """
+    resources: list[Resource] = []
+    extensions: list[_Extension] = []
+    for content, origin in documents:
+        node = Node(content)
+        kind = node.at("type").text()
+        if not isinstance(kind, str):
+            raise node.wrong("a resource has a type")
+        if kind.casefold().endswith(_EXTENSIONS):
+            ade = read_extension(_properties(node))
+            if ade is not None:
+                extensions.append(_Extension(_machine_of(node), ade, _placement(node), origin))
+        elif kind.casefold() in _READERS:
+            resources.append(_READERS[kind.casefold()](node, origin))
+    machines = [each for each in resources if isinstance(each, VirtualMachine)]
+    others = [each for each in extensions if not any(map(each.is_of, machines))]
+    doubtful = any(each.machine is None for each in others)
+    joined = [_joined(resource, extensions, doubtful=doubtful) for resource in resources]
+    return [*joined, *map(_unknown_machine, others)]
+
+
+def _machine_of(extension: Node) -> ArmId | str | None:
+    """Return the id or the name of an extension's machine, or None where nobody can tell."""
+    identity = extension.at("id").arm_id()
+    if isinstance(identity, ArmId) and len(identity.names) > 1:
+        kind = identity.type.rpartition("/")[0]
+        return attrs.evolve(identity, type=kind, names=identity.names[:-1])
+    name = extension.at("name").text()
+    return name.partition("/")[0] if isinstance(name, str) and "/" in name else None
+
+
+def _joined(resource: Resource, extensions: Iterable[_Extension], *, doubtful: bool) -> Resource:
+    if not isinstance(resource, VirtualMachine):
+        return resource
+    own = {each.ade for each in extensions if each.is_of(resource)}
+    if len(own) == 1:
+        return attrs.evolve(resource, ade=own.pop())
+    if own:
+        # Two extensions that say different things leave open which of them ran last.
+        return attrs.evolve(resource, ade=Ade(ever=True))
+    return attrs.evolve(resource, ade=Ade()) if doubtful else resource
+
+
+def _unknown_machine(extension: _Extension) -> VirtualMachine:
+    machine = extension.machine
+    return VirtualMachine(
+        id=machine if isinstance(machine, ArmId) else UNKNOWN,
+        name=machine if isinstance(machine, str) else UNKNOWN,
+        placement=extension.placement,
+        origin=extension.origin,
+        ade=extension.ade,
+    )
+
+
+def _properties(node: Node) -> Node:
+    properties = node.at("properties")
+    return node if properties.absent else properties
+
+
+def _placement(node: Node, tenant: Maybe[str | None] = UNKNOWN) -> Placement:
+    return Placement(
+        or_unknown(node.at("location").text()),
+        tenant=or_unknown(tenant),
+    )
+
+
+def _machine(node: Node, origin: Origin | None) -> Resource:
+    properties = _properties(node)
+    scaled = properties.at("virtualMachineProfile")
+    machine = read_machine(
+        properties if scaled.absent else scaled,
+        sku=node.at("sku", "name"),
+        scale_set=not scaled.absent,
+    )
+    embedded = _embedded(node, scaled)
+    return attrs.evolve(
+        machine,
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
+        placement=_placement(node, node.at("identity", "tenantId").text()),
+        origin=origin,
+        ade=machine.ade if embedded is None else embedded,
+    )
+
+
+def _embedded(node: Node, scaled: Node) -> Ade | None:
+    """Return what an extension that stands within its machine's document says."""
+    lists = (node.at("resources"), scaled.at("extensionProfile", "extensions"))
+    for each in lists:
+        items = each.items()
+        for item in () if isinstance(items, Unknown) else items:
+            found = read_extension(_properties(item))
+            if found is not None:
+                return found
+    return None
+
+
+def _disk_ade(properties: Node) -> Ade:
+    """Read Azure Disk Encryption of a disk or snapshot.
+
+    The collection stays when encryption is disabled, so what has none, and was made here from
+    nothing that could have been encrypted, was never encrypted.
+    """
+    settings = properties.at("encryptionSettingsCollection")
+    if settings.absent:
+        settings = properties.at("encryptionSettings")
+    if not settings.absent:
+        return read_ade(settings)
+    if properties.at("creationData").absent:
+        return Ade()
+    option = properties.at("creationData", "createOption").text()
+    is_new = properties.at("timeCreated").absent and option in {"Empty", "FromImage", "Upload"}
+    return Ade(enabled=False, ever=False if is_new else UNKNOWN, vault=None, kek=None)
+
+
+def _set_id(properties: Node) -> Maybe[ArmId | None]:
+    named = properties.at("encryption", "diskEncryptionSetId").arm_id()
+    if named is None:
+        named = properties.at("securityProfile", "secureVMDiskEncryptionSetId").arm_id()
+    if named is None and properties.at("creationData").absent:
+        return UNKNOWN
+    return named
+
+
+def _disk(node: Node, origin: Origin | None) -> Resource:
+    properties = _properties(node)
+    return Disk(
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
+        placement=_placement(node),
+        origin=origin,
+        set_id=_set_id(properties),
+        storage_type=or_unknown(node.at("sku", "name").text()),
+        ade=_disk_ade(properties),
+    )
+
+
+def _snapshot(node: Node, origin: Origin | None) -> Resource:
+    properties = _properties(node)
+    whole = not properties.at("creationData").absent
+    source: Maybe[ArmId | None] = UNKNOWN
+    if whole:
+        source = properties.at("creationData", "sourceResourceId").arm_id()
+    return Snapshot(
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
+        placement=_placement(node),
+        origin=origin,
+        set_id=_set_id(properties),
+        source_id=source,
+        incremental=in_whole(properties.at("incremental").flag(), default=False, whole=whole),
+        ade=_disk_ade(properties),
+    )
+
+
+def _encryption_set(node: Node, origin: Origin | None) -> Resource:
+    properties = _properties(node)
+    kind = node.at("identity", "type").text()
+    client = properties.at("federatedClientId").text()
+    key = properties.at("activeKey")
+    url = key.at("keyUrl").text()
+    vault = VaultReference(or_unknown(key.at("sourceVault", "id").arm_id()), or_unknown(url))
+    return EncryptionSetResource(
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
+        placement=_placement(node, node.at("identity", "tenantId").text()),
+        origin=origin,
+        key=UNKNOWN if key.absent else KeyUse(or_unknown(url), vault),
+        user_assigned="userassigned" in kind.casefold() if isinstance(kind, str) else UNKNOWN,
+        # The word None clears the property, says the API.
+        federated_client=client if isinstance(client, Unknown) else client not in {None, "None"},
+    )
+
+
+def _vault(node: Node, origin: Origin | None) -> Resource:
+    properties = _properties(node)
+    whole = not properties.at("tenantId").absent
+    url = properties.at("vaultUri").text()
+    roles = properties.at("enableRbacAuthorization").flag()
+    version = node.at("apiVersion").text()
+    if roles is None and isinstance(version, str):
+        roles = version >= _RBAC_BY_DEFAULT
+
+    def flag(name: str) -> Maybe[bool]:
+        return in_whole(properties.at(name).flag(), default=False, whole=whole)
+
+    return VaultResource(
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
+        placement=_placement(node, properties.at("tenantId").text()),
+        origin=origin,
+        host=or_unknown(url if url is not None else properties.at("hsmUri").text()),
+        for_disk_encryption=flag("enabledForDiskEncryption"),
+        for_deployment=flag("enabledForDeployment"),
+        for_template_deployment=flag("enabledForTemplateDeployment"),
+        purge_protection=flag("enablePurgeProtection"),
+        rbac=or_unknown(roles),
+    )
+
+
+_READERS: Final[Mapping[str, Callable[[Node, Origin | None], Resource]]] = MappingProxyType(
+    {
+        "microsoft.compute/virtualmachines": _machine,
+        "microsoft.compute/virtualmachinescalesets": _machine,
+        "microsoft.compute/disks": _disk,
+        "microsoft.compute/snapshots": _snapshot,
+        "microsoft.compute/diskencryptionsets": _encryption_set,
+        "microsoft.keyvault/vaults": _vault,
+        "microsoft.keyvault/managedhsms": _vault,
+    }
+)

@@ -1,0 +1,19 @@
+"""The page of the rules is made from the data, and in step with them."""
+
+from __future__ import annotations
+
+from keyhier.placement import rule_set, shipped_rule_sets
+from tools import rules_page
+
+
+def test_the_page_is_in_step_with_the_data() -> None:
+    written = rules_page.PAGE.read_text(encoding="utf-8")
+    assert written == rules_page.page(), "run python tools/rules_page.py"
+
+
+def test_the_page_lists_every_rule() -> None:
+    page = rules_page.page()
+    for name in shipped_rule_sets():
+        for rule in rule_set(name):
+            assert f"`{rule.id}`" in page
+            assert rule.source in page
