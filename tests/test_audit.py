@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import keyhier
 from keyhier import AuditEvent, Vault
-from keyhier.audit import AuditedOperation
-from keyhier.errors import CapacityError, InvalidInputError, KeyhierError, UnwrapError
+from keyhier.audit import AuditedOperation, record_in
+from keyhier.errors import (
+    CapacityError,
+    InvalidInputError,
+    KeyhierError,
+    UnavailableError,
+    UnsupportedError,
+    UnwrapError,
+)
 from tests import jwe
 from tests.keys import RAW_KEYS, key_for
+from tests.odd_vault import OddDriver
 
 SECRET = b"what opens the disk"
 
@@ -137,3 +146,71 @@ def test_an_operation_that_is_interrupted_is_told_too(events: list[AuditEvent]) 
 def test_without_a_hook_nothing_is_told() -> None:
     with AuditedOperation(None, "wrap", "memory:kek/1"):
         pass
+
+
+def test_what_a_vault_cannot_do_is_told_alike(events: list[AuditEvent]) -> None:
+    driver = OddDriver()
+    with Vault(driver, uri="memory:", audit=events.append) as vault:
+        key = vault.create_key("kek", "AES-256")
+        events.clear()
+        for operation, refused in (
+            ("create_key", lambda: vault.create_key("big", "RSA-4096")),
+            ("import_key", lambda: vault.import_key("other", bytes(32))),
+            ("recover_key", lambda: vault.recover_key("other")),
+            ("purge_key", lambda: vault.purge_key("other", confirm="other")),
+            ("backup_key", lambda: vault.backup_key("kek")),
+            ("restore_key", lambda: vault.restore_key(b"x")),
+            ("rotate", key.rotate),
+            ("disable", key.disable),
+            ("enable", key.enable),
+            ("delete", lambda: key.delete(confirm="kek")),
+            ("unwrap_into", lambda: key.unwrap_into(bytes(40), key_id="record:a/b/1")),
+            ("get_secret", lambda: vault.secrets.get("other")),
+            ("set_secret", lambda: vault.secrets.set("other", "value")),
+            ("delete_secret", lambda: vault.secrets.delete("other", confirm="other")),
+            ("recover_secret", lambda: vault.secrets.recover("other")),
+            ("purge_secret", lambda: vault.secrets.purge("other", confirm="other")),
+        ):
+            with pytest.raises(UnsupportedError):
+                refused()
+            assert [(e.operation, e.outcome) for e in events] == [(operation, "UnsupportedError")]
+            events.clear()
+
+
+class Trail:
+    """A hook that is told before an operation, and can refuse it."""
+
+    def __init__(self) -> None:
+        self.events: list[AuditEvent] = []
+        self.refuses = False
+
+    def begin(self, event: AuditEvent) -> None:
+        if self.refuses:
+            raise UnavailableError("the log is away")
+        self.events.append(event)
+
+    def __call__(self, event: AuditEvent) -> None:
+        self.events.append(event)
+
+
+def test_a_trail_is_told_before_and_can_stop_what_is_not_begun() -> None:
+    trail = Trail()
+    with keyhier.open("memory:", audit=trail) as vault:
+        key = vault.create_key("kek", "AES-256")
+        trail.refuses = True
+        with pytest.raises(UnavailableError, match="the log is away"):
+            key.delete(confirm="kek")
+        trail.refuses = False
+        assert vault.key("kek").enabled
+    intent, outcome = trail.events
+    assert (intent.outcome, outcome.outcome) == ("intent", "ok")
+    assert intent.id == outcome.id != ""
+    assert (intent.made, outcome.made) == (None, str(key.id))
+    assert intent.seconds is None
+    assert outcome.seconds is not None
+
+
+@pytest.mark.parametrize("context", [None, {}, {"vm": "x"}, {"record": 7}, 7])
+def test_only_a_record_is_told_of_a_context(context: Any) -> None:
+    assert record_in(context) is None
+    assert record_in({"record": "an id", "vm": "x"}) == "an id"

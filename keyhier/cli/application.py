@@ -20,9 +20,12 @@ from keyhier.cli import (
     encryption_set,
     envelope,
     inspect,
+    jobs,
     key,
+    migrate,
     protection,
     records,
+    rotate,
     tree,
     vault,
     volume_key,
@@ -128,6 +131,9 @@ app.command("protect")(protection.protect)
 app.command("recover")(protection.recover)
 app.command("recover-offline")(protection.recover_offline)
 app.command("create-kek")(protection.create_kek)
+app.add_typer(jobs.app, name="jobs")
+app.command("rotate")(rotate.rotate)
+app.command("migrate")(migrate.migrate)
 app.command("tree")(tree.tree)
 app.command("census")(census.census)
 app.command("retire")(census.retire)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from keyhier.audit_log import AuditLog
 from keyhier.cli.config import Configuration
 from keyhier.cli.hierarchy_settings import HierarchySettings
 from keyhier.cli.session import Session
 from keyhier.hierarchy.facade import Hierarchy
+from keyhier.vault import Vault
 
-__all__ = ["open_hierarchy"]
+__all__ = ["open_hierarchy", "open_hierarchy_beside"]
 
 
 @contextmanager
@@ -23,11 +25,29 @@ def open_hierarchy(session: Session, *, read_only: bool = False) -> Iterator[Hie
         session: the command's.
         read_only: whether the store refuses any change.
     """
+    with _open(session, session.audit_log(), read_only=read_only) as hierarchy:
+        yield hierarchy
+
+
+@contextmanager
+def open_hierarchy_beside(
+    session: Session, uri: str, *, read_only: bool = False
+) -> Iterator[tuple[Hierarchy, Vault]]:
+    """Open a hierarchy as :func:`open_hierarchy` does, and another vault, with one audit log."""
+    log = session.audit_log()
+    with (
+        _open(session, log, read_only=read_only) as hierarchy,
+        session.open(log, uri=uri) as vault,
+    ):
+        yield hierarchy, vault
+
+
+@contextmanager
+def _open(session: Session, log: AuditLog | None, *, read_only: bool) -> Iterator[Hierarchy]:
     configuration = Configuration.load(session.settings.config)
     profile = session.settings.profile or configuration.default
     settings = configuration.hierarchies.get(profile or "", HierarchySettings())
     policy = settings.policy()
-    log = session.audit_log()
     with (
         session.open(log) as vault,
         session.open_records(read_only=read_only) as records,

@@ -194,14 +194,15 @@ class Session:
         self.at_end(log.close)
         return log
 
-    def open(self, audit: AuditLog | None = None) -> Vault:
+    def open(self, audit: AuditLog | None = None, *, uri: str | None = None) -> Vault:
         """Open the vault that the settings name; raises what :func:`keyhier.open` raises.
 
         Args:
             audit: the log that is open already, where the command has more to write there.
+            uri: another vault, for a command that works on two.
         """
         log = self.audit_log() if audit is None else audit
-        return keyhier.open(self.settings.vault_uri(), audit=log)
+        return keyhier.open(self.settings.vault_uri() if uri is None else uri, audit=log)
 
     def open_records(self, *, read_only: bool = False) -> SqlRecords:
         """Open the store of records that the settings name, as :func:`open_records` does."""

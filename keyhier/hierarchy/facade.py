@@ -398,6 +398,10 @@ class Hierarchy:
         """
         return Migration(self._core, to).run(key_map, work)
 
+    def jobs_beside(self, vault: Vault) -> RewrapJobs:
+        """Return the jobs with one vault more, to join a migration to it or to roll one back."""
+        return Migration(self._core, vault).jobs
+
     def preview_migration(self, to: Vault, key_map: KeyMap | None = None) -> Preview:
         """Say what :meth:`migrate` would do, and change nothing."""
         return Migration(self._core, to).preview(key_map)

@@ -30,14 +30,18 @@ KeyMap = Mapping[str, str]
 class Migration:
     """Moves the records of a hierarchy to the keys of another vault, which is open beside its own.
 
-    The keys themselves stay where they are, and plaintext is in memory for one record at a time.
+    The keys themselves stay where they are, and plaintext is in memory for one record of each
+    thread at a time.
+
+    Attributes:
+        jobs: the jobs, whose keys may be in either vault.
     """
 
     def __init__(self, core: Core, to: Vault) -> None:
         """Put it together; nothing is asked of a vault yet."""
         self._core = core
         self._to = to
-        self._jobs = RewrapJobs(core, core.keyring.beside(to))
+        self.jobs = RewrapJobs(core, core.keyring.beside(to))
 
     def run(self, key_map: KeyMap | None, work: Work) -> JobReport:
         """Migrate, or go on with the migration to this vault that has not ended.
@@ -50,20 +54,16 @@ class Migration:
             NotFoundError: a key has no counterpart in the other vault; nothing was begun.
             ConflictError: another job works on one of the keys.
         """
-        job = self._open_job() or self._jobs.begin(self._new_job(key_map))
-        return self._jobs.resume(job.id, work)
+        job = self._open_job() or self.jobs.begin(self._new_job(key_map))
+        return self.jobs.resume(job.id, work)
 
     def preview(self, key_map: KeyMap | None) -> Preview:
         """Say what :meth:`run` would do, and change nothing."""
         job = self._open_job()
-        return self._jobs.preview(targets_of(job or self._new_job(key_map)).items(), job)
-
-    def jobs(self) -> RewrapJobs:
-        """Return the jobs, whose keys may be in either vault."""
-        return self._jobs
+        return self.jobs.preview(targets_of(job or self._new_job(key_map)).items(), job)
 
     def _open_job(self) -> Job | None:
-        for job in self._jobs.journal.jobs(ended=False):
+        for job in self.jobs.journal.jobs(ended=False):
             if job.kind == MIGRATE and job.options.get(_VAULT) == self._to.uri:
                 return job
         return None

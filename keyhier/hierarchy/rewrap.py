@@ -58,5 +58,4 @@ def rewrap(record: Record, source: KekUse, target: KekUse) -> WrappedKey:
             raise TargetRefusedError(reason) from None
     if not same:
         raise IntegrityError(f"what {target.id} wrapped for record {record.id} does not open again")
-    record.with_envelope(made)
     return made

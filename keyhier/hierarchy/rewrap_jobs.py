@@ -26,9 +26,10 @@ from keyhier.hierarchy.rewrapping import Rewrapping
 from keyhier.hierarchy.work import JobReport, Work
 from keyhier.identifiers import KeyId
 from keyhier.records.jobs import ItemState, Job, JobState
+from keyhier.records.protocol import Journal
 from keyhier.records.record import CensusRow, Query, Record
 
-__all__ = ["FROM", "TAG", "TO", "Preview", "RewrapJobs", "RollBack"]
+__all__ = ["FROM", "TAG", "TO", "Preview", "RewrapJobs", "RollBack", "finalize", "targets_of"]
 
 TAG: Final = "tag"
 """In a job's intent: what the new version is made for."""
@@ -135,7 +136,7 @@ class RewrapJobs:
         job = self._prepare(job)
         if self.journal.counts(job_id)[ItemState.FAILED] and job.state is JobState.OPEN:
             self.journal.retry(job_id)
-        while self._plan(job) or self.journal.counts(job_id)[ItemState.PENDING]:
+        while plan(self.journal, job) or self.journal.counts(job_id)[ItemState.PENDING]:
             Rewrapping(self.journal, self._keyring, job_id, targets_of(job), work).run()
             if self.journal.job(job_id).state is not JobState.OPEN:
                 # Somebody else has finished it, or rolls it back.
@@ -156,28 +157,11 @@ class RewrapJobs:
                 job = self.journal.job(job.id)
         return job
 
-    def _plan(self, job: Job) -> int:
-        return sum(self.journal.plan(job.id, Query(key=version)) for version in targets_of(job))
-
     # ------------------------------------------------------------------ ends
 
     def finalize(self, job_id: str) -> Job:
-        """Drop the envelopes before, which cannot be undone, and let the keys go.
-
-        Raises:
-            InvalidStateError: the job is not done, or records have come under the old versions
-                since; then it is open again.
-        """
-        job = self.journal.job(job_id)
-        if job.state is JobState.DONE:
-            late = self._plan(job)
-            if late:
-                raise InvalidStateError(
-                    f"{late} records were wrapped under the old versions since job {job_id} "
-                    "was done",
-                    remedy="run the job again, and then finalise it",
-                )
-        return self.journal.finalize(job_id)
+        """Drop the envelopes before; see :func:`finalize`."""
+        return finalize(self.journal, job_id)
 
     def roll_back(self, job_id: str, work: Work = _NO_WORK) -> RollBack:
         """Bring every envelope before back that opens, in a job that is not finalised.
@@ -232,6 +216,30 @@ class RewrapJobs:
                 except KeyhierError as error:
                     broken.append((record.id, error))
         return Preview(pairs, tuple(rows), tuple(broken), job)
+
+
+def finalize(journal: Journal, job_id: str) -> Job:
+    """Drop the envelopes before, which cannot be undone, and let the keys go.
+
+    Raises:
+        NotFoundError: there is no such job.
+        InvalidStateError: the job is not done, or records have come under the old versions since;
+            then it is open again.
+    """
+    job = journal.job(job_id)
+    if job.state is JobState.DONE:
+        late = plan(journal, job)
+        if late:
+            raise InvalidStateError(
+                f"{late} records were wrapped under the old versions since job {job_id} was done",
+                remedy="run the job again, and then finalise it",
+            )
+    return journal.finalize(job_id)
+
+
+def plan(journal: Journal, job: Job) -> int:
+    """Make an item of every record that is to be wrapped anew, and say how many are new."""
+    return sum(journal.plan(job.id, Query(key=version)) for version in targets_of(job))
 
 
 def targets_of(job: Job) -> dict[KeyId, KeyId]:

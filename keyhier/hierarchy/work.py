@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from keyhier.errors import InvalidInputError
-from keyhier.records.jobs import ItemState, Job, JobState
+from keyhier.records.jobs import MAX_CLAIMS, ItemState, Job, JobState
 
 __all__ = ["JobReport", "Progress", "Work"]
 
@@ -18,7 +18,6 @@ Progress = Callable[[Mapping[ItemState, int]], None]
 
 _BATCH = 64
 _LEASE_SECONDS = 60.0
-_MAX_BATCH = 1000
 
 
 def _this_worker() -> str:
@@ -48,8 +47,8 @@ class Work:
     def __attrs_post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise InvalidInputError("a job is worked on by at least one thread")
-        if not 0 < self.batch <= _MAX_BATCH:
-            raise InvalidInputError(f"a batch has 1 to {_MAX_BATCH} records")
+        if not 0 < self.batch <= MAX_CLAIMS:
+            raise InvalidInputError(f"a batch has 1 to {MAX_CLAIMS} records")
 
 
 @attrs.frozen

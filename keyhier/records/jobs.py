@@ -6,15 +6,19 @@ import enum
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from keyhier.identifiers import KeyId
+from keyhier.records.checks import check_document
 from keyhier.records.record import Record
 from keyhier.wrapped import WrappedKey
 
-__all__ = ["Claim", "ItemState", "Job", "JobItem", "JobState", "Swap", "new_job_id"]
+__all__ = ["MAX_CLAIMS", "Claim", "ItemState", "Job", "JobItem", "JobState", "Swap", "new_job_id"]
+
+MAX_CLAIMS: Final = 1000
+"""How many records a worker claims, and swaps, at a time."""
 
 
 class JobState(enum.StrEnum):
@@ -77,9 +81,9 @@ class Job:
     id: str = attrs.field(factory=new_job_id)
     kind: str
     keys: tuple[str, ...]
-    intent: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    intent: Mapping[str, Any] = attrs.field(factory=dict, validator=check_document, hash=False)
     target: KeyId | None = None
-    options: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    options: Mapping[str, Any] = attrs.field(factory=dict, validator=check_document, hash=False)
     state: JobState = attrs.field(default=JobState.OPEN, converter=JobState)
     generation: int = 0
     created: datetime | None = None

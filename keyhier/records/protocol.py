@@ -195,7 +195,7 @@ class Journal(Protocol):
         Args:
             job_id: the job.
             worker: who claims, for people to read.
-            limit: how many at most.
+            limit: how many at most, 1 to :data:`~keyhier.records.jobs.MAX_CLAIMS`.
             seconds: how long the lease is, by the store's clock.
         """
         ...
@@ -214,7 +214,8 @@ class Journal(Protocol):
         A swap is one UPDATE that is conditional on the record's generation and on the lease. It
         puts the new envelope, keeps the one before, and marks the item ``swapped``. One whose
         lease was lost, whose record changed, or whose record holds another job's envelope before,
-        is returned and changes nothing: whoever claims the item next does it anew.
+        is returned and changes nothing: whoever claims the item next does it anew. A record that
+        holds another job's envelope is refused every time, so :meth:`fail` it.
 
         Raises:
             InvalidStateError: the job is not open, or an envelope needs a key version that is

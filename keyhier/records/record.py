@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import os
 import re
 import time
@@ -18,6 +17,7 @@ import attrs
 from keyhier.errors import IntegrityError, InvalidInputError
 from keyhier.header import CONTEXT_RECORD
 from keyhier.identifiers import KeyId
+from keyhier.records.checks import MAX_TEXT, check_document, is_text
 from keyhier.wrapped import WrappedKey
 
 __all__ = [
@@ -32,9 +32,7 @@ __all__ = [
 ]
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_MAX_TEXT: Final = 256
 _MAX_LABELS: Final = 64
-_MAX_DETAILS: Final = 16 * 1024
 
 
 class RecordKind(enum.StrEnum):
@@ -77,18 +75,8 @@ class Previous:
 def _check_text(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None and not is_text(value):
         raise InvalidInputError(
-            f"a record's {attribute.name} has 1 to {_MAX_TEXT} characters without NUL"
+            f"a record's {attribute.name} has 1 to {MAX_TEXT} characters without NUL"
         )
-
-
-def is_text(value: object) -> bool:
-    """Say whether it is text that every database keeps, of 1 to 256 characters."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= _MAX_TEXT
-        and "\0" not in value
-        and not any("\ud800" <= character <= "\udfff" for character in value)
-    )
 
 
 def _check_id(_: object, __: attrs.Attribute[Any], value: str) -> None:
@@ -99,18 +87,9 @@ def _check_id(_: object, __: attrs.Attribute[Any], value: str) -> None:
 def _check_labels(_: object, __: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
     if len(value) > _MAX_LABELS or not all(map(is_text, (*value, *value.values()))):
         raise InvalidInputError(
-            f"a record has at most {_MAX_LABELS} labels, names and values of 1 to {_MAX_TEXT} "
+            f"a record has at most {_MAX_LABELS} labels, names and values of 1 to {MAX_TEXT} "
             "characters"
         )
-
-
-def _check_details(_: object, __: attrs.Attribute[Any], value: Mapping[str, Any]) -> None:
-    try:
-        size = len(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
-        size = _MAX_DETAILS + 1
-    if size > _MAX_DETAILS:
-        raise InvalidInputError(f"a record's details are JSON of at most {_MAX_DETAILS} characters")
 
 
 def _check_names(_: object, __: attrs.Attribute[Any], value: KeyId | None) -> None:
@@ -157,7 +136,7 @@ class Record:
     set: str | None = attrs.field(default=None, validator=_check_text)
     labels: Mapping[str, str] = attrs.field(factory=dict, validator=_check_labels, hash=False)
     details: Mapping[str, Any] = attrs.field(
-        factory=dict, validator=_check_details, hash=False, repr=False
+        factory=dict, validator=check_document, hash=False, repr=False
     )
     recovery: str | None = attrs.field(default=None, repr=False)
     previous: Previous | None = None
@@ -232,7 +211,7 @@ class Record:
 class Query:
     """Which records are meant: those that match everything that is given.
 
-    Every attribute but ``volume`` and ``state`` is answered from an index.
+    ``volume``, ``state`` and the kind of volume keys narrow a search; all else is in an index.
 
     Attributes:
         key: those that need this key version; without a version those that need any of the key.

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from keyhier.identifiers import KeyId
+from keyhier.records.checks import check_document
 
 __all__ = ["KeyMark", "KeyState", "StoredSet"]
 
@@ -35,7 +36,7 @@ class KeyMark:
     key: KeyId
     state: KeyState
     since: datetime
-    details: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    details: Mapping[str, Any] = attrs.field(factory=dict, validator=check_document, hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +54,7 @@ class StoredSet:
 
     name: str
     key: KeyId
-    document: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    document: Mapping[str, Any] = attrs.field(factory=dict, validator=check_document, hash=False)
     generation: int = 0
     created: datetime | None = None
     updated: datetime | None = None

@@ -208,10 +208,11 @@ def test_leases_are_renewed_and_given_back(store: SqlRecords, job: Job) -> None:
     assert store.journal.claim(job.id, "other", 5, 60) == []
     store.journal.release(claims[:2])
     assert len(store.journal.claim(job.id, "other", 5, 60)) == 2
-    for seconds in (0, -1, 1e9):
+    for limit, seconds in ((5, 0), (5, -1), (5, 1e9), (0, 60), (1001, 60)):
         with pytest.raises(InvalidInputError):
-            store.journal.claim(job.id, "other", 5, seconds)
-    assert store.journal.renew([], 60) == store.journal.swap([]) == []
+            store.journal.claim(job.id, "other", limit, seconds)
+    assert store.journal.renew([], 60) == []
+    assert store.journal.swap([]) == []
 
 
 def test_a_record_that_changed_since_its_claim_is_claimed_anew(
@@ -371,6 +372,17 @@ def test_nothing_is_swapped_to_a_version_that_is_to_go(
     assert store.count(Query(key=second.id)) == 0
     store.key_marks.unmark(second.id)
     assert store.journal.swap(prepared) == []
+
+
+def test_promise_8_a_lease_that_ends_in_the_middle_of_a_swap_leaves_nothing_half_done(
+    store: SqlRecords, job: Job, maker: Maker, second: Key
+) -> None:
+    """Leases of every length, so that some end between the statements of a swap."""
+    for milliseconds in range(1, 60, 3):
+        claims = store.journal.claim(job.id, "worker", 5, milliseconds / 1000)
+        store.journal.swap(swaps(maker, claims, second))
+        swapped = {item.record for item in store.journal.items(job.id, ItemState.SWAPPED)}
+        assert swapped == set(ids(store, Query(job=job.id)))
 
 
 WORKER = """

@@ -59,7 +59,7 @@ def test_an_envelope_for_recovery_is_the_records_own_too(maker: Maker) -> None:
         {"labels": {f"x{number}": "x" for number in range(65)}},
         {"details": {"x": object()}},
         {"details": {"x": float("nan")}},
-        {"details": {"x": "y" * 20_000}},
+        {"details": {"x": "y" * 70_000}},
         {"kind": "kek"},
         {"names": KeyId.parse("record:fleet/web/1")},
         {"kind": "kek", "names": KeyId.parse("record:fleet/web")},

@@ -36,6 +36,8 @@ def test_a_mark_is_kept_changed_and_taken_away(store: SqlRecords) -> None:
     assert marks.all() == []
     with pytest.raises(InvalidInputError, match="names no exact version"):
         marks.mark(KEY.versionless, KeyState.RETIRING)
+    with pytest.raises(InvalidInputError, match="details is a JSON object"):
+        marks.mark(KEY, KeyState.RETIRING, {"x": object()})
 
 
 @pytest.mark.parametrize("state", KeyState)

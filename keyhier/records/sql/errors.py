@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -46,7 +45,6 @@ _POSTGRESQL: Final[dict[str, tuple[type[KeyhierError], str]]] = {
     "42501": (AccessDeniedError, "the database refuses"),
     "42": (IntegrityError, "the database's tables are not what they should be"),
     "23": (ConflictError, "the database refuses a value beside those it holds"),
-    "22": (InvalidInputError, "the database cannot hold a value"),
     "53100": (CapacityError, "the database's disk is full"),
     "XX001": (IntegrityError, "the database is damaged"),
     "XX002": (IntegrityError, "the database is damaged"),
@@ -72,17 +70,21 @@ def translated() -> Iterator[None]:
         AccessDeniedError, AuthenticationError: it refuses.
         NotFoundError: there is none.
         IntegrityError: it is damaged.
-        ConflictError: two transactions got in each other's way.
+        ConflictError: the database refuses a value beside those it holds.
+        InvalidInputError: it cannot hold a value at all.
     """
     try:
         yield
     except exc.TimeoutError:
         error: KeyhierError = UnavailableError("every connection to the database is in use")
+    except exc.DataError as raised:
+        error = InvalidInputError("the database cannot hold a value", native=_words(raised.orig))
     except exc.DBAPIError as raised:
         # Its own text holds the statement and the values; the database's holds neither.
         error = _translate(raised.orig)
-    except sqlite3.Error as raised:
-        error = _translate(raised)
+    except UnicodeError:
+        # Text that is no UTF-8; what is said of it would hold it.
+        error = InvalidInputError("the database cannot hold a value")
     else:
         return
     raise error from None

@@ -10,7 +10,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Update,
     and_,
+    bindparam,
     delete,
     exc,
     exists,
@@ -32,7 +34,7 @@ from keyhier.errors import (
     NotFoundError,
 )
 from keyhier.identifiers import KeyId
-from keyhier.records.jobs import Claim, ItemState, Job, JobItem, JobState, Swap
+from keyhier.records.jobs import MAX_CLAIMS, Claim, ItemState, Job, JobItem, JobState, Swap
 from keyhier.records.record import Query, Record
 from keyhier.records.sql.database import Database
 from keyhier.records.sql.key_marks import require_unmarked
@@ -59,6 +61,8 @@ class SqlJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Built once, because building it takes longer than running it.
+        self._swap = _swap_statement(database)
 
     # ------------------------------------------------------------------ jobs
 
@@ -205,6 +209,8 @@ class SqlJournal:
 
     def claim(self, job_id: str, worker: str, limit: int, seconds: float) -> list[Claim]:
         """Lease pending items that nobody holds; see :meth:`Journal.claim`."""
+        if not 0 < limit <= MAX_CLAIMS:
+            raise InvalidInputError(f"a worker claims 1 to {MAX_CLAIMS} records at a time")
         lease = uuid.uuid4().hex
         now = self._database.now
         free = (
@@ -270,13 +276,8 @@ class SqlJournal:
             )
 
     def _held(self, claims: Iterable[Claim]) -> tuple[ColumnElement[bool], ...]:
-        """Return the conditions of the items that these claims still hold."""
-        item = tuple_(job_items.c.job, job_items.c.record, job_items.c.lease)
-        return (
-            item.in_([(claim.job, claim.record.id, claim.lease) for claim in claims]),
-            job_items.c.state == str(ItemState.PENDING),
-            job_items.c.leased_until > self._database.now,
-        )
+        """Return the conditions of the items that these claims hold at this moment."""
+        return _leased(claims), job_items.c.leased_until > self._database.now
 
     # ------------------------------------------------------------------ outcomes
 
@@ -295,38 +296,27 @@ class SqlJournal:
                 if not self._put(connection, swap.claim, record)
             ]
             put = [swap.claim for swap in swaps if swap not in lost]
-            self._settle(connection, self._held(put), ItemState.SWAPPED)
+            # A lease that has ended since is no matter: the rows are locked.
+            self._settle(connection, [_leased(put)], ItemState.SWAPPED)
             # Those that changed meanwhile are claimed anew, as they are then.
             connection.execute(
                 update(job_items)
-                .where(*self._held(swap.claim for swap in lost))
+                .where(_leased(swap.claim for swap in lost))
                 .values(lease=None, leased_until=None)
             )
         return lost
 
     def _put(self, connection: Connection, claim: Claim, record: Record) -> bool:
         """Put one envelope, where nobody changed the record and the lease holds."""
-        before = claim.record
-        held = exists().where(job_items.c.record == records.c.id, *self._held([claim]))
-        change = (
-            update(records)
-            .where(
-                records.c.id == before.id,
-                records.c.generation == before.generation,
-                records.c.previous_job.is_(None),
-                held,
-            )
-            .values(
-                previous_envelope=records.c.envelope,
-                previous_key_id=records.c.key_id,
-                previous_key_name=records.c.key_name,
-                previous_job=claim.job,
-                **_envelope(record.envelope, record.key),
-                generation=before.generation + 1,
-                updated=self._database.now,
-            )
-        )
-        return bool(connection.execute(change).rowcount)
+        new = _envelope(record.envelope, record.key)
+        change = {
+            "in_job": claim.job,
+            "the_record": record.id,
+            "by_lease": claim.lease,
+            "from_generation": claim.record.generation,
+            **{f"new_{name}": value for name, value in new.items()},
+        }
+        return bool(connection.execute(self._swap, change).rowcount)
 
     def fail(self, claim: Claim, error: KeyhierError) -> bool:
         """Mark an item failed; see :meth:`Journal.fail`."""
@@ -443,6 +433,46 @@ class SqlJournal:
                     remedy="restore them first",
                 )
             return self._move(connection, job_id, JobState.ROLLED_BACK)
+
+
+def _leased(claims: Iterable[Claim]) -> ColumnElement[bool]:
+    """Return the condition of pending items that nobody has claimed after these claims."""
+    item = tuple_(job_items.c.job, job_items.c.record, job_items.c.lease)
+    return and_(
+        item.in_([(claim.job, claim.record.id, claim.lease) for claim in claims]),
+        job_items.c.state == str(ItemState.PENDING),
+    )
+
+
+def _swap_statement(database: Database) -> Update:
+    """Return the one UPDATE of a swap, conditional on generation and lease."""
+    held = exists().where(
+        job_items.c.job == bindparam("in_job"),
+        job_items.c.record == records.c.id,
+        job_items.c.lease == bindparam("by_lease"),
+        job_items.c.state == str(ItemState.PENDING),
+        job_items.c.leased_until > database.now,
+    )
+    return (
+        update(records)
+        .where(
+            records.c.id == bindparam("the_record"),
+            records.c.generation == bindparam("from_generation"),
+            records.c.previous_job.is_(None),
+            held,
+        )
+        .values(
+            previous_envelope=records.c.envelope,
+            previous_key_id=records.c.key_id,
+            previous_key_name=records.c.key_name,
+            previous_job=bindparam("in_job"),
+            envelope=bindparam("new_envelope"),
+            key_id=bindparam("new_key_id"),
+            key_name=bindparam("new_key_name"),
+            generation=records.c.generation + 1,
+            updated=database.now,
+        )
+    )
 
 
 def _milliseconds(seconds: float) -> int:

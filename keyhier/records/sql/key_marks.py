@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import attrs
 from sqlalchemy import Connection, delete, insert, select, text
 
 from keyhier.errors import InvalidInputError, InvalidStateError
 from keyhier.identifiers import KeyId
+from keyhier.records.checks import check_document
 from keyhier.records.sql.database import Database
 from keyhier.records.sql.rows import mark_of
 from keyhier.records.sql.tables import key_marks
@@ -55,6 +57,8 @@ class SqlKeyMarks:
         """Note a version's state; see :meth:`KeyMarks.mark`."""
         if not key.version:
             raise InvalidInputError(f"{key} names no exact version")
+        kept = details or {}
+        check_document(self, attrs.fields(KeyMark).details, kept)
         name = str(key)
         with self._database.writing() as connection:
             if self._database.is_postgresql:
@@ -67,7 +71,7 @@ class SqlKeyMarks:
                     key=name,
                     state=str(state),
                     since=self._database.now,
-                    details=dict(details or {}),
+                    details=dict(kept),
                 )
             )
             found = connection.execute(select(key_marks).where(key_marks.c.key == name))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, select
 
-from keyhier.records.record import Query
+from keyhier.records.record import Query, RecordKind
 from keyhier.records.sql.rows import name_of
 from keyhier.records.sql.tables import labels, records
 
@@ -51,13 +51,15 @@ def _conditions(query: Query) -> Iterator[ColumnElement[bool]]:
         (query.names, columns.names_key, columns.names),
     ):
         if key is not None:
-            yield name == name_of(key)
-            if key.version:
-                yield version == str(key)
+            yield version == str(key) if key.version else name == name_of(key)
     if query.except_key is not None:
         yield columns.key_id != str(query.except_key)
+    if query.kind is RecordKind.KEK:
+        # As the index of the KEKs has it.
+        yield columns.names.is_not(None)
+    elif query.kind is not None:
+        yield columns.kind == str(query.kind)
     for value, column in (
-        (query.kind, columns.kind),
         (query.vm, columns.vm),
         (query.volume, columns.volume),
         (query.set, columns.encryption_set),

@@ -12,7 +12,7 @@ from keyhier.errors import (
     NotFoundError,
 )
 from keyhier.identifiers import KeyId
-from keyhier.records.record import is_text
+from keyhier.records.checks import is_text
 from keyhier.records.sql.database import Database
 from keyhier.records.sql.rows import name_of, set_of, set_row_of
 from keyhier.records.sql.tables import records, sets

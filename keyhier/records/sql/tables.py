@@ -83,24 +83,26 @@ records: Final = Table(
     UniqueConstraint("names"),
 )
 Index(None, records.c.names_key, records.c.id)
-Index(None, records.c.key_name, records.c.key_id, records.c.id)
+# The KEKs, which are few among many volume keys.
+Index(
+    "ix_keyhier_records_keks",
+    records.c.id,
+    sqlite_where=records.c.names.is_not(None),
+    postgresql_where=records.c.names.is_not(None),
+)
+# One for all versions of a key and one for each, so that either comes in the order of the ids.
+Index(None, records.c.key_name, records.c.id)
+Index(None, records.c.key_id, records.c.id)
 Index(None, records.c.vm, records.c.id)
 Index(None, records.c.encryption_set, records.c.id)
-Index(
-    None,
-    records.c.previous_key_name,
-    records.c.previous_key_id,
-    records.c.id,
-    sqlite_where=records.c.previous_key_name.is_not(None),
-    postgresql_where=records.c.previous_key_name.is_not(None),
-)
-Index(
-    None,
-    records.c.previous_job,
-    records.c.id,
-    sqlite_where=records.c.previous_job.is_not(None),
-    postgresql_where=records.c.previous_job.is_not(None),
-)
+for _column in (records.c.previous_key_name, records.c.previous_key_id, records.c.previous_job):
+    Index(
+        None,
+        _column,
+        records.c.id,
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )
 
 labels: Final = Table(
     "keyhier_labels",

@@ -67,8 +67,14 @@ def upgrade() -> None:
         "ix_keyhier_records_encryption_set_id", "keyhier_records", ["encryption_set", "id"]
     )
     op.create_index(
-        "ix_keyhier_records_key_name_key_id_id", "keyhier_records", ["key_name", "key_id", "id"]
+        "ix_keyhier_records_keks",
+        "keyhier_records",
+        ["id"],
+        sqlite_where=sa.text("names IS NOT NULL"),
+        postgresql_where=sa.text("names IS NOT NULL"),
     )
+    op.create_index("ix_keyhier_records_key_id_id", "keyhier_records", ["key_id", "id"])
+    op.create_index("ix_keyhier_records_key_name_id", "keyhier_records", ["key_name", "id"])
     op.create_index("ix_keyhier_records_names_key_id", "keyhier_records", ["names_key", "id"])
     op.create_index(
         "ix_keyhier_records_previous_job_id",
@@ -78,9 +84,16 @@ def upgrade() -> None:
         postgresql_where=sa.text("previous_job IS NOT NULL"),
     )
     op.create_index(
-        "ix_keyhier_records_previous_key_name_previous_key_id_id",
+        "ix_keyhier_records_previous_key_id_id",
         "keyhier_records",
-        ["previous_key_name", "previous_key_id", "id"],
+        ["previous_key_id", "id"],
+        sqlite_where=sa.text("previous_key_id IS NOT NULL"),
+        postgresql_where=sa.text("previous_key_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_keyhier_records_previous_key_name_id",
+        "keyhier_records",
+        ["previous_key_name", "id"],
         sqlite_where=sa.text("previous_key_name IS NOT NULL"),
         postgresql_where=sa.text("previous_key_name IS NOT NULL"),
     )
