@@ -20,7 +20,7 @@ from rich.progress import (
 
 from keyhier.cli.session import Session
 from keyhier.cli.text import moment, printable
-from keyhier.errors import IntegrityError, InvalidStateError, KeyhierError
+from keyhier.errors import IntegrityError, InvalidStateError
 from keyhier.hierarchy.rewrap_jobs import Preview
 from keyhier.hierarchy.work import JobReport, Work
 from keyhier.records.jobs import ItemState, Job, JobItem
@@ -106,8 +106,10 @@ def job_lines(report: JobReport, failed: Iterator[JobItem]) -> list[str]:
         *([] if job.target is None else [f"now {printable(str(job.target))}"]),
         ", ".join(f"{counts[state]} {state}" for state in ItemState),
     ]
-    for item in islice(failed, _SHOWN):
-        lines.append(f"record {item.record} failed: {printable(item.text or '')}")
+    lines += [
+        f"record {item.record} failed: {printable(item.text or '')}"
+        for item in islice(failed, _SHOWN)
+    ]
     if counts[ItemState.FAILED] > _SHOWN:
         lines.append(f"and {counts[ItemState.FAILED] - _SHOWN} more")
     return lines
@@ -154,7 +156,7 @@ def show_preview(session: Session, found: Preview) -> None:
             {"key": str(row.key), "set": row.set, "vm": row.vm, "count": row.count}
             for row in found.rows
         ],
-        "broken": [{"record": name, "error": _line(error)} for name, error in found.broken],
+        "broken": [{"record": name, "error": str(error)} for name, error in found.broken],
     }
     lines = [f"{found.count} records would be wrapped anew; nothing was written"]
     for old, new in found.versions:
@@ -163,13 +165,7 @@ def show_preview(session: Session, found: Preview) -> None:
         lines.append(f"  to {'a new version' if new is None else printable(str(new))}")
     if found.job is not None:
         lines.append(f"job {found.job.id} would be gone on with")
-    lines += [
-        f"record {name} would fail: {printable(_line(error))}" for name, error in found.broken
-    ]
+    lines += [f"record {name} would fail: {printable(str(error))}" for name, error in found.broken]
     session.show(document, "\n".join(lines))
     if found.broken:
         raise IntegrityError(f"{len(found.broken)} records would fail")
-
-
-def _line(error: KeyhierError) -> str:
-    return str(error)

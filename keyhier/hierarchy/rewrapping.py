@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Final
 
@@ -192,12 +192,20 @@ class Rewrapping:
     def _swap(self) -> None:
         swaps, self._swaps = self._swaps, []
         if swaps:
-            # What was not put has changed, or is another worker's: it is claimed again.
-            self._journal.swap(swaps)
+            self._put(swaps)
             for swap in swaps:
                 self._held.pop(swap.claim.record.id, None)
             if self._work.progress is not None:
                 self._work.progress(self._journal.counts(self._job))
+
+    def _put(self, swaps: Sequence[Swap]) -> None:
+        try:
+            # What was not put has changed, or is another worker's: it is claimed again.
+            self._journal.swap(swaps)
+        except InvalidStateError:
+            # Others may have ended the job while this worker stood still and lost its leases.
+            if self._journal.job(self._job).state is JobState.OPEN:
+                raise
 
     def _keep_leases(self) -> None:
         if time.monotonic() - self._renewed > self._work.lease / 3:

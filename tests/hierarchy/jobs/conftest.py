@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,16 @@ class Workers:
 
     def run(self, **order: Any) -> tuple[int, float]:
         """Have a child do what is ordered; return its exit code, or minus the signal, and when."""
+        self.begin(**order)
+        return self.wait()
+
+    def begin(self, **order: Any) -> None:
+        """Have a child do what is ordered, while others do something else."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         whole: dict[str, Any] = {
             **dict.fromkeys(("key", "to", "job", "kill_after", "kill_at_write"), None),
+            "stop_at_write": None,
+            "stop_for": 0,
             "done": False,
             "batch": 16,
             "lease": 1.0,
@@ -42,6 +49,10 @@ class Workers:
         }
         self.process.stdin.write(json.dumps(whole) + "\n")
         self.process.stdin.flush()
+
+    def wait(self) -> tuple[int, float]:
+        """Return what :meth:`run` returns, of what was begun."""
+        assert self.process.stdout is not None
         answer = json.loads(self.process.stdout.readline())
         return answer["status"], answer["seconds"]
 
@@ -64,6 +75,12 @@ def workers(softhsm: SoftHsm) -> Iterator[Workers]:
     assert softhsm.folder.is_dir()
     with start_workers() as process:
         yield Workers(process)
+
+
+@pytest.fixture
+def four_workers(softhsm: SoftHsm) -> Iterator[list[Workers]]:
+    with ExitStack() as stack:
+        yield [Workers(stack.enter_context(start_workers())) for _ in range(4)]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

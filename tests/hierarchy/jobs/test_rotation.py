@@ -24,7 +24,7 @@ from keyhier import (
 )
 from keyhier.hierarchy.facade import Hierarchy
 from keyhier.hierarchy.work import Work
-from keyhier.records import ItemState, Job, JobState, Query, Record, open_records
+from keyhier.records import ItemState, Job, JobState, Query, Record, Swap, open_records
 from keyhier.records.sql.store import SqlRecords
 from tests.hierarchy.jobs.scene import bound_to, check_done, fill, new_record, secret_of, untouched
 from tests.hierarchy.jobs.vaults import counting_vault, refusing_vault
@@ -268,8 +268,6 @@ def test_a_record_that_holds_another_jobs_envelope_is_named(
     job = store.journal.begin(Job(kind="other", keys=("something else",)))
     store.journal.plan(job.id, Query())
     (claim, _) = store.journal.claim(job.id, "me", 2, 60)
-    from keyhier.records import Swap
-
     again = memory.key("kek").wrap(secret_of(claim.record.id), context=bound_to(claim.record.id))
     store.journal.swap([Swap(claim, again)])
     report = hierarchy.rotate("kek", ONE)

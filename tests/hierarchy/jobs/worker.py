@@ -6,7 +6,8 @@ child starts at once::
 
     {"records": URL, "vaults": [URI, …], "key": NAME or null, "to": URI or null, "job": ID or null,
      "batch": N, "lease": SECONDS,
-     "kill_after": SECONDS or null, "kill_at_write": N or null, "done": whether the write is made}
+     "kill_after": SECONDS or null, "kill_at_write": N or null, "done": whether the write is made,
+     "stop_at_write": N or null, "stop_for": SECONDS}
 
 The answer: ``{"status": the exit code or minus the signal, "seconds": from the start of the job}``.
 """
@@ -58,14 +59,17 @@ class Mortal:
 
 def mortal(store: SqlRecords, order: dict[str, Any]) -> Any:
     """Return a store whose journal ends the process where the order says."""
-    left = [order["kill_at_write"]]
+    writes = 0
 
     def on_write(call: Callable[[], Any]) -> Any:
-        left[0] -= 1
-        if left[0] == 0 and not order["done"]:
+        nonlocal writes
+        writes += 1
+        if writes == order["stop_at_write"]:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if writes == order["kill_at_write"] and not order["done"]:
             os.kill(os.getpid(), signal.SIGKILL)
         result = call()
-        if left[0] == 0:
+        if writes == order["kill_at_write"]:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
@@ -79,7 +83,7 @@ def work(order: dict[str, Any], ready: Callable[[], None]) -> bool:
         vaults = [stack.enter_context(keyhier.open(uri)) for uri in order["vaults"]]
         to = stack.enter_context(keyhier.open(order["to"])) if order["to"] else None
         store: Any = stack.enter_context(open_records(order["records"]))
-        if order["kill_at_write"]:
+        if order["kill_at_write"] or order["stop_at_write"]:
             store = mortal(store, order)
         hierarchy = stack.enter_context(Hierarchy(vaults, store))
         ready()
@@ -118,7 +122,11 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     if order["kill_after"] is not None:
         time.sleep(order["kill_after"])
         os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        time.sleep(order["stop_for"])
+        os.kill(pid, signal.SIGCONT)
+        _, status = os.waitpid(pid, 0)
     return {"status": os.waitstatus_to_exitcode(status), "seconds": time.monotonic() - started}
 
 
