@@ -117,9 +117,9 @@ def act_two(first: Stage, second: Stage, folder: Path) -> ActTwo:
             hierarchy.sets.refer(SET, KeyReference.following(target.id))
             hierarchy.sets.observe(SET)
             same = True
-            for volume, key in keys.items():
+            for volume, original in keys.items():
                 with hierarchy.recover(volume) as recovered:
-                    same = same and recovered == key
+                    same = same and recovered == original
             after = hierarchy.tree()
     return ActTwo(
         first,

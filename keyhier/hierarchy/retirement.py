@@ -108,8 +108,10 @@ class Retiring:
         if count.kept:
             yield f"{count.kept} envelopes before need it, until their jobs are finalised"
         yield from (f"the set {name} uses it, or is rotating away from it" for name in count.sets)
-        if count.ade:
-            yield f"tags of {len(count.ade)} Azure Disk Encryption secrets name it"
+        # A tag without a version may mean any.
+        named = {*count.ade, *census.of(key.versionless).ade}
+        if named:
+            yield f"tags of {len(named)} Azure Disk Encryption secrets name it"
         for source in census.sources:
             if not source.complete:
                 yield f"the census is not complete: {source.source}: {source.reason}"

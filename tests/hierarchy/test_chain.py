@@ -19,6 +19,7 @@ from keyhier import (
     Vault,
 )
 from keyhier.hierarchy.context import context_for
+from keyhier.hierarchy.local_kek import LocalKek
 from keyhier.hierarchy.middle_kek import KEK_CONTENT_TYPE, thumbprint
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.volume import Volume
@@ -166,6 +167,50 @@ def test_a_new_version_made_for_a_tag_is_found_again(hierarchy: Hierarchy) -> No
     assert hierarchy.records.count(Query(names=made.id.versionless)) == 2
 
 
+def test_two_who_make_one_version_adopt_the_one_that_was_first(
+    hierarchy: Hierarchy, vault: Vault, store: SqlRecords
+) -> None:
+    made = hierarchy.create_kek("web", under="aes")
+    with Hierarchy(vault, store) as other:
+        found = {each.keyring.new_version(made.id, tag="job") for each in (hierarchy, other)}
+    assert len(found) == 1
+    # A key of a vault is made anew for a tag only once, too.
+    cmk = KeyId.parse("memory:cmk")
+    found = {hierarchy.keyring.new_version(cmk, tag="0" * 32) for _ in range(2)}
+    assert len(found) == 1
+
+
+def test_a_moved_key_opens_what_names_its_old_id_and_nothing_else(store: SqlRecords) -> None:
+    with keyhier.open("memory:") as old:
+        key = old.create_key("kek", "RSA-2048")
+        other = key.rotate()
+        backup = old.backup_key("kek")
+        wrapped = other.wrap(SECRET)
+    with keyhier.open("memory:", aliases={str(key.id): str(key.id)}) as new:
+        new.restore_key(backup)
+        with Hierarchy(new, store) as hierarchy, pytest.raises(UnwrapError):
+            hierarchy.keyring.use(key.id).unwrap(wrapped)
+
+
+def test_a_kek_in_memory_is_for_one_thing() -> None:
+    names = KeyId.parse("record:keys/web/1")
+    with SecretBytes.random(32) as material:
+        kek = LocalKek(names, material, None)
+    wrapped = kek.wrap(SECRET)
+    head, encrypted, *rest = str(wrapped).split(".")
+    for altered in (
+        ".".join([head, encrypted[:-4] + "AAAA", *rest]),
+        ".".join([head, encrypted, *rest[:-1], "A" * 22]),
+    ):
+        with pytest.raises(UnwrapError) as caught:
+            kek.unwrap(altered)
+        assert caught.value.__context__ is None
+    assert names.name in repr(kek)
+    kek.close()
+    with pytest.raises(InvalidStateError):
+        kek.unwrap(wrapped)
+
+
 def test_names_that_nothing_or_two_things_answer_to_are_errors(
     hierarchy: Hierarchy, vault: Vault
 ) -> None:
@@ -234,6 +279,10 @@ def test_a_kek_is_unwrapped_into_the_token_where_it_can_be(
         assert recovered(hierarchy, WEB) == SECRET
     # One that unwraps into memory opens what was wrapped in the token.
     with Hierarchy(softhsm_vault, store) as hierarchy:
+        assert recovered(hierarchy, WEB) == SECRET
+        # After a rotation what was kept for sessions is of the version before.
+        hierarchy.rotate("aes")
+    with Hierarchy(softhsm_vault, store, policy=Policy(session_keks=True)) as hierarchy:
         assert recovered(hierarchy, WEB) == SECRET
 
 

@@ -64,12 +64,12 @@ def test_a_second_key_of_a_volume_is_asked_for(hierarchy: Hierarchy, store: SqlR
         hierarchy.recover(DB)
 
 
-@pytest.mark.parametrize("change", [{"vm": "db-01"}, {"volume": "D:"}])
+@pytest.mark.parametrize(("vm", "volume"), [("db-01", "C:"), ("web-01", "D:")])
 def test_promise_2_a_record_of_another_volume_does_not_open(
-    change: dict[str, str], hierarchy: Hierarchy, store: SqlRecords
+    vm: str, volume: str, hierarchy: Hierarchy, store: SqlRecords
 ) -> None:
     record = hierarchy.protect(WEB, SECRET, under="aes")
-    store.replace(attrs.evolve(record, **change))
+    store.replace(attrs.evolve(record, vm=vm, volume=volume))
     with pytest.raises(UnwrapError):
         hierarchy.recover(record.id)
 
