@@ -141,7 +141,7 @@ def _count(version: KeyId, sources: Iterable[SourceResult], sets: Iterable[str])
 def _used_by_sets(core: Core, key: KeyId) -> dict[KeyId, list[str]]:
     used: dict[KeyId, list[str]] = {}
     if isinstance(core.records, SupportsSets):
-        for stored in core.sets.all(key):
+        for stored in core.sets.all():
             found = from_stored(stored)
             for version in {found.active, *found.previous}:
                 if key in (version, version.versionless):

@@ -208,14 +208,12 @@ class EncryptionSets:
 
     def _change(self, name: str, change: Callable[[EncryptionSet], EncryptionSet]) -> Observation:
         """Change a set, again where somebody else was first."""
-        for attempt in range(_ATTEMPTS):
+        for _ in range(_ATTEMPTS):
             before = self.get(name)
             after = change(before)
             try:
                 kept = from_stored(self._core.sets.replace(to_stored(after)))
             except ConflictError:
-                if attempt + 1 == _ATTEMPTS:
-                    raise
                 continue
             window = self._core.policy.window(kept.active)
             moved = before.active if kept.active != before.active else None

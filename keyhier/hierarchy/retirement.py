@@ -13,6 +13,7 @@ from keyhier.errors import InvalidInputError, InvalidStateError
 from keyhier.hierarchy.census import Census, take_census
 from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
+from keyhier.hierarchy.encryption_set import EncryptionSet
 from keyhier.hierarchy.encryption_sets import EncryptionSets
 from keyhier.identifiers import KeyId
 from keyhier.records.protocol import SupportsJournal, SupportsSets
@@ -94,12 +95,21 @@ class Retiring:
         policy = self._core.policy
         window = policy.window(key)
         times = [since + timedelta(seconds=max(policy.cache.age, window))]
-        if isinstance(self._core.records, SupportsSets):
-            for each in EncryptionSets(self._core).all(key):
-                settled = each.settled_at(window)
-                if settled is not None and each.active.versionless == key.versionless:
-                    times.append(settled)
+        for each in self._sets(key):
+            settled = each.settled_at(window)
+            if settled is not None and each.active.versionless == key.versionless:
+                times.append(settled)
         return max(times)
+
+    def _sets(self, key: KeyId) -> list[EncryptionSet]:
+        """Return the sets that use a key in any version, those that are leaving it, too."""
+        if not isinstance(self._core.records, SupportsSets):
+            return []
+        return [
+            each
+            for each in EncryptionSets(self._core).all()
+            if key.versionless in {used.versionless for used in (each.active, *each.previous)}
+        ]
 
     def _blockers(self, key: KeyId, census: Census) -> Iterator[str]:
         count = census.of(key)
@@ -107,7 +117,10 @@ class Retiring:
             yield f"{count.records} records need it"
         if count.kept:
             yield f"{count.kept} envelopes before need it, until their jobs are finalised"
-        yield from (f"the set {name} uses it, or is rotating away from it" for name in count.sets)
+        for each in self._sets(key):
+            reason = each.needs(key, self._core.policy.window(key), self._now())
+            if reason is not None:
+                yield reason
         # A tag without a version may mean any.
         named = {*count.ade, *census.of(key.versionless).ade}
         if named:

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from keyhier.errors import KeyhierError, NotFoundError
-from keyhier.hierarchy.chain_keyring import IN_RECORDS
+from keyhier.hierarchy.chain_keyring import IN_RECORDS, MAX_DEPTH
 from keyhier.hierarchy.core import Core
 from keyhier.identifiers import KeyId
 from keyhier.records.protocol import SupportsKeyMarks, SupportsSets
@@ -92,19 +92,23 @@ def grow(core: Core) -> tuple[Node, ...]:
     # Records that lead in a circle are under no root; they are shown as such.
     reached: set[KeyId] = set()
 
-    def node(key: KeyId) -> Node:
+    def node(key: KeyId, depth: int = 0) -> Node:
         reached.add(key)
-        below = [each for each in sorted(children.get(key, ())) if each not in reached]
+        # No KEK is used that lies deeper; what is there nevertheless is shown beside.
+        next_tier = children.get(key, ()) if depth <= MAX_DEPTH else ()
+        below = [each for each in sorted(next_tier) if each not in reached]
         return Node(
             key,
             states.get(key, "missing"),
             {name: count for name, count in volumes.get(key, Counter()).items() if count > 0},
             tuple(sorted(used.get(key, ()))),
-            tuple(map(node, below)),
+            tuple(node(each, depth + 1) for each in below),
         )
 
     trees = [node(root) for root in sorted(roots)]
-    trees += [node(each) for each in sorted(parents) if each not in reached]
+    for each in sorted(parents):
+        if each not in reached:
+            trees.append(node(each))
     return tuple(trees)
 
 

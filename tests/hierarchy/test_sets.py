@@ -145,6 +145,8 @@ def test_a_set_can_refer_to_another_key(hierarchy: Hierarchy, vault: Vault) -> N
     hierarchy.protect(IN_WEB, SECRET)
     changed = hierarchy.sets.refer("web", KeyReference.pinned(other.id)).set
     assert (changed.active, changed.previous) == (other.id, (first,))
+    # It is leaving the key, which so is used still.
+    assert hierarchy.census("cmk").of(first).sets == ("web",)
     with pytest.raises(InvalidInputError):
         hierarchy.sets.refer("web", KeyReference.following("memory:aes"))
     assert hierarchy.sets.get("web").active == other.id
