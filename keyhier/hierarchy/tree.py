@@ -106,9 +106,7 @@ def grow(core: Core) -> tuple[Node, ...]:
         )
 
     trees = [node(root) for root in sorted(roots)]
-    for each in sorted(parents):
-        if each not in reached:
-            trees.append(node(each))
+    trees += [node(each) for each in sorted(parents) if each not in reached]
     return tuple(trees)
 
 

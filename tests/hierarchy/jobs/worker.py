@@ -32,29 +32,7 @@ from keyhier.hierarchy.facade import Hierarchy
 from keyhier.hierarchy.work import Work
 from keyhier.records import open_records
 from keyhier.records.sql.store import SqlRecords
-
-WRITES = frozenset(
-    {
-        *("begin", "update", "plan", "claim", "renew", "release", "swap", "fail", "leave"),
-        *("retry", "finish", "finalize", "roll_back", "restore", "end_roll_back"),
-    }
-)
-
-
-class Mortal:
-    """Passes everything on, and ends its process at the n-th write of the journal."""
-
-    def __init__(self, target: Any, on_write: Callable[[Callable[[], Any]], Any]) -> None:
-        self._target = target
-        self._on_write = on_write
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._target, name)
-        if name == "journal":
-            return Mortal(found, self._on_write)
-        if name in WRITES and not isinstance(self._target, SqlRecords):
-            return lambda *given, **named: self._on_write(lambda: found(*given, **named))
-        return found
+from tests.hierarchy.jobs.mortal import Mortal
 
 
 def mortal(store: SqlRecords, order: dict[str, Any]) -> Any:
