@@ -52,11 +52,11 @@ def _new_job(core: Core, key: KeyId) -> Job:
     needed = {row.key for row in core.records.census(key.versionless, by_vm=False) if not row.kept}
     keys = (str(key.versionless),)
     if key.version:
-        intent = {FROM: sorted(map(str, needed - {newest.id}))}
-        return Job(kind=ROTATE, keys=keys, intent=intent, target=newest.id)
+        old = sorted(map(str, needed - {newest.id}))
+        return Job(kind=ROTATE, keys=keys, intent={FROM: old}, target=newest.id)
     job_id = new_job_id()
-    intent = {FROM: sorted(map(str, needed | {newest.id})), TAG: job_id}
-    return Job(id=job_id, kind=ROTATE, keys=keys, intent=intent)
+    old = sorted(map(str, needed | {newest.id}))
+    return Job(id=job_id, kind=ROTATE, keys=keys, intent={FROM: old, TAG: job_id})
 
 
 def _require_same(job: Job, key: KeyId) -> None:

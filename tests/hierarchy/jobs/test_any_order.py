@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import keyhier
-from keyhier import NotFoundError, Vault
+from keyhier import KeyId, NotFoundError, Vault
 from keyhier.hierarchy.facade import Hierarchy
 from keyhier.hierarchy.work import Work
 from keyhier.records import Job, JobState, Query, Record, open_records
 from tests.hierarchy.jobs.mortal import Mortal
 from tests.hierarchy.jobs.scene import bound_to, new_record, secret_of
 
+KEK = KeyId.parse("memory:kek")
 WORK = Work(threads=1, batch=2, lease=2)
 
 
@@ -78,7 +79,7 @@ class Keys(RuleBasedStateMachine):
     @precondition(lambda self: self.job is None)
     @rule(home=st.integers(0, 1), write=st.integers(0, 12))
     def rotate(self, home: int, write: int) -> None:
-        self.work(home, write, lambda hierarchy: hierarchy.rotate("kek", WORK))
+        self.work(home, write, lambda hierarchy: hierarchy.rotate(KEK, WORK))
 
     @precondition(lambda self: self.job is None)
     @rule(home=st.integers(0, 1), write=st.integers(0, 12))
@@ -102,7 +103,7 @@ class Keys(RuleBasedStateMachine):
             if target is not None:
                 old = [text for text in job.intent["from"] if text != str(target)]
                 for text in old:
-                    assert not self.store.count(Query(key=keyhier.KeyId.parse(text)))
+                    assert not self.store.count(Query(key=KeyId.parse(text)))
 
     @precondition(lambda self: self.job is not None and self.job.state is JobState.DONE)
     @rule()
@@ -151,4 +152,4 @@ class Keys(RuleBasedStateMachine):
 
 
 TestAnyOrder = Keys.TestCase
-TestAnyOrder.settings = settings(max_examples=8, stateful_step_count=12, deadline=None)
+TestAnyOrder.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)

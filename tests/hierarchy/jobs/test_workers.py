@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
@@ -27,14 +28,22 @@ def test_promise_8_of_four_workers_one_is_killed_and_one_stopped_past_its_lease(
 ) -> None:
     fill(shared_store, vault.key("kek"), 200)
     before = {record.id: record for record in shared_store.find()}
-    order = {"records": shared_url, "vaults": [place.uri], "lease": LEASE, "batch": 8}
+    order: dict[str, Any] = {
+        "records": shared_url,
+        "vaults": [place.uri],
+        "lease": LEASE,
+        "batch": 8,
+    }
     # The job is begun by one that is killed as soon as the version is known and all is planned.
     killed, _ = four_workers[0].run(**order, key="kek", kill_at_write=5)
     assert killed == -signal.SIGKILL
     (job,) = shared_store.journal.jobs()
     assert job.target is not None
     for number, workers in enumerate(four_workers):
-        fate = {0: {"kill_at_write": 6}, 1: {"stop_at_write": 4, "stop_for": 3 * LEASE}}
+        fate: dict[int, Any] = {
+            0: {"kill_at_write": 6},
+            1: {"stop_at_write": 4, "stop_for": 3 * LEASE},
+        }
         workers.begin(**order, job=job.id, **fate.get(number, {}))
     ends = [workers.wait()[0] for workers in four_workers]
     assert ends == [-signal.SIGKILL, 0, 0, 0]
