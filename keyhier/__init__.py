@@ -34,6 +34,9 @@ if TYPE_CHECKING:
         UnwrapError,
     )
     from keyhier.examination import examine
+    from keyhier.hierarchy.encryption_set import EncryptionSet
+    from keyhier.hierarchy.facade import Hierarchy
+    from keyhier.hierarchy.reference import KeyReference
     from keyhier.identifiers import KeyId
     from keyhier.key import Key
     from keyhier.opening import open_vault as open  # noqa: A004  # `keyhier.open` is meant.
@@ -60,12 +63,15 @@ __all__ = [
     "CapacityError",
     "ConflictError",
     "Diagnosis",
+    "EncryptionSet",
     "Finding",
+    "Hierarchy",
     "IntegrityError",
     "InvalidInputError",
     "InvalidStateError",
     "Key",
     "KeyId",
+    "KeyReference",
     "KeySpec",
     "KeyhierError",
     "LinuxPassphrase",
@@ -98,9 +104,12 @@ _HOMES = {
     "BitLockerKey": "volume.bitlocker",
     "Capabilities": "capabilities",
     "Diagnosis": "doctor",
+    "EncryptionSet": "hierarchy.encryption_set",
     "Finding": "doctor",
+    "Hierarchy": "hierarchy.facade",
     "Key": "key",
     "KeyId": "identifiers",
+    "KeyReference": "hierarchy.reference",
     "KeySpec": "algorithms",
     "LinuxPassphrase": "volume.luks",
     "Outcome": "batch",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
@@ -61,7 +61,7 @@ def stream(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Iterator[Outcome[Value]]:
+) -> Generator[Outcome[Value], None, None]:
     """Yield an outcome for every item, in order, working ahead by a bounded number of items.
 
     Args:
@@ -170,7 +170,7 @@ def _stream(
     items: Iterable[Item],
     count: int,
     progress: Progress | None,
-) -> Iterator[Outcome[Value]]:
+) -> Generator[Outcome[Value], None, None]:
     source = _Source(items)
     workers = _Workers(function)
     given = 0

@@ -17,6 +17,7 @@ from keyhier.driver import (
     SupportsRotation,
     SupportsSecrets,
     SupportsSoftDelete,
+    SupportsTaggedRotation,
     SupportsTimeout,
     SupportsUnwrapInto,
 )
@@ -33,6 +34,8 @@ class Capabilities:
         key_specs: what :meth:`Vault.create_key` can make.
         algorithms: what the vault can unwrap with.
         imports, rotates, soft_delete, backup, random, doctor: whether it can at all.
+        rotates_for_tag: whether a new version can be made for a tag, which rotations of records
+            need: whoever resumes one finds the version that was made for it.
         lifecycle: whether versions can be disabled and keys deleted.
         unwraps_into: whether a wrapped AES key can be unwrapped to stay inside and be of use there;
             not every token can do so with every algorithm.
@@ -45,6 +48,7 @@ class Capabilities:
     algorithms: tuple[WrapAlgorithm, ...]
     imports: bool
     rotates: bool
+    rotates_for_tag: bool
     lifecycle: bool
     soft_delete: bool
     backup: bool
@@ -65,6 +69,7 @@ class Capabilities:
             algorithms=algorithms,
             imports=isinstance(driver, SupportsImport),
             rotates=isinstance(driver, SupportsRotation),
+            rotates_for_tag=isinstance(driver, SupportsTaggedRotation),
             lifecycle=isinstance(driver, SupportsLifecycle),
             soft_delete=isinstance(driver, SupportsSoftDelete),
             backup=isinstance(driver, SupportsBackup),

@@ -65,6 +65,7 @@ __all__ = [
     "SupportsRotationPolicy",
     "SupportsSecrets",
     "SupportsSoftDelete",
+    "SupportsTaggedRotation",
     "SupportsTimeout",
     "SupportsUnwrapInto",
 ]
@@ -258,6 +259,28 @@ class SupportsRotation(Protocol):
             InvalidStateError: the key is one that cannot be rotated, such as one made elsewhere.
             UnsupportedError: as :meth:`Driver.create_key`.
             ConflictError: somebody else changed the key meanwhile; nothing was made.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsTaggedRotation(Protocol):
+    """A new version can be made for a tag that was written down before, and found again by it."""
+
+    def rotate_key_for(self, name: str, tag: str) -> KeyVersion:
+        """Return the version that was made for ``tag``, or make it like the latest one.
+
+        Whoever was killed in the middle asks again with the same tag and gets the same version, so
+        the tag has to be part of the version from the moment it exists: in its id or in what the
+        vault keeps beside it.
+
+        Args:
+            name: the key's.
+            tag: any text that nobody else uses, such as a job's UUID.
+
+        Raises:
+            NotFoundError, AmbiguousError, InvalidStateError, UnsupportedError, ConflictError:
+                as :meth:`SupportsRotation.rotate_key`.
         """
         ...
 

@@ -20,6 +20,7 @@ from keyhier.driver import (
     SupportsLifecycle,
     SupportsRotation,
     SupportsRotationPolicy,
+    SupportsTaggedRotation,
     SupportsUnwrapInto,
 )
 from keyhier.envelopes import Envelopes
@@ -331,17 +332,28 @@ class Key:
         found = self._opened.driver.list_versions(self.name)
         return [Key.adopt(self._opened, version) for version in found]
 
-    def rotate(self) -> Key:
+    def rotate(self, *, tag: str | None = None) -> Key:
         """Make a new version under the same name and return it; older ones still open theirs.
 
+        Args:
+            tag: what the version is made for, such as a job's UUID. Where a version was made for
+                it already, that one is returned and nothing is made.
+
         Raises:
-            UnsupportedError: the vault cannot rotate.
+            InvalidInputError: the tag is empty.
+            UnsupportedError: the vault cannot rotate, or not for a tag.
             InvalidStateError: the key is one that cannot be rotated.
             NotFoundError: the key is gone.
         """
+        if tag is not None and not tag:
+            raise InvalidInputError("a version is made for a tag that is not empty")
         with self._opened.operation("rotate", self.id) as operation:
-            driver = self._opened.capable(SupportsRotation, "rotate keys")
-            return operation.made(Key.adopt(self._opened, driver.rotate_key(self.name)))
+            if tag is None:
+                made = self._opened.capable(SupportsRotation, "rotate keys").rotate_key(self.name)
+            else:
+                tagging = self._opened.capable(SupportsTaggedRotation, "rotate a key for a job")
+                made = tagging.rotate_key_for(self.name, tag)
+            return operation.made(Key.adopt(self._opened, made))
 
     def rotation_policy(self) -> RotationPolicy:
         """Return when the vault rotates this key by itself.

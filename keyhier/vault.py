@@ -8,7 +8,7 @@ contexts, audit events, batches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
@@ -72,6 +72,11 @@ class Vault:
     def uri(self) -> str:
         """The URI it was opened by."""
         return self._uri
+
+    @property
+    def aliases(self) -> Mapping[KeyId, KeyId]:
+        """The ids of old that it was opened with, and the ids of its own keys that they mean."""
+        return MappingProxyType(self._aliases)
 
     def __enter__(self) -> Self:
         return self
@@ -175,6 +180,27 @@ class Vault:
             return self._by_id(name if isinstance(name, KeyId) else KeyId.parse(name), version)
         _check_text(name, version or "")
         return self._adopt(self._opened.driver.get_key(name, version))
+
+    def id_of(self, name: str) -> KeyId:
+        """Return the id, without a version, of a key of this vault that may or may not be there.
+
+        Nothing is asked of the vault.
+
+        Args:
+            name: the key's name, or its id with or without a version.
+
+        Raises:
+            InvalidInputError: it is neither.
+            NotFoundError: it is the id of another vault's key.
+        """
+        driver = self._opened.driver
+        if name.startswith(f"{driver.scheme}:"):
+            key_id = KeyId.parse(name)
+        else:
+            key_id = KeyId.parse(str(KeyId(driver.scheme, driver.vault, name)))
+        if not is_of(key_id, driver):
+            raise NotFoundError(f"{key_id} is not a key of this vault")
+        return key_id.versionless
 
     def _adopt(self, version: KeyVersion) -> Key:
         return Key.adopt(self._opened, version)

@@ -55,7 +55,7 @@ def test_the_input_is_read_only_a_little_ahead(workers: int) -> None:
     assert read == 0
     for done, _ in zip(range(1, 51), outcomes, strict=False):
         assert read <= done + workers * 8
-    outcomes.close()  # type: ignore[attr-defined]  # It is a generator.
+    outcomes.close()
     assert not _threads()
 
 
@@ -66,7 +66,7 @@ def test_an_input_without_end_can_be_read_in_part() -> None:
 
     outcomes = stream(lambda item: item, source(), workers=2)
     assert next(outcomes).result() == 1
-    outcomes.close()  # type: ignore[attr-defined]  # It is a generator.
+    outcomes.close()
     assert not _threads()
 
 

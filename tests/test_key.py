@@ -161,3 +161,22 @@ def test_refresh_asks_the_vault_again(memory_vault: Vault) -> None:
     key = memory_vault.create_key("kek", "AES-256")
     key.refresh()
     assert key.enabled
+
+
+def test_a_version_is_made_once_for_a_tag(memory_vault: Vault) -> None:
+    key = memory_vault.create_key("tagged", "AES-256")
+    made = key.rotate(tag="job")
+    assert key.rotate(tag="job").id == made.id
+    assert key.rotate(tag="another").id != made.id
+    with pytest.raises(InvalidInputError, match="tag"):
+        key.rotate(tag="")
+
+
+def test_an_id_is_told_without_asking_the_vault(memory_vault: Vault) -> None:
+    vault = memory_vault
+    made = vault.create_key("named", "AES-256")
+    for given in ("named", str(made.id), str(made.id.versionless)):
+        assert vault.id_of(given) == made.id.versionless
+    assert str(vault.id_of("nothing")) == "memory:nothing"
+    with pytest.raises(InvalidInputError):
+        vault.id_of("not a name")

@@ -124,8 +124,8 @@ class Content:
         self.check_free(key.name)
         return self._with(key)
 
-    def rotating(self, name: str, material: Material) -> Self:
-        """Return the content with a new version of a key.
+    def rotating(self, name: str, material: Material, tag: str | None = None) -> Self:
+        """Return the content with a new version of a key, or as it is if ``tag`` has its own.
 
         Raises:
             NotFoundError, InvalidStateError: as :meth:`key`.
@@ -133,6 +133,8 @@ class Content:
         """
         key = self.key(name)
         latest = key.latest
+        if tag is not None and key.made_for(tag) is not None:
+            return self
         if (latest.material.spec, latest.material.algorithms) != (
             material.spec,
             material.algorithms,
@@ -140,7 +142,11 @@ class Content:
             raise ConflictError(
                 f"key {name} was replaced while its new version was made", remedy="rotate it again"
             )
-        return self._with(key.with_version(material, _CLOCK.next(after=latest.version)))
+        if tag is None:
+            version = _CLOCK.next(after=latest.version)
+        else:
+            version = _CLOCK.next_for(tag, after=latest.version)
+        return self._with(key.with_version(material, version))
 
     def enabling(self, key: KeyId, *, enabled: bool) -> Self:
         """Return the content with one version enabled or disabled.

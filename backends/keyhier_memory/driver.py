@@ -79,6 +79,18 @@ class MemoryDriver(SecretsDriver):
         content = self._store.change(lambda content: content.rotating(name, material))
         return content.key(name).latest.describe(name)
 
+    def rotate_key_for(self, name: str, tag: str) -> KeyVersion:
+        """See :meth:`keyhier.driver.SupportsTaggedRotation.rotate_key_for`."""
+        key = self._store.read().key(name)
+        made = key.made_for(tag)
+        if made is None:
+            like = key.latest.material
+            material = Material.generate(like.spec, like.algorithm)
+            content = self._store.change(lambda content: content.rotating(name, material, tag))
+            # Another process may have been faster; then this is its version.
+            made = content.key(name).made_for(tag) or content.key(name).latest
+        return made.describe(name)
+
     def wrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""
     ) -> bytes:

@@ -20,6 +20,7 @@ from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier_memory.shelf import Entry
+from keyhier_memory.versions import is_for
 
 __all__ = ["Material", "StoredKey", "StoredVersion"]
 
@@ -136,6 +137,11 @@ class StoredVersion:
 @attrs.frozen
 class StoredKey(Entry[StoredVersion]):
     """A key's name and its versions."""
+
+    def made_for(self, tag: str) -> StoredVersion | None:
+        """Return the version that was made for ``tag``, or None."""
+        found = (each for each in self.versions.values() if is_for(each.version, tag))
+        return next(found, None)
 
     def with_version(self, material: Material, version: str) -> StoredKey:
         """Return the same key with one version more, made now."""

@@ -173,6 +173,12 @@ class Pkcs11Driver:
         return parts.catalogue.describe(parts.maker.rotate(name))
 
     @within_deadline
+    def rotate_key_for(self, name: str, tag: str) -> KeyVersion:
+        """See :meth:`keyhier.driver.SupportsTaggedRotation.rotate_key_for`."""
+        parts = self._open_vault
+        return parts.catalogue.describe(parts.maker.rotate(name, tag))
+
+    @within_deadline
     def wrap(
         self, key: KeyVersion, algorithm: WrapAlgorithm, plaintext: SecretBytes, aad: bytes = b""
     ) -> bytes:

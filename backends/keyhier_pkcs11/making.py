@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
@@ -78,19 +78,41 @@ class KeyMaker:
             made = self._make("C_CreateObject", version, template, create)
             return self._first(request.name, made)
 
-    def rotate(self, name: str) -> KeyObject:
-        """Generate a new version; see :meth:`SupportsRotation.rotate_key`."""
+    def rotate(self, name: str, tag: str | None = None) -> KeyObject:
+        """Generate a new version, or return the one that was made for ``tag`` already.
+
+        See :meth:`SupportsRotation.rotate_key` and :meth:`SupportsTaggedRotation.rotate_key_for`.
+        """
         with self._connection.objects_lock:
-            latest = versions_of(self._objects.find(label=name), name)[-1]
+            found = versions_of(self._objects.find(label=name), name)
+            latest = found[-1]
             if latest.version is None:
                 raise InvalidStateError(
                     f"keyhier did not make the {latest}, so it has one version",
                     remedy="create a key and rewrap to it",
                 )
+            if tag is not None and (made := _made_for(tag, found)) is not None:
+                # Whoever made it may have been killed before looking at it.
+                self._check_made(made.identity, self._template_of(made))
+                return made
             purpose = purpose_of(latest)
             self._require(purpose.spec, purpose.algorithm)
-            version = VersionId.new(purpose.algorithm, after=latest.version)
-            return self._generate(name, purpose.spec, version, extractable=latest.extractable)
+            version = VersionId.new(purpose.algorithm, latest.version, tag)
+            made = self._generate(name, purpose.spec, version, extractable=latest.extractable)
+            return made if tag is None else self._only_one(name, tag, made)
+
+    def _template_of(self, key: KeyObject) -> Template:
+        version = cast("VersionId", key.version)
+        return self._secret_half(cast("str", key.label), version, extractable=key.extractable)
+
+    def _only_one(self, name: str, tag: str, made: KeyObject) -> KeyObject:
+        """Return the first version made for ``tag``; another process may have made one, too."""
+        with self._undone_on_failure(made.identity):
+            first = _made_for(tag, versions_of(self._objects.find(label=name), name))
+        if first is None or first.identity == made.identity:
+            return made
+        self._destroy(made.identity)
+        return first
 
     def _require(self, spec: KeySpec, algorithm: WrapAlgorithm | None) -> None:
         abilities = self._connection.abilities
@@ -236,3 +258,8 @@ class KeyMaker:
             self._objects.destroy(identity)
         except PKCS11Error as error:
             raise translated(error, "C_DestroyObject", "destroying the key again") from error
+
+
+def _made_for(tag: str, found: Sequence[KeyObject]) -> KeyObject | None:
+    """Return the first version, of those listed oldest first, that was made for ``tag``."""
+    return next((key for key in found if key.version and key.version.is_for(tag)), None)

@@ -11,6 +11,7 @@ from pkcs11.exceptions import (
     PKCS11Error,
     TokenNotPresent,
     TokenNotRecognised,
+    UserPinNotInitialized,
 )
 
 from keyhier.errors import AmbiguousError, NotFoundError
@@ -31,11 +32,14 @@ _PAUSE_SECONDS: Final = 0.02
 
 
 def patiently(call: Callable[[], _T]) -> _T:
-    """Call again, a few times, what SoftHSM refuses while another process writes to the token."""
+    """Call again, a few times, what SoftHSM refuses while another process writes to the token.
+
+    It may even say that no PIN was ever set; then none was compared, so that no attempt is lost.
+    """
     for attempt in range(1, _ATTEMPTS):
         try:
             return call()
-        except GeneralError:
+        except (GeneralError, UserPinNotInitialized):
             time.sleep(_PAUSE_SECONDS * attempt)
     return call()
 

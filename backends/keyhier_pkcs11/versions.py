@@ -10,11 +10,14 @@ section 5.8), which ``pkcs11-tool -O`` shows in hexadecimal::
     │            └ the UUID's version, always 8
     └ when it was made, in milliseconds since 1970
 
+A version that was made for a tag has 62 bits of the tag's SHA-256 in place of the random ones.
+
 So versions sort by their age, and an AES version's one algorithm is fixed for every process.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from datetime import UTC, datetime, timedelta
@@ -39,6 +42,7 @@ _CODES: Final[dict[WrapAlgorithm | None, int]] = {
 }
 _MEANINGS: Final = {code: algorithm for algorithm, code in _CODES.items()}
 
+_RANDOM_BITS: Final = 62
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _END_OF_TIME: Final = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
 
@@ -58,13 +62,21 @@ class VersionId:
     algorithm: WrapAlgorithm | None
 
     @classmethod
-    def new(cls, algorithm: WrapAlgorithm | None, after: VersionId | None = None) -> VersionId:
-        """Make the id of a new version, later than ``after`` whatever the clock says."""
+    def new(
+        cls,
+        algorithm: WrapAlgorithm | None,
+        after: VersionId | None = None,
+        tag: str | None = None,
+    ) -> VersionId:
+        """Make the id of a new version, later than ``after`` whatever the clock says.
+
+        Its random bits are those of ``tag`` where there is one, by which it is found again.
+        """
         milliseconds = time.time_ns() // 1_000_000
         if after is not None:
             milliseconds = max(milliseconds, after.milliseconds + 1)
         number = milliseconds << 80 | 0x8 << 76 | _CODES[algorithm] << 64
-        number |= 0b10 << 62 | secrets.randbits(62)
+        number |= 0b10 << 62 | (secrets.randbits(_RANDOM_BITS) if tag is None else _bits_of(tag))
         return cls(number.to_bytes(16), milliseconds, algorithm)
 
     @classmethod
@@ -85,3 +97,11 @@ class VersionId:
     def created(self) -> datetime:
         """When the version was made, in UTC."""
         return _EPOCH + timedelta(milliseconds=self.milliseconds)
+
+    def is_for(self, tag: str) -> bool:
+        """Whether the version was made for ``tag``."""
+        return int.from_bytes(self.value) % (1 << _RANDOM_BITS) == _bits_of(tag)
+
+
+def _bits_of(tag: str) -> int:
+    return int.from_bytes(hashlib.sha256(tag.encode()).digest()[:8]) >> 64 - _RANDOM_BITS

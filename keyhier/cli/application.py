@@ -16,12 +16,19 @@ from keyhier.cli import (
     ade,
     audit,
     backends,
+    census,
     demo,
+    encryption_set,
     envelope,
     inspect,
+    jobs,
     key,
     keyvault,
+    migrate,
+    protection,
     records,
+    rotate,
+    tree,
     vault,
     volume_key,
 )
@@ -123,6 +130,18 @@ app.add_typer(volume_key.app, name="volume-key")
 app.add_typer(ade.app, name="ade")
 app.add_typer(records.app, name="records")
 app.add_typer(audit.app, name="audit")
+app.add_typer(encryption_set.app, name="set")
+app.command("protect")(protection.protect)
+app.command("recover")(protection.recover)
+app.command("recover-offline")(protection.recover_offline)
+app.command("create-kek")(protection.create_kek)
+app.add_typer(jobs.app, name="jobs")
+app.command("rotate")(rotate.rotate)
+app.command("migrate")(migrate.migrate)
+app.command("tree")(tree.tree)
+app.command("census")(census.census)
+app.command("retire")(census.retire)
+app.command("reinstate")(census.reinstate)
 app.command("wrap")(envelope.wrap)
 app.command("unwrap")(envelope.unwrap)
 app.command("inspect")(inspect.inspect)

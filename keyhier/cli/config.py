@@ -26,6 +26,7 @@ from typing import Any, Final
 import attrs
 import platformdirs
 
+from keyhier.cli.hierarchy_settings import HIERARCHY_KEYS, HierarchySettings
 from keyhier.errors import AccessDeniedError, InvalidInputError, NotFoundError
 
 __all__ = ["CONFIG_VARIABLE", "Configuration"]
@@ -45,6 +46,7 @@ class Configuration:
         default: the profile that is used where none is named, or None.
         stores: URLs of stores of records by the profiles' names, where they have one.
         audit: the file that every operation on a key is written into, or None.
+        hierarchies: what the profiles say of their hierarchies, by the profiles' names.
     """
 
     source: Path
@@ -52,6 +54,7 @@ class Configuration:
     default: str | None = None
     stores: Mapping[str, str] = attrs.field(factory=dict)
     audit: str | None = None
+    hierarchies: Mapping[str, HierarchySettings] = attrs.field(factory=dict)
 
     @classmethod
     def load(cls, given: str | None) -> Configuration:
@@ -102,13 +105,16 @@ class Configuration:
         _only(table, ("audit", "default", "profiles"), path, "at its top")
         profiles = {}
         stores = {}
+        hierarchies = {}
         for name, profile in _table(table.get("profiles", {}), path, "profiles").items():
             place = f"profiles.{name}"
-            _only(_table(profile, path, place), ("vault", "records"), path, f"in {place}")
+            known = ("vault", "records", *HIERARCHY_KEYS)
+            _only(_table(profile, path, place), known, path, f"in {place}")
             vault = profile.get("vault")
             if not isinstance(vault, str):
                 raise InvalidInputError(f"{path}: {place} names no vault", remedy='vault = "URI"')
             profiles[name] = vault
+            hierarchies[name] = HierarchySettings.read(profile, f"{path}: {place}")
             records = profile.get("records")
             if records is None:
                 continue
@@ -126,7 +132,7 @@ class Configuration:
         # A relative one would be another file in every working directory.
         if audit is not None and not (isinstance(audit, str) and Path(audit).is_absolute()):
             raise InvalidInputError(f"{path}: audit is the absolute path of a file")
-        return cls(path, profiles, default, stores, audit)
+        return cls(path, profiles, default, stores, audit, hierarchies)
 
     def vault(self, profile: str) -> str:
         """Return the vault's URI of a profile.

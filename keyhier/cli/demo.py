@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from keyhier.cli.demo_hierarchy import ActTwo, act_two
 from keyhier.cli.demo_job import Run, Sample, memory_stage, run, softhsm_stage, softhsm_unavailable
+from keyhier.cli.demo_picture import WIDTH, second_act, state
 from keyhier.cli.inspect import header_table, read_header
 from keyhier.cli.session import Session, console, json_command
 from keyhier.cli.text import printable
@@ -20,7 +23,6 @@ from keyhier.errors import IntegrityError
 
 __all__ = ["demo"]
 
-_WIDTH: Final = 78
 _SEGMENTS: Final = ("header", "encrypted key", "IV", "ciphertext", "tag")
 
 
@@ -34,8 +36,13 @@ def demo(session: Session) -> None:
         runs.append(done)
         if screen is not None:
             screen.print(_picture(done))
-    session.show(_report(runs, skipped), _conclusion(runs, skipped))
-    if not all(done.holds for done in runs):
+    act = _second_act(with_softhsm=skipped is None)
+    if screen is not None:
+        screen.print(second_act(act))
+    holds = act.holds and all(done.holds for done in runs)
+    document = {**_report(runs, skipped), "ok": holds, "hierarchy": act.as_dict()}
+    session.show(document, _conclusion(skipped, holds=holds))
+    if not holds:
         raise IntegrityError("the demonstration failed: not everything came out as it must")
 
 
@@ -47,10 +54,20 @@ def _runs(*, with_softhsm: bool) -> Iterator[Run]:
             yield run(stage, Path(name))
 
 
+def _second_act(*, with_softhsm: bool) -> ActTwo:
+    with ExitStack() as stack:
+        here, there = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keyhier-demo-")))
+            for _ in range(2)
+        )
+        second = stack.enter_context(softhsm_stage()) if with_softhsm else memory_stage(there)
+        return act_two(memory_stage(here), second, here)
+
+
 def _picture(done: Run) -> RenderableType:
     first = done.samples[0]
     parts: list[RenderableType] = [
-        Text(f"-- {done.stage.title} ".ljust(_WIDTH, "-"), style="dim"),
+        Text(f"-- {done.stage.title} ".ljust(WIDTH, "-"), style="dim"),
         _tree(done),
         "",
         f"The BitLocker key's envelope, one public line of {len(str(first.wrapped))} characters",
@@ -95,34 +112,27 @@ def _checks(done: Run) -> Table:
     table.add_column(no_wrap=True)
     table.add_column()
     for sample in done.samples:
-        table.add_row(_state(holds=sample.same), f"{sample.what} came back the same")
-    table.add_row(
-        _state(holds=done.context_bound), "an envelope does not open with another context"
-    )
+        table.add_row(state(holds=sample.same), f"{sample.what} came back the same")
+    table.add_row(state(holds=done.context_bound), "an envelope does not open with another context")
     if done.luks.opened is None:
         table.add_row(Text("skipped", style="yellow"), printable(done.luks.skipped or ""))
     else:
         table.add_row(
-            _state(holds=done.luks.opened),
+            state(holds=done.luks.opened),
             "cryptsetup opens a LUKS2 volume with the recovered passphrase",
         )
     return table
 
 
-def _state(*, holds: bool) -> Text:
-    return Text("ok", style="green") if holds else Text("FAILED", style="bold red")
-
-
-def _conclusion(runs: list[Run], skipped: str | None) -> str:
+def _conclusion(skipped: str | None, *, holds: bool) -> str:
     lines = [f"skipped: the same on a PKCS#11 token, as {printable(skipped)}"] if skipped else []
-    if all(done.holds for done in runs):
+    if holds:
         lines.append("Everything came back. Nothing of this demonstration is left on the disk.")
     return "\n".join(lines)
 
 
 def _report(runs: list[Run], skipped: str | None) -> dict[str, Any]:
     return {
-        "ok": all(done.holds for done in runs),
         "runs": [
             {
                 "vault": done.stage.title,

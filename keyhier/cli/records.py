@@ -1,4 +1,4 @@
-"""`keyhier records`: wrapped keys as they are kept; no command opens one."""
+"""`keyhier records`: wrapped keys as they are kept; only a restore drill opens them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import typer
 from rich.table import Table
 
 from keyhier.cli import files
+from keyhier.cli.hierarchy import open_hierarchy
 from keyhier.cli.listing import Listing
-from keyhier.cli.session import Session, records_command
+from keyhier.cli.session import Session, hierarchy_command, records_command
 from keyhier.cli.text import moment, printable
-from keyhier.errors import InvalidInputError
+from keyhier.errors import IntegrityError, InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.records.json_lines import MAX_LINE_BYTES, document_of, read_lines, to_line
 from keyhier.records.record import Query, Record
@@ -112,6 +113,37 @@ def import_records(
     ):
         count = store.load(read_lines(lines))
     session.show({"imported": count}, f"imported {count} records")
+
+
+@app.command("verify")
+@hierarchy_command
+def verify(
+    session: Session,
+    *,
+    sample: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="So many of them, at random.")
+    ] = None,
+    key: KeyOption = None,
+    vm: VmOption = None,
+    set_name: SetOption = None,
+    label: LabelOption = None,
+) -> None:
+    """Open records without changing anything, all or those that match: a restore drill."""
+    query = _query(key, vm, set_name, label)
+    with open_hierarchy(session, read_only=True) as hierarchy:
+        done = hierarchy.verify(query, sample=sample)
+    document = {
+        "opened": done.opened,
+        "of": done.of,
+        "failed": [
+            {"record": record, "error": type(error).__name__, "message": error.message}
+            for record, error in done.failed
+        ],
+    }
+    lines = [f"{record}: {printable(error.message)}" for record, error in done.failed]
+    session.show(document, "\n".join([*lines, f"opened {done.opened} of {done.of} records"]))
+    if done.failed:
+        raise IntegrityError(f"{len(done.failed)} records did not open")
 
 
 def _query(

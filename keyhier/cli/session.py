@@ -182,17 +182,27 @@ class Session:
     settings: Settings
     at_end: Callable[[Callable[[], None]], object] = attrs.field(default=atexit.register)
 
-    def open(self) -> Vault:
-        """Open the vault that the settings name; raises what :func:`keyhier.open` raises.
+    def audit_log(self) -> AuditLog | None:
+        """Open the file that operations on keys are written into, where the settings name one.
 
-        Where an audit log is named, nothing is done that cannot be written there.
+        Then nothing is done that cannot be written there.
         """
         path = self.settings.audit_path()
         if path is None:
-            return keyhier.open(self.settings.vault_uri())
+            return None
         log = AuditLog(path, required=True)
         self.at_end(log.close)
-        return keyhier.open(self.settings.vault_uri(), audit=log)
+        return log
+
+    def open(self, audit: AuditLog | None = None, *, uri: str | None = None) -> Vault:
+        """Open the vault that the settings name; raises what :func:`keyhier.open` raises.
+
+        Args:
+            audit: the log that is open already, where the command has more to write there.
+            uri: another vault, for a command that works on two.
+        """
+        log = self.audit_log() if audit is None else audit
+        return keyhier.open(self.settings.vault_uri() if uri is None else uri, audit=log)
 
     def open_records(self, *, read_only: bool = False) -> SqlRecords:
         """Open the store of records that the settings name, as :func:`open_records` does."""

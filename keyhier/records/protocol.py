@@ -220,7 +220,7 @@ class Journal(Protocol):
         Raises:
             InvalidStateError: the job is not open, or an envelope needs a key version that is
                 retiring; then nothing is put.
-            InvalidInputError, IntegrityError: as :meth:`Record.checked`.
+            IntegrityError: an envelope is another record's; then nothing is put.
         """
         ...
 

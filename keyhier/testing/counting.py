@@ -15,6 +15,7 @@ _PROTOCOLS: Final = (
     interface.SupportsImport,
     interface.SupportsRotation,
     interface.SupportsRotationPolicy,
+    interface.SupportsTaggedRotation,
     interface.SupportsLifecycle,
     interface.SupportsSoftDelete,
     interface.SupportsBackup,

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 
-from keyhier_memory.versions import VersionClock
+from keyhier_memory.versions import VersionClock, is_for
 
 
 def test_versions_are_32_hexadecimal_digits_that_begin_with_the_time() -> None:
@@ -38,3 +38,14 @@ def test_a_version_follows_one_from_a_clock_that_was_ahead() -> None:
     following = clock.next(after=ahead)
     assert following > ahead
     assert clock.next() > following
+
+
+def test_a_version_that_is_made_for_a_tag_tells_so_and_follows_the_others() -> None:
+    clock = VersionClock()
+    first = clock.next()
+    tagged = clock.next_for("job", after=first)
+    assert re.fullmatch("[0-9a-f]{32}", tagged)
+    assert first < tagged < clock.next()
+    assert is_for(tagged, "job")
+    assert not is_for(tagged, "another")
+    assert clock.next_for("job", after="f" * 8 + "0" * 24) > "f" * 8

@@ -51,3 +51,13 @@ def test_a_time_that_no_calendar_reaches_is_not_ours() -> None:
 def test_other_ids_are_read_as_nothing_or_as_themselves(value: bytes) -> None:
     version = VersionId.read(value)
     assert version is None or (version.value == value and version.created.year < 9999)
+
+
+def test_a_version_that_is_made_for_a_tag_tells_so() -> None:
+    first = VersionId.new(None)
+    tagged = VersionId.new(None, first, "job")
+    assert tagged.value > first.value
+    assert tagged.is_for("job")
+    assert not tagged.is_for("another")
+    assert not first.is_for("job")
+    assert VersionId.read(tagged.value) == tagged

@@ -35,7 +35,7 @@ from keyhier.errors import (
 )
 from keyhier.identifiers import KeyId
 from keyhier.records.jobs import MAX_CLAIMS, Claim, ItemState, Job, JobItem, JobState, Swap
-from keyhier.records.record import Query, Record
+from keyhier.records.record import CONTEXT_RECORD, Query, Record
 from keyhier.records.sql.database import Database
 from keyhier.records.sql.key_marks import require_unmarked
 from keyhier.records.sql.rows import item_of, job_of, name_of, record_of
@@ -283,19 +283,16 @@ class SqlJournal:
 
     def swap(self, swaps: Sequence[Swap]) -> list[Swap]:
         """Put new envelopes in place; see :meth:`Journal.swap`."""
-        changed = [swap.claim.record.with_envelope(swap.envelope) for swap in swaps]
+        changes = [_change(swap) for swap in swaps]
         with self._database.writing() as connection:
             for job_id in {swap.claim.job for swap in swaps}:
                 _require(connection, job_id, JobState.OPEN)
-            require_unmarked(self._database, connection, [record.key for record in changed])
-            claims = [swap.claim for swap in swaps]
-            _lock(connection, claims)
-            lost = [
-                swap
-                for swap, record in zip(swaps, changed, strict=True)
-                if not self._put(connection, swap.claim, record)
-            ]
-            put = [swap.claim for swap in swaps if swap not in lost]
+            keys = {swap.envelope.kid for swap in swaps}
+            require_unmarked(self._database, connection, keys)
+            _lock(connection, [swap.claim for swap in swaps])
+            is_put = self._put(connection, changes)
+            put = [swap.claim for swap, done in zip(swaps, is_put, strict=True) if done]
+            lost = [swap for swap, done in zip(swaps, is_put, strict=True) if not done]
             # A lease that has ended since is no matter: the rows are locked.
             self._settle(connection, [_leased(put)], ItemState.SWAPPED)
             # Those that changed meanwhile are claimed anew, as they are then.
@@ -306,17 +303,16 @@ class SqlJournal:
             )
         return lost
 
-    def _put(self, connection: Connection, claim: Claim, record: Record) -> bool:
-        """Put one envelope, where nobody changed the record and the lease holds."""
-        new = _envelope(record.envelope, record.key)
-        change = {
-            "in_job": claim.job,
-            "the_record": record.id,
-            "by_lease": claim.lease,
-            "from_generation": claim.record.generation,
-            **{f"new_{name}": value for name, value in new.items()},
-        }
-        return bool(connection.execute(self._swap, change).rowcount)
+    def _put(self, connection: Connection, changes: Sequence[dict[str, Any]]) -> list[bool]:
+        """Put envelopes where nobody changed the record and the lease holds; say which were put."""
+        if not changes:
+            return []
+        # Together, which is fast and the rule; where one is not put, this does not say which.
+        with connection.begin_nested() as together:
+            if connection.execute(self._swap, changes).rowcount == len(changes):
+                return [True] * len(changes)
+            together.rollback()
+        return [bool(connection.execute(self._swap, change).rowcount) for change in changes]
 
     def fail(self, claim: Claim, error: KeyhierError) -> bool:
         """Mark an item failed; see :meth:`Journal.fail`."""
@@ -442,6 +438,25 @@ def _leased(claims: Iterable[Claim]) -> ColumnElement[bool]:
         item.in_([(claim.job, claim.record.id, claim.lease) for claim in claims]),
         job_items.c.state == str(ItemState.PENDING),
     )
+
+
+def _change(swap: Swap) -> dict[str, Any]:
+    """Return the parameters of one swap.
+
+    Raises:
+        IntegrityError: the envelope is another record's.
+    """
+    record, envelope = swap.claim.record, swap.envelope
+    if envelope.context.get(CONTEXT_RECORD) != record.id:
+        raise IntegrityError(f"the envelope for record {record.id} is not this record's")
+    new = _envelope(str(envelope), envelope.kid)
+    return {
+        "in_job": swap.claim.job,
+        "the_record": record.id,
+        "by_lease": swap.claim.lease,
+        "from_generation": record.generation,
+        **{f"new_{name}": value for name, value in new.items()},
+    }
 
 
 def _swap_statement(database: Database) -> Update:

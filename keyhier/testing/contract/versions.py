@@ -45,6 +45,21 @@ class Versions:
         if family is KeyType.RSA:
             assert new.thumbprint != old.thumbprint
 
+    @each_family("rotates_for_tag")
+    def test_a_version_that_is_made_for_a_tag_is_made_once(
+        self, under_test: VaultUnderTest, family: KeyType
+    ) -> None:
+        key = under_test.fresh_key_of(family)
+        made = key.rotate(tag="0b1f6f8e-56a5-4a3c-8a2b-6c3f0e9d1a77")
+        later = key.rotate(tag="another")
+        assert len({key.id, made.id, later.id}) == 3
+        assert made.spec == key.spec
+        for user in (under_test.vault, under_test.another_user()):
+            again = user.key(key.name).rotate(tag="0b1f6f8e-56a5-4a3c-8a2b-6c3f0e9d1a77")
+            assert again.id == made.id
+        listed = [version.id for version in under_test.vault.key(key.name).versions()]
+        assert listed == [key.id, made.id, later.id]
+
     @each_family("rotates")
     def test_old_envelopes_open_after_a_rotation_and_new_ones_name_the_new_version(
         self, under_test: VaultUnderTest, family: KeyType

@@ -1,0 +1,100 @@
+"""What keyhier.toml says of a hierarchy, in the table of a profile.
+
+::
+
+    [profiles.lab]
+    hierarchy = "fleet"
+    recovery-key = "/etc/keyhier/recovery.pem"
+    require-recovery = true
+
+    [profiles.lab.pins]
+    "record:fleet/web/5edcb295262b3383e9e4666577d7c1e6" = "thumbprint that was shown"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from keyhier.errors import AccessDeniedError, InvalidInputError
+from keyhier.hierarchy.policy import Policy
+from keyhier.hierarchy.recovery_key import RecoveryKey
+from keyhier.identifiers import KeyId, check_key_name
+
+__all__ = ["HIERARCHY_KEYS", "HierarchySettings"]
+
+HIERARCHY_KEYS: Final = ("hierarchy", "pins", "recovery-key", "require-recovery")
+_DEFAULT_NAME: Final = "keys"
+_MAX_PEM_BYTES: Final = 64 * 1024
+
+
+@attrs.frozen
+class HierarchySettings:
+    """The part of a profile that is about its hierarchy.
+
+    Attributes:
+        name: what the ids of its KEKs in records begin with.
+        pins: thumbprints of KEKs in records.
+        recovery_key: the PEM file of an offline recovery key's public half, or None.
+        require_recovery: whether nothing is protected without it.
+    """
+
+    name: str = _DEFAULT_NAME
+    pins: Mapping[KeyId, str] = attrs.field(factory=dict)
+    recovery_key: Path | None = None
+    require_recovery: bool = False
+
+    @classmethod
+    def read(cls, profile: Mapping[str, Any], place: str) -> HierarchySettings:
+        """Read them from a profile's table.
+
+        Args:
+            profile: the table.
+            place: where it stands, for messages.
+
+        Raises:
+            InvalidInputError: something there is not what belongs there.
+        """
+        name = profile.get("hierarchy", _DEFAULT_NAME)
+        pins = profile.get("pins", {})
+        recovery_key = profile.get("recovery-key")
+        required = profile.get("require-recovery", False)
+        if not (isinstance(pins, dict) and all(isinstance(pin, str) for pin in pins.values())):
+            raise InvalidInputError(f"{place}.pins is a table of ids of KEKs and thumbprints")
+        if recovery_key is not None and not (
+            isinstance(recovery_key, str) and Path(recovery_key).is_absolute()
+        ):
+            raise InvalidInputError(f"{place}.recovery-key is the absolute path of a PEM file")
+        if not isinstance(required, bool):
+            raise InvalidInputError(f"{place}.require-recovery is true or false")
+        return cls(
+            check_key_name(name),
+            {KeyId.parse(key): pin for key, pin in pins.items()},
+            None if recovery_key is None else Path(recovery_key),
+            required,
+        )
+
+    def policy(self) -> Policy:
+        """Return the policy that they make.
+
+        Raises:
+            AccessDeniedError: the recovery key's file cannot be read.
+            InvalidInputError: it holds no recovery key, or none is named where one is required.
+        """
+        return Policy(
+            pins=self.pins,
+            recovery_key=None if self.recovery_key is None else _read_key(self.recovery_key),
+            require_recovery=self.require_recovery,
+        )
+
+
+def _read_key(path: Path) -> RecoveryKey:
+    try:
+        with path.open("rb") as file:
+            pem = file.read(_MAX_PEM_BYTES)
+    except OSError as error:
+        raise AccessDeniedError(f"{path} cannot be read: {error.strerror}") from None
+    return RecoveryKey.from_pem(pem)

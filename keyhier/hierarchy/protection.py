@@ -1,0 +1,117 @@
+"""Protecting volumes and recovering their keys."""
+
+from __future__ import annotations
+
+import attrs
+
+from keyhier.errors import (
+    AlreadyExistsError,
+    AmbiguousError,
+    IntegrityError,
+    NotFoundError,
+)
+from keyhier.hierarchy.context import context_for, context_of
+from keyhier.hierarchy.core import Core
+from keyhier.hierarchy.volume import Volume
+from keyhier.identifiers import KeyId
+from keyhier.records.record import Query, Record, RecordKind, RecordState, new_record_id
+from keyhier.secret import Secret, SecretBytes, Wrappable, lent
+
+__all__ = ["Protection"]
+
+
+@attrs.frozen
+class Protection:
+    """Wraps volume keys into records, and opens records."""
+
+    _core: Core
+
+    def protect(
+        self,
+        volume: Volume,
+        volume_key: Secret,
+        under: KeyId,
+        *,
+        replace: bool = False,
+        check: bool = True,
+    ) -> Record:
+        """Keep a volume's key; see :meth:`Hierarchy.protect`."""
+        before = self._active(volume)
+        if before and not replace:
+            raise AlreadyExistsError(
+                f"there is a key for {volume} already, in the record {before[0].id}",
+                remedy="ask for it to be replaced; the key before is kept, marked as retired",
+            )
+        keyring = self._core.keyring
+        kek = keyring.use(under) if under.version else keyring.latest(under)
+        context = context_for(new_record_id(), vm=volume.vm, volume=volume.name)
+        kind = volume_key.content_type if isinstance(volume_key, Wrappable) else None
+        recovery_key = self._core.policy.recovery_key
+        with _copy(volume_key) as secret:
+            wrapped = kek.wrap(secret, context=context, content_type=kind)
+            if check:
+                with kek.unwrap(wrapped, context=context) as opened:
+                    if opened != secret:
+                        raise IntegrityError(f"what {kek.id} wrapped opens as something else")
+            recovery = None
+            if recovery_key is not None:
+                kind = wrapped.content_type
+                recovery = str(recovery_key.wrap(secret, context=context, content_type=kind))
+        record = Record.of(
+            wrapped,
+            vm=volume.vm,
+            volume=volume.name,
+            set=volume.set,
+            labels=dict(volume.labels),
+            recovery=recovery,
+        )
+        kept = self._core.records.add(record)[0]
+        # The new one is on the disk before the old one is put aside.
+        for each in before:
+            self._core.records.replace(attrs.evolve(each, state=RecordState.RETIRED))
+        return kept
+
+    def find(self, volume: Volume | str) -> Record:
+        """Return the record of a volume's key, or the one that has an id.
+
+        Raises:
+            NotFoundError: there is none.
+            AmbiguousError: the volume has several, none of them retired.
+        """
+        if isinstance(volume, str):
+            return self._core.records.get(volume)
+        found = self._active(volume)
+        if not found:
+            raise NotFoundError(f"there is no key for {volume} in the records")
+        if len(found) > 1:
+            raise AmbiguousError(
+                f"there are several keys for {volume}",
+                candidates=[record.id for record in found],
+                remedy="recover by the record's id",
+            )
+        return found[0]
+
+    def open(self, record: Record) -> SecretBytes:
+        """Open a record.
+
+        Raises:
+            IntegrityError: it is not the record of a volume key, or contradicts itself.
+            UnwrapError: it does not open.
+        """
+        if record.kind is not RecordKind.VOLUME_KEY:
+            raise IntegrityError(f"the record {record.id} holds no volume's key")
+        kek = self._core.keyring.use(record.key)
+        return kek.unwrap(record.wrapped, context=context_of(record))
+
+    def _active(self, volume: Volume) -> list[Record]:
+        query = Query(
+            kind=RecordKind.VOLUME_KEY,
+            vm=volume.vm,
+            volume=volume.name,
+            state=RecordState.ACTIVE,
+        )
+        return list(self._core.records.find(query))
+
+
+def _copy(secret: Secret) -> SecretBytes:
+    return SecretBytes(secret.view()) if isinstance(secret, SecretBytes) else lent(secret)

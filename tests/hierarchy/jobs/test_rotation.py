@@ -1,0 +1,495 @@
+"""Rotation: everything under a new version, what fails named and left, nothing done twice."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import attrs
+import pytest
+
+import keyhier
+from keyhier import (
+    AccessDeniedError,
+    ConflictError,
+    IntegrityError,
+    InvalidInputError,
+    InvalidStateError,
+    KeyId,
+    NotFoundError,
+    UnavailableError,
+    UnwrapError,
+    Vault,
+)
+from keyhier.hierarchy.facade import Hierarchy
+from keyhier.hierarchy.work import Work
+from keyhier.records import ItemState, Job, JobState, Query, Record, Swap, open_records
+from keyhier.records.sql.store import SqlRecords
+from tests.hierarchy.jobs.scene import bound_to, check_done, fill, new_record, secret_of, untouched
+from tests.hierarchy.jobs.vaults import counting_vault, refusing_vault
+
+ONE = Work(threads=1, batch=4)
+
+
+def by_id(store: SqlRecords) -> dict[str, Record]:
+    return {record.id: record for record in store.find()}
+
+
+def test_everything_goes_under_one_new_version(store: SqlRecords, memory: Vault) -> None:
+    old = memory.key("kek")
+    fill(store, old, 30)
+    before, fingerprint = by_id(store), untouched(store)
+    report = Hierarchy(memory, store).rotate("kek")
+    new = memory.key("kek")
+    assert [key.id for key in new.versions()] == [old.id, new.id]
+    assert report.job.target == new.id
+    check_done(store, report.job.id, before, new.id, memory)
+    assert untouched(store) == fingerprint
+
+
+def test_records_of_every_older_version_are_taken_along(store: SqlRecords, memory: Vault) -> None:
+    fill(store, memory.key("kek"), 3)
+    fill(store, memory.key("kek").rotate(), 3)
+    hierarchy = Hierarchy(memory, store)
+    report = hierarchy.rotate("kek")
+    assert report.complete
+    assert store.count(Query(key=memory.key("kek").id)) == 6
+
+
+def test_records_under_other_keys_are_left_alone(store: SqlRecords, memory: Vault) -> None:
+    fill(store, memory.key("kek"), 3)
+    others = fill(store, memory.create_key("other", "AES-256"), 3)
+    Hierarchy(memory, store).rotate("kek")
+    assert [store.get(record.id) for record in others] == others
+
+
+def test_progress_is_told_from_nothing_to_everything(store: SqlRecords, memory: Vault) -> None:
+    fill(store, memory.key("kek"), 10)
+    told: list[int] = []
+    work = Work(batch=4, progress=lambda counts: told.append(counts[ItemState.SWAPPED]))
+    Hierarchy(memory, store).rotate("kek", work)
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == (0, 10)
+
+
+def test_a_rotation_onto_a_version_that_is_there_makes_none(
+    store: SqlRecords, memory: Vault
+) -> None:
+    fill(store, memory.key("kek"), 3)
+    new = memory.key("kek").rotate()
+    hierarchy = Hierarchy(memory, store)
+    report = hierarchy.rotate(new.id)
+    assert report.complete
+    assert len(new.versions()) == 2
+    assert store.count(Query(key=new.id)) == 3
+    with pytest.raises(InvalidStateError, match="to another version"):
+        hierarchy.rotate(new.versions()[0].id)
+
+
+def test_a_second_run_of_a_finished_job_makes_no_call_to_the_vault(store: SqlRecords) -> None:
+    vault, calls = counting_vault()
+    with vault:
+        fill(store, vault.create_key("kek", "AES-256"), 10)
+        first = Hierarchy(vault, store).rotate("kek")
+        calls.clear()
+        hierarchy = Hierarchy(vault, store)
+        for again in (
+            hierarchy.rotate("kek"),
+            hierarchy.rotate(KeyId.parse("memory:kek")),
+            hierarchy.jobs.resume(first.job.id),
+        ):
+            assert again == first
+        assert calls == []
+
+
+def test_what_comes_under_the_old_version_meanwhile_is_done_by_the_next_run(
+    store: SqlRecords, memory: Vault
+) -> None:
+    old = memory.key("kek")
+    fill(store, old, 3)
+    hierarchy = Hierarchy(memory, store)
+    job = hierarchy.rotate("kek").job
+    fill(store, old, 2)
+    with pytest.raises(InvalidStateError, match="2 records were wrapped under the old versions"):
+        hierarchy.jobs.finalize(job.id)
+    assert hierarchy.rotate("kek").job.id == job.id
+    assert hierarchy.jobs.finalize(job.id).state is JobState.FINALIZED
+    assert store.count(Query(key=memory.key("kek").id)) == 5
+    assert len(old.versions()) == 2
+
+
+def test_a_version_newer_than_the_target_is_not_turned_back(
+    store: SqlRecords, memory: Vault
+) -> None:
+    fill(store, memory.key("kek"), 3)
+    hierarchy = Hierarchy(memory, store)
+    job = hierarchy.rotate("kek").job
+    newer = fill(store, memory.key("kek").rotate(), 2)
+    hierarchy.rotate("kek")
+    assert job.target != memory.key("kek").id
+    assert [store.get(record.id) for record in newer] == newer
+
+
+def test_the_next_rotation_begins_when_the_last_has_ended(store: SqlRecords, memory: Vault) -> None:
+    fill(store, memory.key("kek"), 3)
+    hierarchy = Hierarchy(memory, store)
+    first = hierarchy.rotate("kek").job
+    hierarchy.jobs.finalize(first.id)
+    second = hierarchy.rotate("kek").job
+    assert second.id != first.id
+    assert len(memory.key("kek").versions()) == 3
+
+
+def test_a_key_that_is_not_there_is_not_rotated(store: SqlRecords, memory: Vault) -> None:
+    with pytest.raises(NotFoundError):
+        Hierarchy(memory, store).rotate("nothing")
+    assert store.journal.jobs() == []
+
+
+def test_a_job_of_another_kind_keeps_the_key(store: SqlRecords, memory: Vault) -> None:
+    job = store.journal.begin(Job(kind="other", keys=("memory:kek",)))
+    with pytest.raises(ConflictError, match=job.id):
+        Hierarchy(memory, store).rotate("kek")
+    assert len(memory.key("kek").versions()) == 1
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_work_needs_a_thread(threads: int) -> None:
+    with pytest.raises(InvalidInputError):
+        Work(threads=threads)
+
+
+@pytest.mark.parametrize("batch", [0, 1001])
+def test_a_batch_has_a_size_that_a_store_takes(batch: int) -> None:
+    with pytest.raises(InvalidInputError):
+        Work(batch=batch)
+
+
+# ---------------------------------------------------------------------- two at once
+
+
+def test_two_rotations_of_one_key_at_once_make_one_new_version(
+    shared_url: str, tmp_path: Path
+) -> None:
+    with keyhier.open("memory:") as vault, open_records(shared_url) as store:
+        fill(store, vault.create_key("kek", "AES-256"), 40)
+        before = by_id(store)
+        barrier = threading.Barrier(4)
+        jobs: list[str] = []
+
+        def work() -> None:
+            with open_records(shared_url) as mine:
+                hierarchy = Hierarchy(vault, mine)
+                barrier.wait()
+                jobs.append(hierarchy.rotate("kek", Work(threads=1, batch=4)).job.id)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(jobs) == 4
+        assert len(set(jobs)) == 1
+        assert len(vault.key("kek").versions()) == 2
+        check_done(store, jobs[0], before, vault.key("kek").id, vault)
+
+
+# ---------------------------------------------------------------------- bad records
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    return tmp_path / "records.db"
+
+
+def alter(path: Path, record_id: str, **columns: str) -> None:
+    """Write into the database as somebody does who may write it."""
+    with sqlite3.connect(path) as connection:
+        for name, value in columns.items():
+            connection.execute(
+                f"UPDATE keyhier_records SET {name} = ? WHERE id = ?", (value, record_id)
+            )
+    connection.close()
+
+
+def test_a_record_that_was_altered_or_swapped_is_named_and_left_and_the_rest_is_done(
+    damaged: Path, memory: Vault
+) -> None:
+    with open_records(f"sqlite:{damaged}") as store:
+        key = memory.key("kek")
+        good = fill(store, key, 10)
+        altered, swapped, moved, gone = fill(store, key, 4)
+        head, encrypted, iv, text, tag = altered.envelope.split(".")
+        other = "B" if tag[0] == "A" else "A"
+        alter(damaged, altered.id, envelope=".".join((head, encrypted, iv, text, other + tag[1:])))
+        alter(damaged, swapped.id, envelope=good[0].envelope)
+        alter(damaged, moved.id, vm="another-machine")
+        alter(damaged, gone.id, envelope="no envelope")
+        before = by_id(store)
+        hierarchy = Hierarchy(memory, store)
+        report = hierarchy.rotate("kek", ONE)
+        assert not report.complete
+        assert report.job.state is JobState.OPEN
+        failed = {
+            item.record: item for item in store.journal.items(report.job.id, ItemState.FAILED)
+        }
+        assert failed.keys() == {altered.id, swapped.id, moved.id, gone.id}
+        assert failed[altered.id].error == UnwrapError.__name__
+        assert failed[swapped.id].error == IntegrityError.__name__
+        assert failed[gone.id].error == InvalidInputError.__name__
+        for record_id in failed:
+            assert store.get(record_id) == before[record_id]
+        assert report.counts[ItemState.SWAPPED] == 10
+        # Once it is repaired, a second run finishes.
+        for record in (altered, swapped, moved, gone):
+            alter(damaged, record.id, envelope=record.envelope, vm=record.vm or "")
+        again = hierarchy.rotate("kek", ONE)
+        assert again.complete
+        assert again.counts[ItemState.SWAPPED] == 14
+        assert len(key.versions()) == 2
+
+
+def test_a_record_whose_key_is_gone_is_named(store: SqlRecords, memory: Vault) -> None:
+    with keyhier.open("memory:") as lost:
+        (record,) = fill(store, lost.create_key("kek", "AES-256"), 1)
+    fill(store, memory.key("kek"), 3)
+    report = Hierarchy(memory, store).rotate("kek", ONE)
+    (failed,) = store.journal.items(report.job.id, ItemState.FAILED)
+    assert (failed.record, failed.error) == (record.id, NotFoundError.__name__)
+    assert report.counts[ItemState.SWAPPED] == 3
+
+
+def test_a_record_that_holds_another_jobs_envelope_is_named(
+    store: SqlRecords, memory: Vault
+) -> None:
+    fill(store, memory.key("kek"), 2)
+    hierarchy = Hierarchy(memory, store)
+    job = store.journal.begin(Job(kind="other", keys=("something else",)))
+    store.journal.plan(job.id, Query())
+    (claim, _) = store.journal.claim(job.id, "me", 2, 60)
+    again = memory.key("kek").wrap(secret_of(claim.record.id), context=bound_to(claim.record.id))
+    store.journal.swap([Swap(claim, again)])
+    report = hierarchy.rotate("kek", ONE)
+    (failed,) = store.journal.items(report.job.id, ItemState.FAILED)
+    assert failed.record == claim.record.id
+    assert job.id in (failed.text or "")
+
+
+def test_records_that_change_while_they_are_worked_on_are_read_again(
+    store: SqlRecords, memory: Vault
+) -> None:
+    records = fill(store, memory.key("kek"), 6)
+
+    def change(counts: object) -> None:
+        if not changed:
+            changed.append(store.replace(attrs.evolve(store.get(records[5].id), vm=None)))
+
+    changed: list[Record] = []
+    report = Hierarchy(memory, store).rotate("kek", Work(threads=1, batch=2, progress=change))
+    assert report.counts[ItemState.SWAPPED] + report.counts[ItemState.FAILED] == 6
+    assert store.get(records[5].id).vm is None
+
+
+# ---------------------------------------------------------------------- bad vaults
+
+
+@pytest.mark.parametrize("error", [UnavailableError("away"), AccessDeniedError("refused")])
+def test_a_vault_that_refuses_half_way_stops_the_job_and_a_second_run_finishes_it(
+    store: SqlRecords, error: keyhier.KeyhierError
+) -> None:
+    vault, driver = refusing_vault(error)
+    fill(store, vault.create_key("kek", "AES-256"), 40)
+    before = by_id(store)
+    driver.left = 50
+    hierarchy = Hierarchy(vault, store)
+    with pytest.raises(type(error)):
+        hierarchy.rotate("kek", ONE)
+    (job,) = store.journal.jobs()
+    counts = store.journal.counts(job.id)
+    assert counts[ItemState.FAILED] == 0
+    assert 0 < counts[ItemState.SWAPPED] < 40
+    # Nothing is leased any more, so nobody has to wait.
+    driver.left = None
+    report = hierarchy.rotate("kek", attrs.evolve(ONE, lease=3600))
+    check_done(store, report.job.id, before, vault.key("kek").id, vault)
+    assert len(vault.key("kek").versions()) == 2
+
+
+def test_a_record_that_alone_meets_a_refusal_is_named(store: SqlRecords) -> None:
+    vault, driver = refusing_vault(UnavailableError("away"))
+    records = fill(store, vault.create_key("kek", "AES-256"), 20)
+    driver.refused = {
+        records[3].wrapped.encrypted_key.hex(),
+        records[19].wrapped.encrypted_key.hex(),
+    }
+    report = Hierarchy(vault, store).rotate("kek", ONE)
+    failed = [item.record for item in store.journal.items(report.job.id, ItemState.FAILED)]
+    assert failed == sorted([records[3].id, records[19].id])
+    assert report.counts[ItemState.SWAPPED] == 18
+
+
+def test_a_new_version_that_cannot_be_used_stops_the_job_at_once(
+    store: SqlRecords, memory: Vault
+) -> None:
+    fill(store, memory.key("kek"), 20)
+    new = memory.key("kek").rotate()
+    new.disable()
+    hierarchy = Hierarchy(memory, store)
+    with pytest.raises(InvalidStateError, match="disabled"):
+        hierarchy.rotate(new.id)
+    (job,) = store.journal.jobs()
+    assert store.journal.counts(job.id)[ItemState.PENDING] == 20
+    new.enable()
+    assert hierarchy.rotate(new.id).complete
+
+
+def test_a_vault_that_makes_no_version_for_a_tag_says_so(store: SqlRecords) -> None:
+    vault, _ = counting_vault()
+    fill(store, vault.create_key("kek", "AES-256"), 2)
+    untagged = Vault(_Untagged(vault), uri="memory:")
+    with pytest.raises(keyhier.UnsupportedError, match="for a job"):
+        Hierarchy(untagged, store).rotate("kek")
+
+
+class _Untagged:
+    """A driver that can do what every driver can."""
+
+    def __init__(self, vault: Vault) -> None:
+        driver = vault._opened.driver
+        self.scheme, self.vault = driver.scheme, driver.vault
+        self.key_specs, self.algorithms = driver.key_specs, driver.algorithms
+        self.get_key, self.list_keys = driver.get_key, driver.list_keys
+        self.list_versions, self.create_key = driver.list_versions, driver.create_key
+        self.wrap, self.unwrap, self.close = driver.wrap, driver.unwrap, driver.close
+
+
+# ---------------------------------------------------------------------- ends
+
+
+def test_a_roll_back_brings_every_envelope_back(store: SqlRecords, memory: Vault) -> None:
+    fill(store, memory.key("kek"), 10)
+    before = by_id(store)
+    hierarchy = Hierarchy(memory, store)
+    job = hierarchy.rotate("kek").job
+    done = hierarchy.jobs.roll_back(job.id)
+    assert (done.restored, done.failed, done.job.state) == (10, (), JobState.ROLLED_BACK)
+    after = by_id(store)
+    assert {name: record.envelope for name, record in after.items()} == {
+        name: record.envelope for name, record in before.items()
+    }
+    assert hierarchy.jobs.roll_back(job.id).restored == 0
+    assert hierarchy.jobs.resume(job.id).job.state is JobState.ROLLED_BACK
+
+
+def test_an_envelope_that_would_not_open_is_not_brought_back(
+    store: SqlRecords, memory: Vault
+) -> None:
+    old = memory.key("kek")
+    fill(store, old, 4)
+    hierarchy = Hierarchy(memory, store)
+    job = hierarchy.rotate("kek").job
+    old.disable()
+    before = by_id(store)
+    done = hierarchy.jobs.roll_back(job.id)
+    assert len(done.failed) == 4
+    assert done.job.state is JobState.ROLLING_BACK
+    assert by_id(store) == before
+    old.enable()
+    assert hierarchy.jobs.roll_back(job.id).restored == 4
+
+
+def test_a_finalised_job_is_not_rolled_back(store: SqlRecords, memory: Vault) -> None:
+    fill(store, memory.key("kek"), 2)
+    hierarchy = Hierarchy(memory, store)
+    job = hierarchy.rotate("kek").job
+    hierarchy.jobs.finalize(job.id)
+    assert all(record.previous is None for record in store.find())
+    with pytest.raises(InvalidStateError):
+        hierarchy.jobs.roll_back(job.id)
+
+
+# ---------------------------------------------------------------------- dry runs
+
+
+def test_a_dry_run_leaves_the_logical_dump_identical(damaged: Path, memory: Vault) -> None:
+    key = memory.key("kek")
+    with open_records(f"sqlite:{damaged}") as store:
+        records = fill(store, key, 10)
+    alter(damaged, records[0].id, envelope=records[1].envelope)
+    before = dump(damaged)
+    with open_records(f"sqlite:{damaged}", read_only=True) as store:
+        found = Hierarchy(memory, store).preview_rotation("kek")
+    assert found.count == 10
+    assert found.versions == ((key.id, None),)
+    assert [name for name, _ in found.broken] == [records[0].id]
+    assert found.job is None
+    assert dump(damaged) == before
+    assert len(key.versions()) == 1
+
+
+def test_a_dry_run_of_a_job_that_was_begun_names_it(store: SqlRecords, memory: Vault) -> None:
+    fill(store, memory.key("kek"), 3)
+    hierarchy = Hierarchy(memory, store)
+    job = hierarchy.rotate("kek").job
+    found = hierarchy.preview_rotation("kek")
+    assert (found.count, found.job, found.versions[0][1]) == (0, job, job.target)
+
+
+def dump(path: Path) -> list[str]:
+    with sqlite3.connect(path) as connection:
+        lines = list(connection.iterdump())
+    connection.close()
+    return lines
+
+
+# ---------------------------------------------------------------------- KEKs in records
+
+
+def test_rotating_the_key_of_the_vault_wraps_only_the_keks_anew(
+    store: SqlRecords, memory: Vault
+) -> None:
+    with Hierarchy(memory, store) as hierarchy:
+        for number in range(3):
+            made = hierarchy.create_kek(f"middle-{number}", under="kek")
+            for _ in range(4):
+                record = new_record(_user(hierarchy, made.id))
+                store.add(record)
+        volumes = [record for record in store.find() if record.names is None]
+        report = hierarchy.rotate("kek")
+        assert report.counts[ItemState.SWAPPED] == 3
+        assert [store.get(record.id) for record in volumes] == volumes
+        for record in volumes:
+            with hierarchy.keyring.use(record.key).unwrap(
+                record.wrapped, context=bound_to(record.id)
+            ) as secret:
+                assert secret == secret_of(record.id)
+
+
+def test_a_kek_in_a_record_is_rotated_like_any_other(store: SqlRecords, memory: Vault) -> None:
+    with Hierarchy(memory, store) as hierarchy:
+        made = hierarchy.create_kek("middle", under="kek")
+        for _ in range(5):
+            store.add(new_record(_user(hierarchy, made.id)))
+        report = hierarchy.rotate("middle")
+        assert report.complete
+        assert report.job.target is not None
+        assert report.job.target != made.id
+        assert store.count(Query(key=report.job.target)) == 5
+
+
+def test_a_kek_that_anybody_could_have_planted_gets_no_trust_from_a_migration(
+    store: SqlRecords, memory: Vault
+) -> None:
+    """Whoever may write the records can wrap a KEK of their own under a public key."""
+    with keyhier.open("memory:") as rsa:
+        rsa.create_key("kek", "RSA-2048")
+        with Hierarchy(rsa, store) as hierarchy:
+            made = hierarchy.create_kek("middle", under="kek")
+            report = hierarchy.migrate(memory)
+        (failed,) = store.journal.items(report.job.id, ItemState.FAILED)
+        assert (failed.record, failed.error) == (made.record.id, IntegrityError.__name__)
+
+
+def _user(hierarchy: Hierarchy, key: KeyId) -> keyhier.Key:
+    return hierarchy.keyring.use(key)  # type: ignore[return-value]  # It wraps as a Key does.

@@ -1,0 +1,299 @@
+"""KEKs in records: to any depth, and never one that somebody planted."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+import keyhier
+from keyhier import (
+    AlreadyExistsError,
+    AmbiguousError,
+    Hierarchy,
+    IntegrityError,
+    InvalidInputError,
+    InvalidStateError,
+    KeyId,
+    NotFoundError,
+    UnwrapError,
+    Vault,
+)
+from keyhier.hierarchy.context import context_for
+from keyhier.hierarchy.local_kek import LocalKek
+from keyhier.hierarchy.middle_kek import KEK_CONTENT_TYPE, thumbprint
+from keyhier.hierarchy.policy import Policy
+from keyhier.hierarchy.volume import Volume
+from keyhier.records import Query, Record, RecordKind, RecordState, new_record_id
+from keyhier.records.sql.store import SqlRecords
+from keyhier.secret import SecretBytes
+from tests.hierarchy.conftest import DB, SECRET, WEB
+
+
+def recovered(hierarchy: Hierarchy, volume: Volume | str) -> bytes:
+    with hierarchy.recover(volume) as secret:
+        return secret.reveal()
+
+
+@pytest.mark.parametrize("kek", ["cmk", "aes"])
+def test_a_volume_key_lies_directly_under_a_key_of_the_vault(
+    kek: str, hierarchy: Hierarchy
+) -> None:
+    record = hierarchy.protect(WEB, SECRET, under=kek)
+    assert record.key.name == kek
+    assert recovered(hierarchy, WEB) == recovered(hierarchy, record.id) == SECRET
+
+
+def test_keks_lie_under_each_other_to_any_depth(hierarchy: Hierarchy, vault: Vault) -> None:
+    above = "aes"
+    for depth in range(5):
+        above = str(hierarchy.create_kek(f"tier-{depth}", under=above).id)
+    hierarchy.protect(WEB, SECRET, under=above)
+    with Hierarchy(vault, hierarchy.records) as another:
+        assert recovered(another, WEB) == SECRET
+
+
+def test_records_that_lead_nowhere_are_an_error_and_no_hang(
+    hierarchy: Hierarchy, store: SqlRecords
+) -> None:
+    upper = hierarchy.create_kek("upper", under="aes")
+    lower = hierarchy.create_kek("lower", under="upper")
+    hierarchy.protect(WEB, SECRET, under="lower")
+    hierarchy.close()
+    # Somebody who can write the database wraps the upper one under the lower one.
+    with SecretBytes.random(32) as material:
+        context = context_for(upper.record.id, names=upper.id)
+        circle = hierarchy.keyring.use(lower.id).wrap(material, context=context)
+    store.replace(upper.record.with_envelope(circle))
+    hierarchy.close()
+    with pytest.raises(IntegrityError, match="lead to no key of a vault"):
+        hierarchy.recover(WEB)
+
+
+# ---------------------------------------------------------------------- who may plant a KEK
+
+
+def planted(names: KeyId, vault: Vault, material: SecretBytes, under: str = "cmk") -> Record:
+    context = context_for(new_record_id(), names=names)
+    wrapped = vault.key(under).wrap(material, context=context, content_type=KEK_CONTENT_TYPE)
+    return Record.of(wrapped, kind=RecordKind.KEK, names=names)
+
+
+def test_promise_4_a_kek_that_anybody_could_have_planted_does_not_wrap(
+    hierarchy: Hierarchy, store: SqlRecords, vault: Vault, pins: dict[KeyId, str]
+) -> None:
+    names = KeyId.parse("record:keys/web/1")
+    with SecretBytes.random(32) as material:
+        store.add(planted(names, vault, material))
+        with pytest.raises(IntegrityError, match="pin the thumbprint"):
+            hierarchy.protect(WEB, SECRET, under="web")
+        assert store.count(Query(vm=WEB.vm)) == 0
+        # Under a KEK that is not authenticated, no other one is.
+        with pytest.raises(IntegrityError, match="pin the thumbprint"):
+            hierarchy.create_kek("below", under=names)
+        pins[names] = thumbprint(names, material)
+    hierarchy.close()
+    hierarchy.protect(WEB, SECRET, under="web")
+    del pins[names]
+    hierarchy.close()
+    # What is there can be read.
+    assert recovered(hierarchy, WEB) == SECRET
+
+
+def test_promise_4_another_kek_than_the_pinned_one_is_not_used_at_all(
+    hierarchy: Hierarchy, store: SqlRecords, vault: Vault, pins: dict[KeyId, str]
+) -> None:
+    made = hierarchy.create_kek("web", under="cmk")
+    pins[made.id] = made.thumbprint
+    hierarchy.protect(WEB, SECRET, under="web")
+    hierarchy.close()
+    with SecretBytes.random(32) as material:
+        context = context_for(made.record.id, names=made.id)
+        wrapped = vault.key("cmk").wrap(material, context=context, content_type=KEK_CONTENT_TYPE)
+    store.replace(made.record.with_envelope(wrapped))
+    for use in (lambda: hierarchy.recover(WEB), lambda: hierarchy.protect(DB, SECRET, under="web")):
+        with pytest.raises(IntegrityError, match="not the KEK that is pinned"):
+            use()
+
+
+def test_a_kek_under_a_symmetric_key_needs_no_pin(hierarchy: Hierarchy) -> None:
+    hierarchy.create_kek("upper", under="aes")
+    hierarchy.create_kek("lower", under="upper")
+    hierarchy.protect(WEB, SECRET, under="lower")
+    assert recovered(hierarchy, WEB) == SECRET
+
+
+def test_a_wrapped_volume_key_is_not_passed_off_as_a_kek(
+    hierarchy: Hierarchy, store: SqlRecords
+) -> None:
+    # Who knows 32 bytes that lie under the symmetric key makes them a KEK's record.
+    volume = hierarchy.protect(WEB, b"k" * 32, under="aes")
+    store.delete(volume)
+    names = KeyId.parse("record:keys/web/1")
+    store.add(attrs.evolve(volume, kind=RecordKind.KEK, names=names, generation=0))
+    with pytest.raises(UnwrapError):
+        hierarchy.protect(DB, SECRET, under="web")
+
+
+def test_a_kek_is_not_handed_out_as_a_volume_key(hierarchy: Hierarchy, store: SqlRecords) -> None:
+    made = hierarchy.create_kek("web", under="aes")
+    with pytest.raises(IntegrityError, match="no volume's key"):
+        hierarchy.recover(made.record.id)
+    store.delete(made.record)
+    relabelled = attrs.evolve(
+        made.record, kind=RecordKind.VOLUME_KEY, names=None, vm="web-01", volume="C:"
+    )
+    store.add(attrs.evolve(relabelled, generation=0))
+    with pytest.raises((UnwrapError, IntegrityError)):
+        hierarchy.recover(made.record.id)
+
+
+def test_one_kek_is_not_passed_off_as_another(hierarchy: Hierarchy, store: SqlRecords) -> None:
+    made = hierarchy.create_kek("web", under="aes")
+    store.delete(made.record)
+    names = KeyId.parse("record:keys/web/2")
+    store.add(attrs.evolve(made.record, names=names, generation=0))
+    with pytest.raises(UnwrapError):
+        hierarchy.protect(WEB, SECRET, under=names)
+
+
+# ---------------------------------------------------------------------- versions and names
+
+
+def test_a_new_version_made_for_a_tag_is_found_again(hierarchy: Hierarchy) -> None:
+    made = hierarchy.create_kek("web", under="aes")
+    first = hierarchy.keyring.new_version(made.id, tag="job")
+    assert hierarchy.keyring.new_version(made.id, tag="job") == first != made.id
+    assert hierarchy.keyring.latest(made.id).id == first
+    assert hierarchy.records.count(Query(names=made.id.versionless)) == 2
+
+
+def test_two_who_make_one_version_adopt_the_one_that_was_first(
+    hierarchy: Hierarchy, vault: Vault, store: SqlRecords
+) -> None:
+    made = hierarchy.create_kek("web", under="aes")
+    with Hierarchy(vault, store) as other:
+        found = {each.keyring.new_version(made.id, tag="job") for each in (hierarchy, other)}
+    assert len(found) == 1
+    # A key of a vault is made anew for a tag only once, too.
+    cmk = KeyId.parse("memory:cmk")
+    found = {hierarchy.keyring.new_version(cmk, tag="0" * 32) for _ in range(2)}
+    assert len(found) == 1
+
+
+def test_a_moved_key_opens_what_names_its_old_id_and_nothing_else(store: SqlRecords) -> None:
+    with keyhier.open("memory:") as old:
+        key = old.create_key("kek", "RSA-2048")
+        other = key.rotate()
+        backup = old.backup_key("kek")
+        wrapped = other.wrap(SECRET)
+    with keyhier.open("memory:", aliases={str(key.id): str(key.id)}) as new:
+        new.restore_key(backup)
+        with Hierarchy(new, store) as hierarchy, pytest.raises(UnwrapError):
+            hierarchy.keyring.use(key.id).unwrap(wrapped)
+
+
+def test_a_kek_in_memory_is_for_one_thing() -> None:
+    names = KeyId.parse("record:keys/web/1")
+    with SecretBytes.random(32) as material:
+        kek = LocalKek(names, material, None)
+    wrapped = kek.wrap(SECRET)
+    head, encrypted, *rest = str(wrapped).split(".")
+    for altered in (
+        ".".join([head, encrypted[:-4] + "AAAA", *rest]),
+        ".".join([head, encrypted, *rest[:-1], "A" * 22]),
+    ):
+        with pytest.raises(UnwrapError) as caught:
+            kek.unwrap(altered)
+        assert caught.value.__context__ is None
+    assert names.name in repr(kek)
+    kek.close()
+    with pytest.raises(InvalidStateError):
+        kek.unwrap(wrapped)
+
+
+def test_names_that_nothing_or_two_things_answer_to_are_errors(
+    hierarchy: Hierarchy, vault: Vault
+) -> None:
+    with pytest.raises(NotFoundError, match="no KEK 'web'"):
+        hierarchy.protect(WEB, SECRET, under="web")
+    hierarchy.create_kek("web", under="aes")
+    with pytest.raises(AlreadyExistsError):
+        hierarchy.create_kek("web", under="aes")
+    vault.create_key("web", "AES-256")
+    with pytest.raises(AmbiguousError) as caught:
+        hierarchy.protect(WEB, SECRET, under="web")
+    assert set(caught.value.candidates) == {"record:keys/web", "memory:web"}
+    with pytest.raises(NotFoundError, match="no record of the KEK"):
+        hierarchy.protect(WEB, SECRET, under="record:keys/other/1")
+    with pytest.raises(NotFoundError):
+        hierarchy.protect(WEB, SECRET, under="record:keys/other")
+    with pytest.raises(InvalidInputError):
+        hierarchy.protect(WEB, SECRET)
+
+
+def test_a_retired_kek_neither_wraps_nor_unwraps(hierarchy: Hierarchy, store: SqlRecords) -> None:
+    made = hierarchy.create_kek("web", under="aes")
+    hierarchy.protect(WEB, SECRET, under="web")
+    store.replace(attrs.evolve(made.record, state=RecordState.RETIRED))
+    hierarchy.close()
+    with pytest.raises(InvalidStateError, match="was retired"):
+        hierarchy.recover(WEB)
+
+
+def test_keys_that_moved_are_found_by_their_aliases(store: SqlRecords) -> None:
+    with keyhier.open("memory:") as old, Hierarchy(old, store) as hierarchy:
+        material = SecretBytes.random(32)
+        old_id = old.import_key("kek", material).id
+        hierarchy.protect(WEB, SECRET, under=old_id)
+        backup = old.backup_key("kek")
+    with keyhier.open("memory:", aliases={str(old_id): str(old_id)}) as new:
+        new.restore_key(backup)
+        with Hierarchy(new, store) as hierarchy:
+            assert recovered(hierarchy, WEB) == SECRET
+            hierarchy.protect(DB, SECRET, under=old_id)
+
+
+def test_several_vaults_hold_the_keys_of_one_hierarchy(store: SqlRecords) -> None:
+    with keyhier.open("memory:") as one, keyhier.open("memory:") as two:
+        one.create_key("one", "AES-256")
+        two.create_key("two", "AES-256")
+        with Hierarchy([one, two], store) as hierarchy:
+            hierarchy.protect(WEB, SECRET, under="one")
+            hierarchy.protect(DB, SECRET, under="two")
+            assert recovered(hierarchy, WEB) == recovered(hierarchy, DB) == SECRET
+        with Hierarchy(one, store) as hierarchy, pytest.raises(NotFoundError, match="none of the"):
+            hierarchy.recover(DB)
+
+
+# ---------------------------------------------------------------------- KEKs inside of the vault
+
+
+def test_a_kek_is_unwrapped_into_the_token_where_it_can_be(
+    softhsm_vault: Vault, store: SqlRecords
+) -> None:
+    softhsm_vault.create_key("aes", "AES-256")
+    with Hierarchy(softhsm_vault, store, policy=Policy(session_keks=True)) as hierarchy:
+        made = hierarchy.create_kek("web", under="aes")
+        assert "session" in made.record.details
+        hierarchy.protect(WEB, SECRET, under="web")
+        assert recovered(hierarchy, WEB) == SECRET
+    # One that unwraps into memory opens what was wrapped in the token.
+    with Hierarchy(softhsm_vault, store) as hierarchy:
+        assert recovered(hierarchy, WEB) == SECRET
+        # After a rotation what was kept for sessions is of the version before.
+        hierarchy.rotate("aes")
+    with Hierarchy(softhsm_vault, store, policy=Policy(session_keks=True)) as hierarchy:
+        assert recovered(hierarchy, WEB) == SECRET
+
+
+def test_another_kek_for_sessions_than_the_records_is_refused(
+    softhsm_vault: Vault, store: SqlRecords
+) -> None:
+    softhsm_vault.create_key("aes", "AES-256")
+    with Hierarchy(softhsm_vault, store, policy=Policy(session_keks=True)) as hierarchy:
+        one, two = (hierarchy.create_kek(name, under="aes") for name in ("one", "two"))
+        session = {**one.record.details["session"]}
+        session["wrapped"] = two.record.details["session"]["wrapped"]
+        store.replace(attrs.evolve(one.record, details={"session": session}))
+        with pytest.raises(IntegrityError, match="another KEK for sessions"):
+            hierarchy.protect(WEB, SECRET, under="one")

@@ -1,0 +1,206 @@
+"""Census and retirement: no version is disabled while anything needs it or could begin to."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import attrs
+import pytest
+
+from keyhier import (
+    Hierarchy,
+    InvalidInputError,
+    InvalidStateError,
+    KeyId,
+    KeyReference,
+    NotFoundError,
+    Vault,
+)
+from keyhier.hierarchy.census_source import SourceResult
+from keyhier.hierarchy.kek_cache import CacheLimits
+from keyhier.hierarchy.policy import Policy
+from keyhier.hierarchy.volume import Volume
+from keyhier.records import CensusRow, RecordState
+from keyhier.records.sql.store import SqlRecords
+from tests.hierarchy.conftest import DB, SECRET, WEB
+
+CMK = KeyId.parse("memory:cmk")
+# Short enough to wait for, and a window nevertheless.
+QUICK = CacheLimits(age=0.05)
+
+
+@pytest.fixture
+def quick(hierarchy: Hierarchy, vault: Vault, store: SqlRecords) -> Hierarchy:
+    return Hierarchy(vault, store, policy=Policy(cache=QUICK))
+
+
+def test_a_census_counts_by_version_set_and_machine(hierarchy: Hierarchy, vault: Vault) -> None:
+    hierarchy.sets.create("web", KeyReference.following(CMK))
+    hierarchy.protect(attrs.evolve(WEB, set="web"), SECRET)
+    hierarchy.protect(Volume("web-01", "D:"), SECRET, under="cmk")
+    hierarchy.create_kek("mid", under="cmk")
+    first = vault.key("cmk")
+    second = first.rotate()
+    hierarchy.protect(DB, SECRET, under="cmk")
+    found = hierarchy.census("cmk")
+    assert found.complete
+    assert [each.key for each in found.versions] == sorted([first.id, second.id])
+    counted = found.of(first.id)
+    assert (counted.records, counted.kept, counted.sets) == (3, 0, ("web",))
+    assert counted.by_set == {"web": 1, None: 2}
+    assert counted.by_vm == {"web-01": 2, None: 1}
+    assert found.of(second.id).records == 1
+    assert hierarchy.census(second.id).versions == (found.of(second.id),)
+    assert found.of(KeyId.parse("memory:cmk/9")).is_zero
+    assert found.as_dict()["zero"] is False
+    nothing = hierarchy.census("aes")
+    assert nothing.complete
+    assert nothing.is_zero
+
+
+def test_a_version_is_disabled_once_nothing_needs_it(quick: Hierarchy, vault: Vault) -> None:
+    first = vault.key("cmk")
+    quick.protect(WEB, SECRET, under="cmk")
+    report = quick.rotate("cmk")
+    # The envelope before is kept until the job is finalised.
+    waiting = quick.retire(first.id, wait=True)
+    assert not waiting.disabled
+    assert any("until their jobs are finalised" in each for each in waiting.blockers)
+    assert any("has not ended" in each for each in waiting.blockers)
+    quick.jobs.finalize(report.job.id)
+    done = quick.retire("cmk", first.version)
+    assert done.disabled
+    assert done.census is not None
+    assert done.census.is_zero
+    assert not vault.key(first.id).enabled
+    assert quick.retire(first.id).disabled
+    with quick.recover(WEB) as secret:
+        assert secret == SECRET
+
+
+def test_promise_8_new_uses_end_before_the_census_is_taken(
+    hierarchy: Hierarchy, vault: Vault
+) -> None:
+    first = vault.key("cmk")
+    second = first.rotate()
+    early = hierarchy.retire(first.id)
+    assert (early.disabled, early.census) == (False, None)
+    assert early.not_before is not None
+    assert timedelta(minutes=4) < early.not_before - datetime.now(UTC) <= timedelta(minutes=5)
+    assert early.as_dict()["not_before"]
+    with pytest.raises(InvalidStateError, match="retiring"):
+        hierarchy.protect(WEB, SECRET, under=first.id)
+    hierarchy.protect(WEB, SECRET, under="cmk")
+    assert vault.key(first.id).enabled
+    hierarchy.reinstate(first.id)
+    hierarchy.protect(DB, SECRET, under=first.id)
+    with pytest.raises(InvalidStateError, match="not being retired"):
+        hierarchy.reinstate(second.id)
+
+
+def test_what_is_needed_is_not_disabled(quick: Hierarchy, vault: Vault) -> None:
+    first = vault.key("cmk")
+    quick.sets.create("pinned", KeyReference.pinned(first.id))
+    quick.protect(WEB, SECRET, under="cmk")
+    first.rotate()
+    found = quick.retire(first.id, wait=True)
+    assert {"1 records need it", "it is the version that the set pinned uses"} == set(
+        found.blockers
+    )
+    assert vault.key(first.id).enabled
+
+
+def test_the_latest_version_and_what_is_none_are_refused(hierarchy: Hierarchy) -> None:
+    with pytest.raises(InvalidStateError, match="rotate the key first"):
+        hierarchy.retire("cmk", hierarchy.keyring.latest(CMK).id.version)
+    with pytest.raises(InvalidInputError, match="no version"):
+        hierarchy.retire("cmk")
+    with pytest.raises(InvalidInputError, match="already"):
+        hierarchy.retire("memory:cmk/1", "2")
+    with pytest.raises(NotFoundError):
+        hierarchy.retire("cmk", "1")
+
+
+def test_a_set_that_has_just_moved_holds_the_version_for_the_window(
+    hierarchy: Hierarchy, vault: Vault, store: SqlRecords
+) -> None:
+    policy = Policy(cache=QUICK, propagation={"memory": 3600})
+    with Hierarchy(vault, store, policy=policy) as slow:
+        slow.sets.create("web", KeyReference.following(CMK))
+        first = vault.key("cmk")
+        first.rotate()
+        moved = slow.sets.observe("web")
+        found = slow.retire(first.id)
+        assert found.not_before is not None
+        assert moved.settled_at is not None
+        assert found.not_before >= moved.settled_at
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_other_sources_are_asked_and_must_tell_all(
+    complete: bool, hierarchy: Hierarchy, vault: Vault, store: SqlRecords
+) -> None:
+    first = vault.key("cmk")
+    first.rotate()
+
+    def other(key: KeyId) -> SourceResult:
+        row = CensusRow(first.id, None, "db-09", kept=False, count=2)
+        if complete:
+            return SourceResult("another store", rows=(row,))
+        return SourceResult("another store", complete=False, reason="it is away")
+
+    with Hierarchy(vault, store, policy=Policy(cache=QUICK, sources=(other,))) as asking:
+        found = asking.retire(first.id, wait=True)
+    assert not found.disabled
+    [blocker] = found.blockers
+    assert blocker == (
+        "2 records need it" if complete else "the census is not complete: another store: it is away"
+    )
+
+
+def test_a_kek_in_a_record_is_retired_too(quick: Hierarchy) -> None:
+    made = quick.create_kek("web", under="aes")
+    quick.protect(WEB, SECRET, under="web")
+    report = quick.rotate(made.id.versionless)
+    quick.jobs.finalize(report.job.id)
+    assert quick.retire(made.id, wait=True).disabled
+    assert quick.records.get(made.record.id).state is RecordState.RETIRED
+    with pytest.raises(InvalidStateError, match="was retired"):
+        quick.protect(DB, SECRET, under=made.id)
+    quick.reinstate(made.id)
+    quick.protect(DB, SECRET, under=made.id)
+
+
+def test_a_key_is_deleted_on_a_second_word_and_when_nothing_needs_it(
+    quick: Hierarchy, vault: Vault
+) -> None:
+    first = vault.key("cmk")
+    record = quick.protect(WEB, SECRET, under="cmk")
+    second = first.rotate()
+    with pytest.raises(InvalidInputError, match="give its name again"):
+        quick.delete_key("cmk", confirm="yes")
+    with pytest.raises(InvalidStateError, match="was not retired"):
+        quick.delete_key("cmk", confirm="cmk")
+    quick.records.delete(record)
+    assert quick.retire(first.id, wait=True).disabled
+    with pytest.raises(InvalidStateError, match="may use it until"):
+        quick.delete_key("cmk", confirm="cmk")
+    with pytest.raises(InvalidStateError, match="retiring"):
+        quick.protect(WEB, SECRET, under=second.id)
+    time.sleep(2 * QUICK.age)
+    quick.delete_key("cmk", confirm="cmk")
+    assert "cmk" in vault.deleted()
+    made = quick.create_kek("web", under="aes")
+    with pytest.raises(InvalidInputError, match="not deleted"):
+        quick.delete_key(made.id, confirm="web")
+
+
+def test_a_key_that_is_needed_is_not_deleted(quick: Hierarchy, vault: Vault) -> None:
+    quick.protect(WEB, SECRET, under="cmk")
+    with pytest.raises(InvalidStateError, match="may use it until"):
+        quick.delete_key("cmk", confirm="cmk")
+    time.sleep(2 * QUICK.age)
+    with pytest.raises(InvalidStateError, match="is needed"):
+        quick.delete_key("cmk", confirm="cmk")
+    assert vault.key("cmk").enabled
