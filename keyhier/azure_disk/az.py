@@ -69,8 +69,8 @@ def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
         words += ["--disk-encryption-keyvault", str(vault.id or vault.host.partition(".")[0])]
     if settings.kek is not None:
         kek = settings.kek
-        words += ["--key-encryption-key", str(kek.key)]
-        words += ["--key-encryption-keyvault", str(kek.vault or kek.key.vault.partition(".")[0])]
+        words += ["--key-encryption-key", str(kek.id)]
+        words += ["--key-encryption-keyvault", str(kek.vault or kek.id.vault.partition(".")[0])]
         words += ["--key-encryption-algorithm", kek.algorithm.value]
     words += ["--volume-type", settings.volumes.value.upper()]
     if settings.operation is Operation.ENABLE_FORMAT_ALL:

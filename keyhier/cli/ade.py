@@ -209,7 +209,7 @@ def _hand_over(session: Session, recovered: _Recovered, out: str, *, force: bool
         "algorithm": None if recovered.kek is None else recovered.kek.algorithm,
         "commands": commands,
         "others": [str(other.id) for other in recovered.others],
-        "retirement": RETIREMENT,
+        "retirement": RETIREMENT.isoformat(),
     }
     lines = [f"recovered into {printable(out)}, from {recovered.source}"]
     lines += [f"to open the disk: {printable(command)}" for command in commands]
