@@ -17,7 +17,9 @@ __all__ = [
     "az_disk_update",
     "az_extension",
     "az_grant",
+    "az_grant_to_set",
     "az_set_create",
+    "az_set_update",
     "az_vault_update",
 ]
 
@@ -137,6 +139,11 @@ def az_grant(vault: VaultResource, principal: str, grant: Grant) -> str:
         InvalidInputError: the vault's id is unknown, or whether roles decide.
         UnsupportedError: roles decide, and none gives what is needed.
     """
+    return shlex.join([*_grant(vault, grant), principal])
+
+
+def _grant(vault: VaultResource, grant: Grant) -> list[str]:
+    """Return the words of the command, to which the principal's object id is added."""
     if isinstance(vault.id, Unknown) or isinstance(vault.rbac, Unknown):
         raise InvalidInputError("a grant depends on the vault's id, and on whether roles decide")
     if vault.rbac:
@@ -145,14 +152,13 @@ def az_grant(vault: VaultResource, principal: str, grant: Grant) -> str:
                 "no role gives what is needed", remedy="use a vault with access policies"
             )
         words = ["az", "role", "assignment", "create", "--role", grant.role[0]]
-        words += ["--assignee-object-id", principal]
         words += ["--assignee-principal-type", "ServicePrincipal", "--scope", str(vault.id)]
-        return shlex.join(words)
-    words = ["az", "keyvault", "set-policy", *_named(vault.id), "--object-id", principal]
+        return [*words, "--assignee-object-id"]
+    words = ["az", "keyvault", "set-policy", *_named(vault.id)]
     for option, permissions in (("--key", grant.keys), ("--secret", grant.secrets)):
         if permissions:
             words += [f"{option}-permissions", *sorted(permissions)]
-    return shlex.join(words)
+    return [*words, "--object-id"]
 
 
 def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
@@ -170,3 +176,26 @@ def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
     }
     words = [word for option, on in options.items() if on is True for word in (option, "true")]
     return shlex.join(["az", "keyvault", "update", *_named(vault), *words])
+
+
+def az_grant_to_set(vault: VaultResource, set_id: ArmId, grant: Grant) -> str:
+    """Return the command that gives a set's own identity what it needs.
+
+    The shell asks Azure for the identity, which is not known before the set is made.
+
+    Raises:
+        InvalidInputError, UnsupportedError: as :func:`az_grant`.
+    """
+    words = ["az", "disk-encryption-set", "show", *_named(set_id)]
+    words += ["--query", "identity.principalId", "--output", "tsv"]
+    return f'{shlex.join(_grant(vault, grant))} "$({shlex.join(words)})"'
+
+
+def az_set_update(resource: SetResource) -> str:
+    """Return the command that lets a set refer to its key."""
+    words = ["az", "disk-encryption-set", "update", *_named(resource.id)]
+    words += ["--key-url", str(resource.key)]
+    if resource.vault is not None:
+        words += ["--source-vault", str(resource.vault)]
+    words += ["--enable-auto-key-rotation", str(resource.follow_latest).lower()]
+    return shlex.join(words)
