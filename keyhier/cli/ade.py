@@ -20,7 +20,7 @@ from keyhier.azure_disk import (
     find,
     recover,
 )
-from keyhier.cli import ade_inventory, ade_protect, files
+from keyhier.cli import ade_inventory, ade_plan, ade_protect, files
 from keyhier.cli.ade_vaults import (
     AlgorithmOption,
     BackupOption,
@@ -47,6 +47,7 @@ __all__ = ["app"]
 app = typer.Typer(help="Azure Disk Encryption's secrets.", no_args_is_help=True)
 app.command("protect")(ade_protect.protect_disk)
 app.command("inventory")(ade_inventory.inventory)
+app.command("plan")(ade_plan.plan_machine)
 
 
 @attrs.frozen

@@ -12,7 +12,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from keyhier.cli import ade, backends, demo, envelope, inspect, key, keyvault, vault, volume_key
+from keyhier.cli import (
+    ade,
+    backends,
+    demo,
+    envelope,
+    inspect,
+    key,
+    keyvault,
+    set_plan,
+    vault,
+    volume_key,
+)
 from keyhier.cli.failure import CLOSED_PIPE, INTERRUPTED, Failure
 from keyhier.cli.session import (
     ConfigOption,
@@ -108,6 +119,7 @@ app.add_typer(keyvault.app, name="keyvault")
 app.add_typer(vault.app, name="vault")
 app.add_typer(volume_key.app, name="volume-key")
 app.add_typer(ade.app, name="ade")
+app.add_typer(set_plan.app, name="set")
 app.command("wrap")(envelope.wrap)
 app.command("unwrap")(envelope.unwrap)
 app.command("inspect")(inspect.inspect)

@@ -17,18 +17,19 @@ from keyhier.azure_disk.plaintext import DiskKey
 from keyhier.azure_disk.protection import Placing, protect
 from keyhier.errors import InvalidInputError, InvalidStateError, NotFoundError
 from keyhier.identifiers import KeyId
-from keyhier.placement.model import VaultResource
+from keyhier.placement.model import System, VaultResource, VirtualMachine
 from keyhier.plans.ade import AdeRequest, plan_ade
 from keyhier.plans.encryption_set import SetRequest, SetScenario, plan_set
 from keyhier.plans.plan import Plan
 from keyhier.plans.planned_key import NOT_YET, PlannedKey, host_of
 from keyhier.stored_secret import SecretId
+from keyhier.volume import BitLockerKey
 
 if TYPE_CHECKING:
     from keyhier.key import Key
     from keyhier.vault import Vault
 
-__all__ = ["Applied", "OwnDisk", "apply_ade", "apply_set"]
+__all__ = ["Applied", "apply_ade", "apply_set"]
 
 
 @attrs.frozen
@@ -51,21 +52,8 @@ class Applied:
     rehearsed: bool = False
 
 
-@attrs.frozen
-class OwnDisk:
-    """What unlocks a disk of one's own.
-
-    Attributes:
-        disk_key: its key, which the caller wipes.
-        placing: which disk that is.
-    """
-
-    disk_key: DiskKey
-    placing: Placing
-
-
 def apply_ade(
-    request: AdeRequest, vaults: Sequence[Vault], *, disk: OwnDisk | None = None
+    request: AdeRequest, vaults: Sequence[Vault], *, disk_key: DiskKey | None = None
 ) -> Applied:
     """Check a plan for Azure Disk Encryption, then make its KEK and set its secret.
 
@@ -73,7 +61,8 @@ def apply_ade(
         request: what was planned.
         vaults: the open vaults, among them those of the secrets and of the KEK; one that is no
             key vault takes their place for a rehearsal.
-        disk: what unlocks a disk of one's own, where the scenario is one.
+        disk_key: what unlocks the OS disk of one's own, where the scenario is one; the caller
+            wipes it.
 
     Raises:
         PlacementError, InvalidStateError: something speaks against it; no vault was asked.
@@ -84,23 +73,27 @@ def apply_ade(
     plan = plan_ade(request)
     plan.raise_for_errors()
     own = request.scenario is Scenario.ENABLE_OWN_VHD
-    if own != (disk is not None):
+    if own != (disk_key is not None):
         raise InvalidInputError(
             "a plan for a disk of one's own is applied with the disk's key, and no other is",
             remedy="name the key's file" if own else "leave the key's file out",
         )
-    home = _home(vaults, request.vault()) if disk is not None else None
-    if home is not None:
+    home = _home(vaults, request.vault()) if disk_key is not None else None
+    placing = Placing()
+    if home is not None and disk_key is not None:
         # Whether it keeps secrets at all is asked before a key is made.
         secrets = home.secrets
+        placing = _placing(request, disk_key)
     if request.kek is None:
         key, made = None, False
     else:
         key, made = _latest(_home(vaults, request.kek.vault), request.kek)
         request = attrs.evolve(request, kek=_pinned(request.kek, key))
+        # What a key that was there already is like, nobody knew before.
+        plan_ade(request).raise_for_errors()
     secret = None
-    if disk is not None and home is not None:
-        asked = protect(disk.disk_key, disk.placing, kek=key, algorithm=request.algorithm)
+    if disk_key is not None and home is not None:
+        asked = protect(disk_key, placing, kek=key, algorithm=request.algorithm)
         with asked.value as value:
             secret = secrets.set(
                 asked.name, value, content_type=asked.content_type, tags=asked.tags
@@ -139,6 +132,18 @@ def apply_set(request: SetRequest, vaults: Sequence[Vault]) -> Applied:
         key, made = _latest(home, request.key)
     request = attrs.evolve(request, key=_pinned(request.key, key))
     return Applied(plan_set(request), key.id, made, rehearsed=_rehearses(home))
+
+
+def _placing(request: AdeRequest, disk_key: DiskKey) -> Placing:
+    """Return which disk the key is of, if it can be the machine's."""
+    machine = request.documents.pick(VirtualMachine, request.machine)
+    of_windows = isinstance(disk_key, BitLockerKey)
+    if isinstance(machine.system, System) and of_windows != (machine.system is System.WINDOWS):
+        raise InvalidInputError(
+            f"{machine.label} is of {machine.system}, and the key is of another system's disk"
+        )
+    name = machine.name if isinstance(machine.name, str) else ""
+    return Placing(name, "C:" if of_windows else "os")
 
 
 def _rehearses(vault: Vault) -> bool:

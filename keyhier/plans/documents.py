@@ -1,4 +1,4 @@
-"""Documents: the resources that a plan is about, as ARM stores them or ``az … show`` prints them."""
+"""Documents: the resources that a plan is about, as ARM or ``az … show`` prints them."""
 
 from __future__ import annotations
 
