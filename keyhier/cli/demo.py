@@ -13,6 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from keyhier.cli.demo_job import Run, Sample, memory_stage, run, softhsm_stage, softhsm_unavailable
+from keyhier.cli.demo_plan import act_three, third_act
 from keyhier.cli.inspect import header_table, read_header
 from keyhier.cli.session import Session, console, json_command
 from keyhier.cli.text import printable
@@ -34,8 +35,14 @@ def demo(session: Session) -> None:
         runs.append(done)
         if screen is not None:
             screen.print(_picture(done))
-    session.show(_report(runs, skipped), _conclusion(runs, skipped))
-    if not all(done.holds for done in runs):
+    planned = act_three()
+    if screen is not None:
+        screen.print(Text("-- plans ".ljust(_WIDTH, "-"), style="dim"))
+        screen.print(third_act(planned))
+    holds = planned.holds and all(done.holds for done in runs)
+    document = {**_report(runs, skipped), "ok": holds, "plans": planned.as_dict()}
+    session.show(document, _conclusion(skipped, holds=holds))
+    if not holds:
         raise IntegrityError("the demonstration failed: not everything came out as it must")
 
 
@@ -113,16 +120,15 @@ def _state(*, holds: bool) -> Text:
     return Text("ok", style="green") if holds else Text("FAILED", style="bold red")
 
 
-def _conclusion(runs: list[Run], skipped: str | None) -> str:
+def _conclusion(skipped: str | None, *, holds: bool) -> str:
     lines = [f"skipped: the same on a PKCS#11 token, as {printable(skipped)}"] if skipped else []
-    if all(done.holds for done in runs):
+    if holds:
         lines.append("Everything came back. Nothing of this demonstration is left on the disk.")
     return "\n".join(lines)
 
 
 def _report(runs: list[Run], skipped: str | None) -> dict[str, Any]:
     return {
-        "ok": all(done.holds for done in runs),
         "runs": [
             {
                 "vault": done.stage.title,

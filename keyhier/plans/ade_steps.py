@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import uuid
 from collections.abc import Iterator
 
 import attrs
@@ -202,7 +203,9 @@ class AdeSteps:
             yield Step(Phase.UNDO, "keep", text)
 
     def _back(self, before: ExtensionSettings) -> str:
-        again = attrs.evolve(before, operation=Operation.UPDATE, sequence_version=attrs.NOTHING)
+        # A number of its own, which is the same whenever the plan is made.
+        mark = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.machine}/{self.settings}/undo")
+        again = attrs.evolve(before, operation=Operation.UPDATE, sequence_version=str(mark))
         return az_extension(self.machine, again)
 
     def _decrypted(self) -> Step:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from keyhier.placement.report import Report
 from keyhier.plans.plan import Doer, Phase, Step
-from keyhier.plans.planned_key import PlannedKey, host_of
+from keyhier.plans.planned_key import NOT_YET, PlannedKey, host_of
 
 __all__ = ["checked", "key_step"]
 
@@ -40,7 +40,7 @@ def key_step(key: PlannedKey, name: str, what: str) -> Step:
         Phase.KEYS,
         name,
         f"take the latest version of the {what} {key.name} of {key.vault.label}, or make it as"
-        f" {key.spec} if it is not there",
+        f" {key.spec} if it is not there; {NOT_YET} stands for its version",
         Doer.KEYHIER,
         f"keyhier key create {key.name} --spec {key.spec} --vault https://{host_of(key.vault)}",
     )
