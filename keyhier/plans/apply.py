@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from keyhier.algorithms import KeyType
+from keyhier.algorithms import KeyType, WrapAlgorithm
 from keyhier.azure_disk.machine import Scenario
 from keyhier.azure_disk.plaintext import DiskKey
 from keyhier.azure_disk.protection import Placing, protect
-from keyhier.errors import InvalidInputError, InvalidStateError, NotFoundError
+from keyhier.errors import InvalidInputError, InvalidStateError, NotFoundError, UnsupportedError
 from keyhier.identifiers import KeyId
 from keyhier.placement.model import System, VaultResource, VirtualMachine
 from keyhier.plans.ade import AdeRequest, plan_ade
@@ -70,43 +70,27 @@ def apply_ade(
         NotFoundError: a vault of the plan is not among those that are open.
         UnsupportedError: the vault keeps no secrets or makes no such key.
     """
-    plan = plan_ade(request)
-    plan.raise_for_errors()
+    plan_ade(request).raise_for_errors()
     own = request.scenario is Scenario.ENABLE_OWN_VHD
     if own != (disk_key is not None):
         raise InvalidInputError(
             "a plan for a disk of one's own is applied with the disk's key, and no other is",
             remedy="name the key's file" if own else "leave the key's file out",
         )
-    home = _home(vaults, request.vault()) if disk_key is not None else None
-    placing = Placing()
-    if home is not None and disk_key is not None:
-        # Whether it keeps secrets at all is asked before a key is made.
-        secrets = home.secrets
-        placing = _placing(request, disk_key)
-    if request.kek is None:
-        key, made = None, False
-    else:
+    keeper = None if disk_key is None else _Keeper.of(request, vaults, disk_key)
+    key, made = None, False
+    if request.kek is not None:
         key, made = _latest(_home(vaults, request.kek.vault), request.kek)
         request = attrs.evolve(request, kek=_pinned(request.kek, key))
         # What a key that was there already is like, nobody knew before.
         plan_ade(request).raise_for_errors()
     secret = None
-    if disk_key is not None and home is not None:
-        asked = protect(disk_key, placing, kek=key, algorithm=request.algorithm)
-        with asked.value as value:
-            secret = secrets.set(
-                asked.name, value, content_type=asked.content_type, tags=asked.tags
-            ).id
-        if not _rehearses(home):
+    if keeper is not None:
+        secret = keeper.keep(key, request.algorithm)
+        if not _rehearses(keeper.vault):
             request = attrs.evolve(request, secret=secret)
-    return Applied(
-        plan_ade(request),
-        None if key is None else key.id,
-        made,
-        secret,
-        any(map(_rehearses, vaults)),
-    )
+    used = None if key is None else key.id
+    return Applied(plan_ade(request), used, made, secret, any(map(_rehearses, vaults)))
 
 
 def apply_set(request: SetRequest, vaults: Sequence[Vault]) -> Applied:
@@ -134,16 +118,38 @@ def apply_set(request: SetRequest, vaults: Sequence[Vault]) -> Applied:
     return Applied(plan_set(request), key.id, made, rehearsed=_rehearses(home))
 
 
-def _placing(request: AdeRequest, disk_key: DiskKey) -> Placing:
-    """Return which disk the key is of, if it can be the machine's."""
-    machine = request.documents.pick(VirtualMachine, request.machine)
-    of_windows = isinstance(disk_key, BitLockerKey)
-    if isinstance(machine.system, System) and of_windows != (machine.system is System.WINDOWS):
-        raise InvalidInputError(
-            f"{machine.label} is of {machine.system}, and the key is of another system's disk"
-        )
-    name = machine.name if isinstance(machine.name, str) else ""
-    return Placing(name, "C:" if of_windows else "os")
+@attrs.frozen
+class _Keeper:
+    """A disk's key, where its secret goes and how that is labelled: known before a KEK is made."""
+
+    vault: Vault
+    disk_key: DiskKey
+    placing: Placing
+
+    @classmethod
+    def of(cls, request: AdeRequest, vaults: Sequence[Vault], disk_key: DiskKey) -> _Keeper:
+        home = _home(vaults, request.vault())
+        if not home.capabilities.secrets:
+            raise UnsupportedError(
+                f"{home.uri} keeps no secrets", remedy="name a key vault for the secrets"
+            )
+        machine = request.documents.pick(VirtualMachine, request.machine)
+        of_windows = isinstance(disk_key, BitLockerKey)
+        if isinstance(machine.system, System) and of_windows != (machine.system is System.WINDOWS):
+            raise InvalidInputError(
+                f"{machine.label} is of {machine.system}, and the key is of another system's disk"
+            )
+        name = machine.name if isinstance(machine.name, str) else ""
+        return cls(home, disk_key, Placing(name, "C:" if of_windows else "os"))
+
+    def keep(self, kek: Key | None, algorithm: WrapAlgorithm) -> SecretId:
+        """Set the secret, once it was seen to open."""
+        asked = protect(self.disk_key, self.placing, kek=kek, algorithm=algorithm)
+        with asked.value as value:
+            made = self.vault.secrets.set(
+                asked.name, value, content_type=asked.content_type, tags=asked.tags
+            )
+        return made.id
 
 
 def _rehearses(vault: Vault) -> bool:

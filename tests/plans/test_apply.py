@@ -82,11 +82,11 @@ def test_promise_10_a_refused_set_asks_the_vault_for_nothing(
 def test_promise_10_a_refused_plan_sends_a_key_vault_no_request(
     keyvault: KeyVault, online: keyhier.Vault
 ) -> None:
-    before = len(keyvault.requests)
+    before = keyvault.requests.count()
     far = there(keyvault) | {"location": "westus"}
     with pytest.raises(PlacementError):
         apply_ade(ade("enable-existing", machine(), disk(), far), [online])
-    assert len(keyvault.requests) == before
+    assert keyvault.requests.count() == before
 
 
 # ---------------------------------------------------------------------- applied
