@@ -17,6 +17,7 @@ __all__ = [
     "az_disk_update",
     "az_extension",
     "az_grant",
+    "az_grant_to_application",
     "az_grant_to_set",
     "az_set_create",
     "az_set_update",
@@ -187,8 +188,23 @@ def az_grant_to_set(vault: VaultResource, set_id: ArmId, grant: Grant) -> str:
         InvalidInputError, UnsupportedError: as :func:`az_grant`.
     """
     words = ["az", "disk-encryption-set", "show", *_named(set_id)]
-    words += ["--query", "identity.principalId", "--output", "tsv"]
-    return f'{shlex.join(_grant(vault, grant))} "$({shlex.join(words)})"'
+    return _grant_to(vault, grant, [*words, "--query", "identity.principalId"])
+
+
+def az_grant_to_application(vault: VaultResource, client_id: str, grant: Grant) -> str:
+    """Return the command that gives an application what it needs.
+
+    The shell asks Entra for the object id of its service principal, which is not its client id.
+
+    Raises:
+        InvalidInputError, UnsupportedError: as :func:`az_grant`.
+    """
+    return _grant_to(vault, grant, ["az", "ad", "sp", "show", "--id", client_id, "--query", "id"])
+
+
+def _grant_to(vault: VaultResource, grant: Grant, whom: list[str]) -> str:
+    asked = shlex.join([*whom, "--output", "tsv"])
+    return f'{shlex.join(_grant(vault, grant))} "$({asked})"'
 
 
 def az_set_update(resource: SetResource) -> str:

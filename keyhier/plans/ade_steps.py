@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from keyhier.azure_disk.az import az_extension, az_grant, az_vault_update
+from keyhier.azure_disk.az import az_extension, az_grant_to_application, az_vault_update
 from keyhier.azure_disk.disk_model import DiskCollection
 from keyhier.azure_disk.machine import Scenario
 from keyhier.azure_disk.readiness import APPLICATION_GRANT
@@ -97,7 +97,9 @@ class AdeSteps:
                 Phase.ACCESS,
                 "grant",
                 f"let the application wrap keys and set secrets in {self.vault.label}",
-                command=az_grant(self.vault, application.client_id, APPLICATION_GRANT),
+                command=az_grant_to_application(
+                    self.vault, application.client_id, APPLICATION_GRANT
+                ),
             )
 
     def _opened(self, vault: VaultResource) -> Step:

@@ -279,7 +279,10 @@ def test_an_application_is_granted_what_it_needs() -> None:
     )
     plan = plan_ade(request)
     plan.raise_for_errors()
-    assert "wrapKey" in (step(plan, Phase.ACCESS, "grant").command or "")
+    command = step(plan, Phase.ACCESS, "grant").command
+    assert command is not None
+    assert "--key-permissions wrapKey --secret-permissions set --object-id" in command
+    assert "$(az ad sp show --id client " in command
 
 
 def test_a_kek_in_a_vault_of_its_own_is_looked_at_too() -> None:
