@@ -38,6 +38,7 @@ from keyhier.placement.rules import RuleSet
 from keyhier.placement.unknown import UNKNOWN, Unknown, any_of
 from keyhier.plans.ade_steps import AdeSteps
 from keyhier.plans.documents import Documents
+from keyhier.plans.facts import with_facts
 from keyhier.plans.findings import of_eligibility
 from keyhier.plans.plan import Plan, Workflow
 from keyhier.plans.planned_key import NOT_YET, PlannedKey, host_of
@@ -96,7 +97,7 @@ class AdeRequest:
     application: Application | None = None
     sequence_version: str = attrs.field(factory=lambda: str(uuid.uuid4()))
     secret: SecretId | None = None
-    facts: Mapping[str, object] = attrs.field(factory=dict)
+    facts: Mapping[str, Any] = attrs.field(factory=dict)
     rules: RuleSet | str = DEFAULT_RULES
     eligibility: EligibilityRules | str = DEFAULT_ELIGIBILITY
     today: dt.date | None = None
@@ -127,7 +128,7 @@ class _Planning:
         self.vm = request.documents.pick(VirtualMachine, request.machine)
         self.vm_id = _known_id(self.vm)
         self.vault = None if request.scenario is Scenario.DISABLE else request.vault()
-        facts = attrs.evolve(Machine.of(self.vm), **dict(request.facts))
+        facts = with_facts(Machine.of(self.vm), request.facts)
         self.system = facts.system
         self.extension = request.documents.extension(self.vm_id)
         self.volumes = request.volumes or self._usual_volumes()
@@ -191,7 +192,7 @@ class _Planning:
             subject=self.vm.label,
             placement=report,
             findings=tuple(self.findings),
-            steps=steps.all(report),
+            steps=tuple(steps.all(report)),
             planned=planned.contents,
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from typing import Any
 
 import attrs
 
@@ -33,6 +34,7 @@ from keyhier.placement.model import (
 from keyhier.placement.rules import RuleSet
 from keyhier.placement.unknown import Unknown
 from keyhier.plans.documents import Documents
+from keyhier.plans.facts import with_facts
 from keyhier.plans.findings import of_eligibility
 from keyhier.plans.plan import Plan, Workflow
 from keyhier.plans.planned_key import PlannedKey
@@ -118,7 +120,7 @@ class SetRequest:
     new: NewSet | None = None
     key: PlannedKey | None = None
     disks: tuple[str, ...] = ()
-    facts: Mapping[str, object] = attrs.field(factory=dict)
+    facts: Mapping[str, Any] = attrs.field(factory=dict)
     rules: RuleSet | str = DEFAULT_RULES
     eligibility: EligibilityRules | str = DEFAULT_ELIGIBILITY
 
@@ -235,7 +237,7 @@ def _attach(request: SetRequest) -> Plan:
     machines = [each for each in request.documents.resources() if isinstance(each, VirtualMachine)]
     owners = [each for each in machines if _has_any(each, disks)]
     for machine in owners:
-        facts = attrs.evolve(Machine.of(machine), **dict(request.facts))
+        facts = with_facts(Machine.of(machine), request.facts)
         answer = check_eligibility(facts, Method.CMK, request.eligibility)
         findings += of_eligibility(answer)
     if present.encryption_type is EncryptionType.CONFIDENTIAL_VM:
@@ -276,6 +278,6 @@ def _plan(
         subject=f"encryption set {steps.set.id.name}",
         placement=report,
         findings=findings,
-        steps=steps.all(report),
+        steps=tuple(steps.all(report)),
         planned=planned.contents,
     )

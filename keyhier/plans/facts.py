@@ -12,7 +12,7 @@ from keyhier.azure_disk.machine import Image, Machine, Technology
 from keyhier.errors import InvalidInputError
 from keyhier.placement.model import System
 
-__all__ = ["read_facts"]
+__all__ = ["read_facts", "with_facts"]
 
 Word = TypeVar("Word", System, Image, Technology)
 
@@ -72,6 +72,25 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
 )
 
 
+def with_facts(machine: Machine, facts: Mapping[str, Any]) -> Machine:
+    """Return a machine of which more is known.
+
+    Raises:
+        InvalidInputError: a fact has no name of such a fact.
+    """
+    for name in facts:
+        _reader(name)
+    return attrs.evolve(machine, **facts)
+
+
+def _reader(name: str) -> Callable[[str], Any]:
+    if name not in _READERS:
+        raise InvalidInputError(
+            f"{name!r:.80} is no fact of a machine; there are {', '.join(sorted(_READERS))}"
+        )
+    return _READERS[name]
+
+
 def read_facts(pairs: Iterable[str]) -> dict[str, Any]:
     """Read facts, each ``NAME=VALUE`` with a name of :class:`~keyhier.azure_disk.machine.Machine`.
 
@@ -83,11 +102,7 @@ def read_facts(pairs: Iterable[str]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
-        reader = _READERS.get(name)
-        if reader is None:
-            raise InvalidInputError(
-                f"{name!r:.80} is no fact of a machine; there are {', '.join(sorted(_READERS))}"
-            )
+        reader = _reader(name)
         if name in facts:
             raise InvalidInputError(f"the fact {name} stands twice")
         try:

@@ -86,7 +86,7 @@ class Plan:
     subject: str
     placement: Report
     findings: tuple[Finding, ...]
-    steps: tuple[Step, ...] = attrs.field(converter=tuple)
+    steps: tuple[Step, ...]
     planned: tuple[Mapping[str, Any], ...] = ()
 
     @property

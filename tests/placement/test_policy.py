@@ -7,12 +7,13 @@ import pytest
 
 from keyhier.errors import NotFoundError, PlacementError
 from keyhier.placement import Placement
+from keyhier.placement.model import Resource
 from keyhier.placement.policy import Enforcement, PlacementPolicy
 from tests.placement.scenes import CMK_SCENE, ELSEWHERE, HERE, SET, VAULT, VAULT_ID
 
 HOST = "contoso-kv.vault.azure.net"
-KEPT = [SET, VAULT]
-BROKEN = [SET, attrs.evolve(VAULT, placement=ELSEWHERE)]
+KEPT: list[Resource] = [SET, VAULT]
+BROKEN: list[Resource] = [SET, attrs.evolve(VAULT, placement=ELSEWHERE)]
 
 
 def test_what_keeps_the_rules_leaves_nothing_to_record() -> None:

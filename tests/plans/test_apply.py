@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -51,9 +51,9 @@ def online(keyvault: KeyVault) -> Iterator[keyhier.Vault]:
         yield opened
 
 
-def there(keyvault: KeyVault, **properties: object) -> dict[str, object]:
+def there(keyvault: KeyVault) -> dict[str, Any]:
     """The document of the vault on loopback."""
-    return vault(host=keyvault.url.removeprefix("https://").rstrip("/"), **properties)
+    return vault(host=keyvault.url.removeprefix("https://").rstrip("/"))
 
 
 # ---------------------------------------------------------------------- refused

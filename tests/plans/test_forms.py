@@ -221,3 +221,8 @@ def test_a_fact_that_is_none_is_an_error(pair: str) -> None:
         read_facts([pair])
     with pytest.raises(InvalidInputError, match="stands twice"):
         read_facts(["mbam=no", "mbam=no"])
+
+
+def test_a_fact_of_a_program_has_a_name_that_is_known() -> None:
+    with pytest.raises(InvalidInputError, match="is no fact of a machine"):
+        plan_ade(ade("enable-new", machine(), vault(), facts={"weather": "fine"}))
