@@ -22,6 +22,9 @@ from keyhier.stored_secret import SecretId
 
 __all__ = ["DiskCollection", "SecretAddress", "VolumeSettings"]
 
+DISK_API: Final = "2026-03-02"
+"""The version of the API of disks, snapshots and encryption sets."""
+
 _VERSIONS: Final = {Generation.DUAL_PASS: "1.0", Generation.SINGLE_PASS: "1.1"}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import attrs
 
 from keyhier.azure_disk.az import az_extension, az_grant_to_application, az_vault_update
-from keyhier.azure_disk.disk_model import DiskCollection
+from keyhier.azure_disk.disk_model import DISK_API, DiskCollection
 from keyhier.azure_disk.machine import Scenario
 from keyhier.azure_disk.readiness import APPLICATION_GRANT
 from keyhier.azure_disk.settings import ExtensionSettings, Operation
@@ -21,8 +21,6 @@ from keyhier.plans.plan import Doer, Phase, Step
 from keyhier.plans.planned_key import PlannedKey, host_of
 
 __all__ = ["AdeSteps"]
-
-DISK_API = "2025-01-02"
 
 
 @attrs.frozen(kw_only=True)

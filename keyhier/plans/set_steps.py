@@ -15,7 +15,7 @@ from keyhier.azure_disk.az import (
     az_vault_update,
 )
 from keyhier.azure_disk.readiness import SET_GRANT
-from keyhier.azure_disk.set_resource import EncryptionType, SetResource, disk_reference
+from keyhier.azure_disk.set_resource import EncryptionType, SetResource
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import VaultResource
 from keyhier.placement.report import Report
@@ -166,11 +166,6 @@ class SetSteps:
                 f"disk-{disk.name}",
                 f"put the disk {disk.name} under the set {self.set.id.name}",
                 command=None if confidential else az_disk_update(disk, self.set.id, kind),
-                resource={
-                    "type": "Microsoft.Compute/disks",
-                    "name": disk.name,
-                    "properties": disk_reference(self.set.id, kind),
-                },
             )
         for machine in self.machines:
             text = f"start the machine {machine.name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from keyhier.plans import (
 )
 from keyhier.plans.facts import read_facts
 from keyhier.plans.planned_key import host_of
+from tests.azure_disk import arm_schemas
 from tests.plans.scenes import (
     SET_ID,
     VM_ID,
@@ -107,6 +109,33 @@ def test_anything_else_is_no_plan_file(content: Any) -> None:
 
 def test_the_workflows_have_names() -> None:
     assert [each.value for each in Workflow] == ["ade", "set"]
+
+
+# ---------------------------------------------------------------------- resources
+
+_SCHEMAS = {
+    "Microsoft.Compute/virtualMachines/extensions": (
+        "2026-03-01/Microsoft.Compute.Extensions.json",
+        "resourceDefinitions/virtualMachines_extensions",
+    ),
+    "Microsoft.Compute/disks": (
+        "2026-03-02/Microsoft.Compute.json",
+        "resourceDefinitions/disks",
+    ),
+    "Microsoft.Compute/diskEncryptionSets": (
+        "2026-03-02/Microsoft.Compute.json",
+        "resourceDefinitions/diskEncryptionSets",
+    ),
+}
+
+
+def test_every_resource_of_a_step_is_valid_by_arms_schemas(material: Path) -> None:
+    schemas = arm_schemas.registry(material / "azure" / "arm-schemas")
+    found = [each.resource for plan in PLANS for each in plan.steps if each.resource]
+    for resource in found:
+        file, definition = _SCHEMAS[resource["type"]]
+        arm_schemas.validate(schemas, file, definition, resource)
+    assert {each["type"] for each in found} == set(_SCHEMAS)
 
 
 # ---------------------------------------------------------------------- text and picture
