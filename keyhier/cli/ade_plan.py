@@ -101,6 +101,8 @@ def plan_machine(
     that an error speaks against is refused before any key is made.
     """
     described = read_documents(documents)
+    if source is not None and not apply:
+        raise InvalidInputError("--in goes with --apply")
     if kek is None and (kek_in is not None or algorithm is not None):
         raise InvalidInputError("--kek-in and --algorithm go with --kek")
     request = AdeRequest(
@@ -117,14 +119,11 @@ def plan_machine(
         rules=rules_of(rules),
         eligibility=eligibility_of(eligibility),
     )
+    # Before a vault is opened, and before a PIN is asked for.
     plan = plan_ade(request)
-    if not apply:
-        if source is not None:
-            raise InvalidInputError("--in goes with --apply")
+    if plan.refused or not apply:
         show_plan(session, plan, out=out, picture=picture)
         return
-    # Before a vault is opened, and before a PIN is asked for.
-    plan.raise_for_errors()
     with ExitStack() as stack:
         disk_key = None if source is None else stack.enter_context(read_disk_key(source, None))
         needed = request.kek is not None or disk_key is not None

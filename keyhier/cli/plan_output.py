@@ -10,7 +10,6 @@ import typer
 
 from keyhier.cli import files
 from keyhier.cli.session import Session
-from keyhier.cli.text import printable
 from keyhier.plans import Applied, Doer, Plan, as_document, as_mermaid, as_text
 
 __all__ = ["OutOption", "PictureOption", "show_applied", "show_plan"]
@@ -31,7 +30,7 @@ def show_plan(session: Session, plan: Plan, *, out: str | None, picture: str | N
         AlreadyExistsError and others: a file cannot be written.
     """
     _write(plan, out=out, picture=picture)
-    session.show(as_document(plan), _lines_of(plan))
+    session.show(as_document(plan), as_text(plan))
     plan.raise_for_errors()
 
 
@@ -51,10 +50,6 @@ def _write(plan: Plan, *, out: str | None, picture: str | None) -> None:
         files.write_line(picture, as_mermaid(plan).rstrip("\n"), force=False)
 
 
-def _lines_of(plan: Plan) -> str:
-    return "\n".join(map(printable, as_text(plan).splitlines()))
-
-
 def _done(applied: Applied) -> dict[str, Any]:
     return {
         "key": None if applied.key is None else str(applied.key),
@@ -65,8 +60,7 @@ def _done(applied: Applied) -> dict[str, Any]:
 
 
 def _told(applied: Applied) -> Iterator[str]:
-    yield _lines_of(applied.plan)
-    yield ""
+    yield as_text(applied.plan)
     if applied.key is not None:
         yield f"done: {'made' if applied.made else 'found'} {applied.key}"
     if applied.secret is not None:

@@ -104,11 +104,10 @@ def plan_encryption_set(
         rules=rules_of(rules),
         eligibility=eligibility_of(eligibility),
     )
+    # Before a vault is opened, and before a PIN is asked for.
     plan = plan_set(request)
-    if not apply:
+    if plan.refused or not apply:
         show_plan(session, plan, out=out, picture=picture)
         return
-    # Before a vault is opened, and before a PIN is asked for.
-    plan.raise_for_errors()
     with opened(session.settings.vault_uri() if request.key else None, None) as vaults:
         show_applied(session, apply_set(request, vaults), out=out, picture=picture)

@@ -35,7 +35,7 @@ from keyhier.placement.model import (
     Volumes,
 )
 from keyhier.placement.rules import RuleSet
-from keyhier.placement.unknown import UNKNOWN, Unknown, any_of
+from keyhier.placement.unknown import Maybe, Unknown, any_of
 from keyhier.plans.ade_steps import AdeSteps
 from keyhier.plans.documents import Documents
 from keyhier.plans.facts import with_facts
@@ -136,7 +136,7 @@ class _Planning:
             facts,
             scenario=request.scenario,
             volumes=self.volumes,
-            os_encrypted=self._os_encrypted(facts),
+            os_encrypted=self._os_encrypted(),
             kek_bits=0 if request.kek is None else request.kek.spec.bits,
             image=Image.ENCRYPTED_VHD if self._own_vhd else facts.image,
         )
@@ -153,11 +153,11 @@ class _Planning:
         disabling = self.request.scenario is Scenario.DISABLE
         return Volumes.DATA if disabling and self.system is System.LINUX else Volumes.ALL
 
-    def _os_encrypted(self, facts: Machine) -> bool | Unknown:
-        if not isinstance(facts.os_encrypted, Unknown) or self.vm.ade.enabled is not True:
-            return facts.os_encrypted if self.vm.ade.enabled is not False else False
-        volumes = self.vm.ade.volumes
-        return UNKNOWN if isinstance(volumes, Unknown) else volumes is not Volumes.DATA
+    def _os_encrypted(self) -> Maybe[bool]:
+        enabled, volumes = self.vm.ade.enabled, self.vm.ade.volumes
+        if enabled is not True:
+            return enabled
+        return volumes if isinstance(volumes, Unknown) else volumes is not Volumes.DATA
 
     def plan(self) -> Plan:
         request = self.request
@@ -183,6 +183,7 @@ class _Planning:
             vault=self.vault,
             kek=request.kek,
             settings=settings,
+            own_disk=None if collection is None else _os_disk(self.vm),
             collection=collection,
             before=self.extension,
         )
@@ -226,7 +227,7 @@ class _Planning:
         if isinstance(self.system, Unknown):
             raise InvalidInputError(
                 "nobody told whether the machine is of Windows or Linux",
-                remedy="add --fact system=linux, or the machine's whole document",
+                remedy="tell it as a fact of the machine, system=linux, or give its whole document",
             )
         generation = Generation.DUAL_PASS if request.application else Generation.SINGLE_PASS
         disabling = request.scenario is Scenario.DISABLE
@@ -300,11 +301,11 @@ class _Planning:
             resource = settings.as_resource(self.vm_id.name, self._location)
             return documents.with_extension(self.vm_id, resource)
         if collection is not None:
-            return documents.with_properties(os_disk(self.vm), collection.as_properties())
+            return documents.with_properties(_os_disk(self.vm), collection.as_properties())
         return documents
 
 
-def os_disk(machine: VirtualMachine) -> ArmId:
+def _os_disk(machine: VirtualMachine) -> ArmId:
     """Return the id of a machine's OS disk.
 
     Raises:

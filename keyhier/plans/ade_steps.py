@@ -36,7 +36,8 @@ class AdeSteps:
         kek: the key that wraps them, or None.
         settings: what the extension is told; None where that is not allowed, or a disk comes with
             its settings.
-        collection: the settings that a disk of one's own comes with, or None.
+        own_disk: the disk of one's own that is made, or None.
+        collection: the settings that it comes with, or None.
         before: what the extension was told last, or None.
     """
 
@@ -47,6 +48,7 @@ class AdeSteps:
     vault: VaultResource | None
     kek: PlannedKey | None
     settings: ExtensionSettings | None
+    own_disk: ArmId | None
     collection: DiskCollection | None
     before: ExtensionSettings | None
 
@@ -116,8 +118,8 @@ class AdeSteps:
             for disk in self.disks:
                 if isinstance(disk.id, ArmId):
                     yield self._snapshot(disk.id)
-        if self.collection is not None:
-            yield from self._own_disk(self.collection)
+        if self.own_disk is not None and self.collection is not None:
+            yield self._own_disk(self.own_disk, self.collection)
         if self.settings is None:
             return
         texts = {
@@ -141,11 +143,8 @@ class AdeSteps:
         text = f"take a snapshot of the disk {disk.name}: what goes wrong is not undone otherwise"
         return Step(Phase.DEPLOY, f"snapshot-{disk.name}", text, command=shlex.join(words))
 
-    def _own_disk(self, collection: DiskCollection) -> Iterator[Step]:
-        own = next((each.id for each in self.disks if each.is_os is True), None)
-        if not isinstance(own, ArmId):
-            return
-        yield Step(
+    def _own_disk(self, own: ArmId, collection: DiskCollection) -> Step:
+        return Step(
             Phase.DEPLOY,
             "disk",
             f"make the disk {own.name} from the VHD with the settings that unlock it, and then the"

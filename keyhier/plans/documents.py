@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -16,7 +16,7 @@ from keyhier.placement.resources import read_resources
 __all__ = ["Documents"]
 
 Kind = TypeVar("Kind", bound=Resource)
-_EXTENSION: str = "microsoft.compute/virtualmachines/extensions"
+_EXTENSION: Final = "microsoft.compute/virtualmachines/extensions"
 
 
 def _typed(documents: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

@@ -124,14 +124,6 @@ class SetRequest:
     rules: RuleSet | str = DEFAULT_RULES
     eligibility: EligibilityRules | str = DEFAULT_ELIGIBILITY
 
-    def __attrs_post_init__(self) -> None:
-        if (self.new is None) == (self.scenario is SetScenario.CREATE):
-            raise InvalidInputError("a new set is described where one is made, and nowhere else")
-        if (self.key is None) != (self.scenario is SetScenario.ATTACH_DISK):
-            raise InvalidInputError(
-                "a key is named where a set is made or its key rotated, and nowhere else"
-            )
-
     def present(self) -> SetResource:
         """Return the set that is there.
 
@@ -151,34 +143,34 @@ def plan_set(request: SetRequest) -> Plan:
     What speaks against it is in its findings, all of it, and :meth:`Plan.raise_for_errors` raises.
 
     Raises:
-        InvalidInputError: a document is malformed, the set is none that Azure takes, or the set or
-            a disk has no id.
+        InvalidInputError: a document is malformed, the set is none that Azure takes, the set or a
+            disk has no id, or what is given does not fit the scenario.
         NotFoundError, AmbiguousError: the set or a disk is not among the documents, or several are
             and none is named.
     """
-    match request.scenario:
-        case SetScenario.CREATE:
-            return _create(request)
-        case SetScenario.ATTACH_DISK:
+    match request.scenario, request.new, request.key:
+        case SetScenario.CREATE, NewSet() as new, PlannedKey() as key:
+            return _create(request, new, key)
+        case SetScenario.ROTATE_KEY, None, PlannedKey() as key:
+            return _rotate(request, key)
+        case SetScenario.ATTACH_DISK, None, None:
             return _attach(request)
-        case SetScenario.ROTATE_KEY:
-            return _rotate(request)
+        case _:
+            raise InvalidInputError(
+                "a set is made of its description and a key, its key is rotated with a key alone,"
+                " and disks are put under it with neither"
+            )
 
 
-def _create(request: SetRequest) -> Plan:
-    new, key = request.new, request.key
-    if new is None or key is None:
-        raise InvalidInputError("a set is made of its id, its region and its key")
+def _create(request: SetRequest, new: NewSet, key: PlannedKey) -> Plan:
     made = new.with_key(key)
     planned = request.documents.with_resource(made.id, made.as_resource())
     findings = check_readiness(key.vault, (VaultUse.ENCRYPTION_SET,))
     return _plan(request, planned, tuple(findings), SetSteps(made, key=key))
 
 
-def _rotate(request: SetRequest) -> Plan:
-    before, key = request.present(), request.key
-    if key is None:
-        raise InvalidInputError("name the key whose new version the set is to use")
+def _rotate(request: SetRequest, key: PlannedKey) -> Plan:
+    before = request.present()
     after = attrs.evolve(
         NewSet(id=before.id, location=before.location, follow_latest=before.follow_latest).with_key(
             key

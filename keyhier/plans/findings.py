@@ -25,7 +25,7 @@ def of_eligibility(answer: Answer) -> Iterator[Finding]:
             Severity.WARNING,
             f"whether the machine can use {answer.method} was not fully checked: nobody told"
             f" {', '.join(answer.missing)}",
-            "tell them, such as --fact memory_gb=16",
+            "tell them as facts of the machine, such as memory_gb=16",
         )
     if answer.verdict is Verdict.YES:
         yield Finding("eligibility", Severity.OK, f"the machine can use {answer.method}")

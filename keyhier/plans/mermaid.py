@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import groupby, pairwise
 from typing import Final
 
-from keyhier.doctor import Severity
 from keyhier.plans.plan import Doer, Phase, Plan
 
 __all__ = ["as_mermaid"]
@@ -46,7 +45,7 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def _refused(plan: Plan) -> str:
-    if plan.worst is not Severity.ERROR:
+    if not plan.refused:
         return ""
     broken = [each.rule.id for each in plan.placement.errors]
     return f"refused: {', '.join([*broken, *(each.check for each in plan.errors)])}"

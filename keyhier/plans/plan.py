@@ -100,6 +100,11 @@ class Plan:
         """The findings that are errors, without those of placement."""
         return tuple(each for each in self.findings if each.severity is Severity.ERROR)
 
+    @property
+    def refused(self) -> bool:
+        """Whether anything speaks against it, so that nothing of it is done."""
+        return bool(self.errors or self.placement.errors)
+
     def raise_for_errors(self) -> None:
         """Raise if anything speaks against the plan.
 

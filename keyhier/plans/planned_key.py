@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import attrs
@@ -14,6 +15,8 @@ from keyhier.placement.unknown import Unknown
 
 __all__ = ["NOT_YET", "PlannedKey", "host_of"]
 
+_HOST: Final = re.compile(r"[a-z0-9.-]+(:[0-9]+)?")
+
 NOT_YET: Final = "VERSION"
 """Stands for the version of a key or secret that is not made yet. No key vault takes it."""
 
@@ -22,13 +25,16 @@ def host_of(vault: VaultResource) -> str:
     """Return the host of a vault's URL.
 
     Raises:
-        InvalidInputError: it is not known.
+        InvalidInputError: it is not known, or none.
     """
     if isinstance(vault.host, Unknown):
         raise InvalidInputError(
             f"the URL of {vault.label} is not known",
             remedy="its document has it as properties.vaultUri",
         )
+    # It becomes a part of commands and of ids.
+    if not _HOST.fullmatch(vault.host):
+        raise InvalidInputError(f"{vault.host!r:.100} is no host of a vault")
     return vault.host
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from keyhier.doctor import Finding
 from keyhier.placement import report_text
+from keyhier.placement.node import printable
 from keyhier.plans.plan import Doer, Phase, Plan, Step
 
 __all__ = ["as_text"]
@@ -43,13 +44,13 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> Iterator[str]:
-    yield f"{finding.severity.upper()} {finding.check}: {finding.found}"
+    yield f"{finding.severity.upper()} {finding.check}: {printable(finding.found)}"
     if finding.remedy:
-        yield f"    do: {finding.remedy}"
+        yield f"    do: {printable(finding.remedy)}"
 
 
 def _step(number: int, step: Step) -> Iterator[str]:
     by = "" if step.doer is Doer.YOU else f" [{step.doer}]"
-    yield f"{number:3}. {step.text}{by}"
+    yield f"{number:3}. {printable(step.text)}{by}"
     if step.command:
-        yield f"       $ {step.command}"
+        yield f"       $ {printable(step.command)}"

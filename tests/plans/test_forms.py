@@ -31,6 +31,7 @@ from keyhier.plans.facts import read_facts
 from keyhier.plans.planned_key import host_of
 from tests.azure_disk import arm_schemas
 from tests.plans.scenes import (
+    DISK_ID,
     SET_ID,
     VM_ID,
     ade,
@@ -163,6 +164,16 @@ def test_a_name_forges_nothing_in_a_picture() -> None:
     assert '"] -->' not in picture
     assert "<b>" not in picture
     assert "\nclick" not in picture
+
+
+def test_a_name_forges_no_line_of_text_and_no_command() -> None:
+    odd = machine(managedDisk={"id": DISK_ID.replace("web-01-os", "os;reboot\n99. all is well")})
+    text = as_text(plan_ade(ade("enable-existing", odd, vault())))
+    assert "\n99. all is well" not in text
+    assert "'os;reboot" in text
+    for host in ("a;reboot", "a b", "$(reboot)", "a'b"):
+        with pytest.raises(InvalidInputError, match="is no host of a vault"):
+            host_of(key_of(documents(vault(vaultUri=f"https://{host}/"))).vault)
 
 
 # ---------------------------------------------------------------------- documents

@@ -166,10 +166,15 @@ def test_a_confidential_machines_disk_gets_its_set_when_it_is_made() -> None:
 
 
 def test_what_is_asked_for_has_to_fit_the_scenario() -> None:
-    with pytest.raises(InvalidInputError, match="described where one is made"):
-        attrs.evolve(create(), new=None)
-    with pytest.raises(InvalidInputError, match="a key is named"):
-        attrs.evolve(rotate(), key=None)
+    for odd in (
+        attrs.evolve(create(), new=None),
+        attrs.evolve(create(), key=None),
+        attrs.evolve(rotate(), key=None),
+        attrs.evolve(rotate(), new=NEW),
+        attrs.evolve(attach(), key=create().key),
+    ):
+        with pytest.raises(InvalidInputError, match="a set is made of its description"):
+            plan_set(odd)
     with pytest.raises(InvalidInputError, match="no disk"):
         plan_set(attach(encryption_set()))
     with pytest.raises(NotFoundError):
