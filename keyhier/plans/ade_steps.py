@@ -65,6 +65,17 @@ class AdeSteps:
         yield from self._verified()
         yield from self._undone()
 
+    @property
+    def _other(self) -> VaultResource | None:
+        """The vault of the KEK where it is not that of the secrets."""
+        if self.kek is None or self.kek.vault == self.vault:
+            return None
+        return self.kek.vault
+
+    @property
+    def _kek_vault_option(self) -> str:
+        return "" if self._other is None else f" --kek-vault https://{host_of(self._other)}"
+
     def _keys(self) -> Iterator[Step]:
         if self.vault is None:
             text = "no key is made; the secrets and every KEK version that they name are kept"
@@ -77,7 +88,7 @@ class AdeSteps:
             command = f"keyhier ade protect --vault https://{host_of(self.vault)} --in FILE"
             if self.kek is not None:
                 text = f"{text}, wrapped under the KEK and seen to open"
-                command = f"{command} --kek {self.kek.name}"
+                command = f"{command} --kek {self.kek.name}{self._kek_vault_option}"
             yield Step(Phase.KEYS, "secret", text, Doer.KEYHIER, command)
         else:
             text = f"Azure writes a secret for each encrypted volume into {self.vault.label}"
@@ -86,11 +97,10 @@ class AdeSteps:
             yield Step(Phase.KEYS, "secret", text, Doer.AZURE)
 
     def _access(self) -> Iterator[Step]:
-        vaults = [] if self.vault is None else [self.vault]
-        if self.kek is not None and self.vault is not None and self.kek.vault != self.vault:
-            vaults.append(self.kek.vault)
-        for vault in vaults:
-            yield self._opened(vault)
+        if self.vault is not None:
+            yield _opened(self.vault, "vault", deployment=self.collection is not None)
+        if self._other is not None:
+            yield _opened(self._other, "kek-vault", deployment=False)
         application = None if self.settings is None else self.settings.application
         if application is not None and self.vault is not None and self.vault.rbac is False:
             yield Step(
@@ -101,17 +111,6 @@ class AdeSteps:
                     self.vault, application.client_id, APPLICATION_GRANT
                 ),
             )
-
-    def _opened(self, vault: VaultResource) -> Step:
-        own = self.collection is not None
-        ready = vault.for_disk_encryption is True and (not own or vault.for_deployment is True)
-        wanted = VaultResource(for_disk_encryption=True, for_deployment=own)
-        uses = "disk encryption and deployment" if own else "disk encryption"
-        name = "vault" if vault == self.vault else "kek-vault"
-        if ready or not isinstance(vault.id, ArmId):
-            return Step(Phase.ACCESS, name, f"{vault.label} is enabled for {uses}", Doer.AZURE)
-        command = az_vault_update(vault.id, wanted)
-        return Step(Phase.ACCESS, name, f"enable {vault.label} for {uses}", command=command)
 
     def _deployed(self) -> Iterator[Step]:
         if self.scenario is not Scenario.ENABLE_NEW and self.collection is None:
@@ -173,17 +172,16 @@ class AdeSteps:
         yield Step(Phase.VERIFY, "status", text, command=shlex.join(words))
         if self.vault is not None:
             command = f"keyhier ade inventory --vault https://{host_of(self.vault)}"
-            if self.kek is not None and self.kek.vault != self.vault:
-                command = f"{command} --kek-vault https://{host_of(self.kek.vault)}"
             text = f"see that the machine's secrets are in {self.vault.label} and can be opened"
             yield Step(
                 Phase.VERIFY,
                 "secrets",
                 f"{text}, before the machine is stopped for the first time",
-                command=command,
+                command=f"{command}{self._kek_vault_option}",
             )
 
     def _undone(self) -> Iterator[Step]:
+        before = self.before
         match self.scenario:
             case Scenario.DISABLE:
                 text = "encrypt again, with a new sequence version: keyhier ade plan"
@@ -193,7 +191,7 @@ class AdeSteps:
                     Phase.UNDO,
                     "update",
                     "update again to the vault and KEK before, with a new sequence version",
-                    command=None if self.before is None else self._back(self.before),
+                    command=None if before is None or before.vault is None else self._back(before),
                 )
             case _:
                 yield self._decrypted()
@@ -204,7 +202,12 @@ class AdeSteps:
     def _back(self, before: ExtensionSettings) -> str:
         # A number of its own, which is the same whenever the plan is made.
         mark = uuid.uuid5(uuid.NAMESPACE_URL, f"{self.machine}/{self.settings}/undo")
-        again = attrs.evolve(before, operation=Operation.UPDATE, sequence_version=str(mark))
+        again = attrs.evolve(
+            before,
+            operation=Operation.UPDATE,
+            passphrase_parameter=None,
+            sequence_version=str(mark),
+        )
         return az_extension(self.machine, again)
 
     def _decrypted(self) -> Step:
@@ -224,3 +227,14 @@ class AdeSteps:
             "decrypt the volumes; the disks can never be under an encryption set",
             command=az_extension(self.machine, back),
         )
+
+
+def _opened(vault: VaultResource, name: str, *, deployment: bool) -> Step:
+    """Return the step that lets Azure use a vault, or says that it may already."""
+    uses = "disk encryption and deployment" if deployment else "disk encryption"
+    ready = vault.for_disk_encryption is True and (vault.for_deployment is True or not deployment)
+    if ready:
+        return Step(Phase.ACCESS, name, f"{vault.label} is enabled for {uses}", Doer.AZURE)
+    wanted = VaultResource(for_disk_encryption=True, for_deployment=deployment)
+    command = az_vault_update(vault.id, wanted) if isinstance(vault.id, ArmId) else None
+    return Step(Phase.ACCESS, name, f"enable {vault.label} for {uses}", command=command)

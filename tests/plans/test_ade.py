@@ -187,6 +187,18 @@ def test_updating_keeps_the_volumes_and_can_go_back() -> None:
     assert own["properties"]["settings"]["EncryptionOperation"] == "UpdateEncryptionSettings"
 
 
+def test_updating_what_was_disabled_is_refused_and_has_nothing_to_go_back_to() -> None:
+    off = extension()
+    off["properties"]["settings"] = {
+        "EncryptionOperation": "DisableEncryption",
+        "VolumeType": "Data",
+    }
+    plan = plan_ade(ade("update", machine(), disk(), off, vault()))
+    assert step(plan, Phase.UNDO, "update").command is None
+    with pytest.raises(InvalidStateError, match="no settings to update"):
+        plan.raise_for_errors()
+
+
 REFUSED: dict[str, tuple[AdeRequest, type[Exception], str]] = {
     "vault in another region": (
         ade("enable-existing", machine(), disk(), vault("westus")),
