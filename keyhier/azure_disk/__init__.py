@@ -9,10 +9,11 @@ from __future__ import annotations
 from keyhier.azure_disk.backup_config import BackupConfig
 from keyhier.azure_disk.disk_secret import DiskSecret, drive_letter, is_disk_secret
 from keyhier.azure_disk.inventory import Item, Opening, take_inventory
-from keyhier.azure_disk.labels import RETIREMENT, KekReference
-from keyhier.azure_disk.plaintext import DiskKey, Platform
+from keyhier.azure_disk.labels import KekReference
+from keyhier.azure_disk.plaintext import DiskKey
 from keyhier.azure_disk.protection import Placing, protect, remarks
 from keyhier.azure_disk.recovery import find_kek, recover
+from keyhier.azure_disk.retirement import RETIREMENT
 from keyhier.azure_disk.search import Found, find
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "KekReference",
     "Opening",
     "Placing",
-    "Platform",
     "drive_letter",
     "find",
     "find_kek",

@@ -10,15 +10,13 @@ from typing import Final
 
 import attrs
 
-from keyhier.algorithms import WrapAlgorithm
+from keyhier.azure_disk.labels import KekReference
 from keyhier.errors import InvalidInputError
-from keyhier.identifiers import KeyId
 from keyhier.placement.arm_id import ArmId
 
 __all__ = ["KekAddress", "VaultAddress", "check_vault_id"]
 
 VAULT_TYPE: Final = "Microsoft.KeyVault/vaults"
-ALGORITHMS: Final = (WrapAlgorithm.RSA_OAEP, WrapAlgorithm.RSA_OAEP_256, WrapAlgorithm.RSA1_5)
 _URL: Final = re.compile(r"https://(?P<host>[a-z0-9.-]+?)(?::443)?/?", re.IGNORECASE)
 
 
@@ -74,28 +72,20 @@ class VaultAddress:
 
 
 @attrs.frozen
-class KekAddress:
-    """The key that wraps the secrets.
+class KekAddress(KekReference):
+    """A KEK as settings name it: one in a key vault, whose ARM id stands beside it.
 
     Attributes:
-        key: its id, with the version.
+        id: the KEK, with its exact version.
+        algorithm: one of :data:`~keyhier.azure_disk.labels.ALGORITHMS`.
         vault: the ARM id of its vault; the previous generation can do without.
-        algorithm: RSA-OAEP, RSA-OAEP-256 or RSA1_5.
     """
 
-    key: KeyId
     vault: ArmId | None = None
-    algorithm: WrapAlgorithm = WrapAlgorithm.RSA_OAEP
 
     def __attrs_post_init__(self) -> None:
-        if self.key.scheme != "https" or not self.key.version:
-            raise InvalidInputError(
-                f"{self.key} is no key in a key vault with its version",
-                remedy="name the version: Azure Disk Encryption follows no rotation",
-            )
-        if self.algorithm not in ALGORITHMS:
-            raise InvalidInputError(
-                f"Azure Disk Encryption wraps with {', '.join(ALGORITHMS)}, not {self.algorithm}"
-            )
+        super().__attrs_post_init__()
+        if self.id.scheme != "https":
+            raise InvalidInputError(f"{self.id} is no key in a key vault")
         if self.vault is not None:
-            check_vault_id(self.vault, self.key.vault)
+            check_vault_id(self.vault, self.id.vault)

@@ -17,7 +17,10 @@ __all__ = [
     "az_disk_update",
     "az_extension",
     "az_grant",
+    "az_grant_to_application",
+    "az_grant_to_set",
     "az_set_create",
+    "az_set_update",
     "az_vault_update",
 ]
 
@@ -69,8 +72,8 @@ def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
         words += ["--disk-encryption-keyvault", str(vault.id or vault.host.partition(".")[0])]
     if settings.kek is not None:
         kek = settings.kek
-        words += ["--key-encryption-key", str(kek.key)]
-        words += ["--key-encryption-keyvault", str(kek.vault or kek.key.vault.partition(".")[0])]
+        words += ["--key-encryption-key", str(kek.id)]
+        words += ["--key-encryption-keyvault", str(kek.vault or kek.id.vault.partition(".")[0])]
         words += ["--key-encryption-algorithm", kek.algorithm.value]
     words += ["--volume-type", settings.volumes.value.upper()]
     if settings.operation is Operation.ENABLE_FORMAT_ALL:
@@ -137,6 +140,11 @@ def az_grant(vault: VaultResource, principal: str, grant: Grant) -> str:
         InvalidInputError: the vault's id is unknown, or whether roles decide.
         UnsupportedError: roles decide, and none gives what is needed.
     """
+    return shlex.join([*_grant(vault, grant), principal])
+
+
+def _grant(vault: VaultResource, grant: Grant) -> list[str]:
+    """Return the words of the command, to which the principal's object id is added."""
     if isinstance(vault.id, Unknown) or isinstance(vault.rbac, Unknown):
         raise InvalidInputError("a grant depends on the vault's id, and on whether roles decide")
     if vault.rbac:
@@ -145,14 +153,13 @@ def az_grant(vault: VaultResource, principal: str, grant: Grant) -> str:
                 "no role gives what is needed", remedy="use a vault with access policies"
             )
         words = ["az", "role", "assignment", "create", "--role", grant.role[0]]
-        words += ["--assignee-object-id", principal]
         words += ["--assignee-principal-type", "ServicePrincipal", "--scope", str(vault.id)]
-        return shlex.join(words)
-    words = ["az", "keyvault", "set-policy", *_named(vault.id), "--object-id", principal]
+        return [*words, "--assignee-object-id"]
+    words = ["az", "keyvault", "set-policy", *_named(vault.id)]
     for option, permissions in (("--key", grant.keys), ("--secret", grant.secrets)):
         if permissions:
             words += [f"{option}-permissions", *sorted(permissions)]
-    return shlex.join(words)
+    return [*words, "--object-id"]
 
 
 def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
@@ -170,3 +177,41 @@ def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
     }
     words = [word for option, on in options.items() if on is True for word in (option, "true")]
     return shlex.join(["az", "keyvault", "update", *_named(vault), *words])
+
+
+def az_grant_to_set(vault: VaultResource, set_id: ArmId, grant: Grant) -> str:
+    """Return the command that gives a set's own identity what it needs.
+
+    The shell asks Azure for the identity, which is not known before the set is made.
+
+    Raises:
+        InvalidInputError, UnsupportedError: as :func:`az_grant`.
+    """
+    words = ["az", "disk-encryption-set", "show", *_named(set_id)]
+    return _grant_to(vault, grant, [*words, "--query", "identity.principalId"])
+
+
+def az_grant_to_application(vault: VaultResource, client_id: str, grant: Grant) -> str:
+    """Return the command that gives an application what it needs.
+
+    The shell asks Entra for the object id of its service principal, which is not its client id.
+
+    Raises:
+        InvalidInputError, UnsupportedError: as :func:`az_grant`.
+    """
+    return _grant_to(vault, grant, ["az", "ad", "sp", "show", "--id", client_id, "--query", "id"])
+
+
+def _grant_to(vault: VaultResource, grant: Grant, whom: list[str]) -> str:
+    asked = shlex.join([*whom, "--output", "tsv"])
+    return f'{shlex.join(_grant(vault, grant))} "$({asked})"'
+
+
+def az_set_update(resource: SetResource) -> str:
+    """Return the command that lets a set refer to its key."""
+    words = ["az", "disk-encryption-set", "update", *_named(resource.id)]
+    words += ["--key-url", str(resource.key)]
+    if resource.vault is not None:
+        words += ["--source-vault", str(resource.vault)]
+    words += ["--enable-auto-key-rotation", str(resource.follow_latest).lower()]
+    return shlex.join(words)

@@ -22,6 +22,9 @@ from keyhier.stored_secret import SecretId
 
 __all__ = ["DiskCollection", "SecretAddress", "VolumeSettings"]
 
+DISK_API: Final = "2026-03-02"
+"""The version of the API of disks, snapshots and encryption sets."""
+
 _VERSIONS: Final = {Generation.DUAL_PASS: "1.0", Generation.SINGLE_PASS: "1.1"}
 
 
@@ -71,7 +74,7 @@ class VolumeSettings:
             }
         if self.kek is not None:
             element["keyEncryptionKey"] = {
-                "keyUrl": str(self.kek.key),
+                "keyUrl": str(self.kek.id),
                 "sourceVault": {"id": str(self.kek.vault)},
             }
         return element
@@ -94,7 +97,8 @@ class VolumeSettings:
         kek = None
         if not key.absent and given_text(key.at("keyUrl")) is not None:
             kek = KekAddress(
-                KeyId.parse(needed_text(key.at("keyUrl"))), _vault(key.at("sourceVault", "id"))
+                KeyId.parse(needed_text(key.at("keyUrl"))),
+                vault=_vault(key.at("sourceVault", "id")),
             )
         address = SecretAddress(
             SecretId.parse(needed_text(secret.at("secretUrl"))),

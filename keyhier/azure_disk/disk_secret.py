@@ -23,8 +23,8 @@ import attrs
 
 from keyhier.azure_disk import labels
 from keyhier.azure_disk.labels import KekReference
-from keyhier.azure_disk.plaintext import Platform
 from keyhier.errors import InvalidInputError
+from keyhier.placement.model import System
 from keyhier.stored_secret import SecretId, StoredSecret
 
 __all__ = [
@@ -51,7 +51,7 @@ class DiskSecret:
 
     Attributes:
         id: the secret, with its exact version.
-        platform: which system's disk it opens, or None where its labels do not say.
+        system: which system's disk it opens, or None where its labels do not say.
         wrapped: whether a KEK wraps it, or None where its labels do not say (Linux, dual-pass).
         kek: which one, or None where none does or none is named.
         file_name: the file that the key is kept in on the machine.
@@ -62,7 +62,7 @@ class DiskSecret:
     """
 
     id: SecretId
-    platform: Platform | None
+    system: System | None
     wrapped: bool | None
     kek: KekReference | None
     file_name: str | None
@@ -88,10 +88,10 @@ class DiskSecret:
                 remedy="if a KEK wrapped it, name that KEK and its algorithm",
             )
         file_name = tags.get(labels.FILE_NAME) or None
-        platform = _platform(file_name)
+        system = _system(file_name)
         return cls(
             id=stored.id,
-            platform=platform,
+            system=system,
             wrapped=_wrapped(stored.content_type, kek),
             kek=kek,
             file_name=file_name,
@@ -111,7 +111,7 @@ def is_disk_secret(stored: StoredSecret) -> bool:
 def volume_of(stored: StoredSecret) -> str | None:
     """Return which volume a secret is labelled for: a letter, or the file of a Linux machine."""
     file_name = stored.tags.get(labels.FILE_NAME) or None
-    if _platform(file_name) is Platform.LINUX:
+    if _system(file_name) is System.LINUX:
         return file_name
     return stored.tags.get(labels.VOLUME) or None
 
@@ -141,10 +141,10 @@ def _wrapped(content_type: str | None, kek: KekReference | None) -> bool | None:
     return False if content_type == labels.PLAIN else None
 
 
-def _platform(file_name: str | None) -> Platform | None:
+def _system(file_name: str | None) -> System | None:
     if file_name is None:
         return None
     if _LINUX_FILES.fullmatch(file_name):
-        return Platform.LINUX
+        return System.LINUX
     # Instructions for restoring from a backup give the secret's name, without the ending.
-    return Platform.WINDOWS if _WINDOWS_FILE.fullmatch(file_name) else None
+    return System.WINDOWS if _WINDOWS_FILE.fullmatch(file_name) else None

@@ -19,12 +19,12 @@ from keyhier.azure_disk.eligibility_rules import (
     eligibility_rules,
 )
 from keyhier.azure_disk.machine import Machine, Scenario
+from keyhier.azure_disk.retirement import RETIREMENT
 from keyhier.doctor import Finding, Severity
 from keyhier.placement.model import Volumes
 from keyhier.placement.unknown import Unknown
 
 __all__ = [
-    "RETIREMENT",
     "Answer",
     "Method",
     "Open",
@@ -33,10 +33,6 @@ __all__ = [
     "check_eligibility",
     "retirement_finding",
 ]
-
-RETIREMENT: Final = dt.date(2028, 9, 15)
-"""From this day on, disks under Azure Disk Encryption do not unlock when their machine restarts:
-https://learn.microsoft.com/azure/virtual-machines/disk-encryption-overview"""
 
 _SYSTEM_ID: Final = "system-not-supported"
 _DATA_ONLY_ID: Final = "system-data-only"

@@ -22,7 +22,6 @@ __all__ = [
     "KEK_URL",
     "MACHINE",
     "PLAIN",
-    "RETIREMENT",
     "VOLUME",
     "WRAPPED",
     "KekReference",
@@ -45,10 +44,6 @@ VOLUME: Final = "VolumeLetter"
 ALGORITHMS: Final = (WrapAlgorithm.RSA_OAEP, WrapAlgorithm.RSA_OAEP_256, WrapAlgorithm.RSA1_5)
 """What a KEK wraps with, the extensions' default first."""
 
-RETIREMENT: Final = "2028-09-15"
-"""From this day on, disks fail to unlock at the next start of their machine:
-https://learn.microsoft.com/azure/virtual-machines/disk-encryption-overview"""
-
 
 @attrs.frozen
 class KekReference:
@@ -60,7 +55,16 @@ class KekReference:
     """
 
     id: KeyId
-    algorithm: WrapAlgorithm
+    algorithm: WrapAlgorithm = ALGORITHMS[0]
+
+    def __attrs_post_init__(self) -> None:
+        if not self.id.version:
+            raise InvalidInputError(
+                f"{self.id} names a KEK without its version, and only one version opens what it"
+                " wrapped",
+                remedy="name the version: Azure Disk Encryption follows no rotation",
+            )
+        read_algorithm(self.algorithm)
 
     @classmethod
     def parse(cls, url: str, algorithm: str | None) -> Self:
@@ -70,12 +74,7 @@ class KekReference:
             InvalidInputError: the URL names no key version, or the algorithm is missing or unknown.
         """
         # The extensions take a URL with one slash at its end.
-        key_id = KeyId.parse(url.removesuffix("/"))
-        if not key_id.version:
-            raise InvalidInputError(
-                f"{key_id} names a KEK without its version, and only one version opens the secret"
-            )
-        return cls(key_id, read_algorithm(algorithm))
+        return cls(KeyId.parse(url.removesuffix("/")), read_algorithm(algorithm))
 
 
 def read_algorithm(name: str | None) -> WrapAlgorithm:

@@ -7,15 +7,15 @@ decoded once too often. Nothing is handed out as a disk key that does not look l
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import Final
 
 from keyhier import padded_base64
 from keyhier.errors import InvalidInputError
+from keyhier.placement.model import System
 from keyhier.secret import SecretBytes
 from keyhier.volume import BitLockerKey, LinuxPassphrase
 
-__all__ = ["DiskKey", "Platform", "recognise"]
+__all__ = ["DiskKey", "recognise"]
 
 DiskKey = BitLockerKey | LinuxPassphrase
 """What unlocks a disk of Windows, or of Linux."""
@@ -28,28 +28,21 @@ _GENERATED: Final = re.compile(rb"[A-Za-z0-9+/]{170}==")
 _TYPED: Final = re.compile(rb"[\x20-\x7e]{10,}")
 
 
-class Platform(StrEnum):
-    """Which system a disk is of."""
-
-    WINDOWS = "windows"
-    LINUX = "linux"
-
-
-def recognise(plaintext: SecretBytes, platform: Platform | None, *, proven: bool) -> DiskKey:
+def recognise(plaintext: SecretBytes, system: System | None, *, proven: bool) -> DiskKey:
     """Return the disk key that ``plaintext`` is; the caller wipes both.
 
     Args:
         plaintext: a whole .BEK file, or a passphrase.
-        platform: which of them, or None where nothing says so.
+        system: which of them, or None where nothing says so.
         proven: whether it is known to be what was protected. If not, a passphrase is taken for one
             only as the extension generates it, or as 10 and more printable characters of ASCII.
 
     Raises:
         InvalidInputError: it is neither; the message tells nothing of it.
     """
-    if platform is Platform.WINDOWS:
+    if system is System.WINDOWS:
         return BitLockerKey.from_bytes(plaintext)
-    if platform is None:
+    if system is None:
         try:
             return BitLockerKey.from_bytes(plaintext)
         except InvalidInputError:

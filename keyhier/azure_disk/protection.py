@@ -13,6 +13,7 @@ from keyhier.azure_disk import labels
 from keyhier.azure_disk.disk_secret import LINUX_FILE, drive_letter
 from keyhier.azure_disk.labels import read_algorithm
 from keyhier.azure_disk.plaintext import DiskKey
+from keyhier.azure_disk.retirement import RETIREMENT
 from keyhier.azure_disk.value import encode_plain, encode_wrapped
 from keyhier.errors import CapacityError, IntegrityError, InvalidInputError, UnsupportedError
 from keyhier.stored_secret import SetSecret
@@ -88,7 +89,7 @@ def protect(
 def remarks(disk_key: DiskKey, kek: Key | None) -> tuple[str, ...]:
     """Return what whoever protects a disk this way has to know, a sentence each."""
     told = [
-        f"Azure Disk Encryption ends on {labels.RETIREMENT}: encrypted disks unlock no more then",
+        f"Azure Disk Encryption ends on {RETIREMENT}: encrypted disks unlock no more then",
     ]
     if kek is None:
         told.append("no KEK wraps it: whoever may read the secret has the disk's key")

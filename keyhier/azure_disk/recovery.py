@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from keyhier.algorithms import KeyType, WrapAlgorithm
 from keyhier.azure_disk.disk_secret import DiskSecret
 from keyhier.azure_disk.labels import KekReference
-from keyhier.azure_disk.plaintext import DiskKey, Platform, recognise
+from keyhier.azure_disk.plaintext import DiskKey, recognise
 from keyhier.azure_disk.value import decode_plain, decode_wrapped, looks_wrapped
 from keyhier.errors import InvalidInputError, InvalidStateError, NotFoundError, UnwrapError
+from keyhier.placement.model import System
 from keyhier.secret import SecretBytes
 
 if TYPE_CHECKING:
@@ -49,15 +50,15 @@ def recover(
     if stored.value is None:
         raise InvalidInputError(f"{stored.id} was listed and has no value", remedy="get it first")
     described = DiskSecret.read(stored) if kek is None else None
-    platform = None if described is None else described.platform
+    system = None if described is None else described.system
     wrapped = True if described is None else described.wrapped
     named = kek if described is None else described.kek
-    return open_value(stored.value, platform, wrapped=wrapped, kek=named, vaults=vaults)
+    return open_value(stored.value, system, wrapped=wrapped, kek=named, vaults=vaults)
 
 
 def open_value(
     value: SecretBytes,
-    platform: Platform | None,
+    system: System | None,
     *,
     wrapped: bool | None,
     kek: KekReference | None,
@@ -67,7 +68,7 @@ def open_value(
 
     Args:
         value: the value.
-        platform: what it opens, or None where that is not known.
+        system: what it opens, or None where that is not known.
         wrapped: whether a KEK wraps it, or None where that is not known.
         kek: which one.
         vaults: where the KEK may be.
@@ -76,7 +77,7 @@ def open_value(
         wrapped = looks_wrapped(value)
     if not wrapped:
         with decode_plain(value) as plaintext:
-            return recognise(plaintext, platform, proven=True)
+            return recognise(plaintext, system, proven=True)
     ciphertext = decode_wrapped(value)
     if kek is None:
         raise InvalidInputError(
@@ -90,7 +91,7 @@ def open_value(
         # What OAEP lets pass is what was wrapped; RSA1_5 answers garbage with garbage.
         proven = kek.algorithm is not WrapAlgorithm.RSA1_5
         with suppress(InvalidInputError):
-            disk_key = recognise(plaintext, platform, proven=proven)
+            disk_key = recognise(plaintext, system, proven=proven)
     if disk_key is None:
         raise UnwrapError
     return disk_key

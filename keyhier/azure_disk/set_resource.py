@@ -12,6 +12,7 @@ from typing import Any, Final
 import attrs
 
 from keyhier.azure_disk.addresses import check_vault_id
+from keyhier.azure_disk.disk_model import DISK_API
 from keyhier.azure_disk.reading import (
     given_flag,
     given_id,
@@ -28,7 +29,6 @@ from keyhier.placement.node import Node
 __all__ = ["EncryptionType", "SetResource", "SetState", "disk_reference", "machine_reference"]
 
 SET_TYPE: Final = "Microsoft.Compute/diskEncryptionSets"
-SET_API: Final = "2026-03-02"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
@@ -106,7 +106,7 @@ class SetResource:
             properties["federatedClientId"] = self.federated_client_id
         return {
             "type": SET_TYPE,
-            "apiVersion": SET_API,
+            "apiVersion": DISK_API,
             "name": self.id.name,
             "location": self.location,
             "identity": self._identity(),

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import attrs
 
-from keyhier.algorithms import WrapAlgorithm
 from keyhier.azure_disk.addresses import KekAddress, VaultAddress
+from keyhier.azure_disk.labels import ALGORITHMS, read_algorithm
 from keyhier.azure_disk.reading import given_id, given_text, needed_text, properties_of
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
@@ -189,7 +189,7 @@ class ExtensionSettings:
             settings["KeyVaultURL"] = self.vault.url
             settings["KeyVaultResourceId"] = str(self.vault.id) if self.vault.id else None
         if self.kek is not None:
-            settings["KeyEncryptionKeyURL"] = str(self.kek.key)
+            settings["KeyEncryptionKeyURL"] = str(self.kek.id)
             settings["KekVaultResourceId"] = str(self.kek.vault) if self.kek.vault else None
             settings["KeyEncryptionAlgorithm"] = self.kek.algorithm.value
         return {name: value for name, value in settings.items() if value is not None}
@@ -288,11 +288,11 @@ def _kek(settings: Node) -> KekAddress | None:
     if url is None:
         return None
     # Without a key the algorithm is written all the same, and means nothing.
-    name = given_text(settings.at("KeyEncryptionAlgorithm")) or WrapAlgorithm.RSA_OAEP.value
+    name = given_text(settings.at("KeyEncryptionAlgorithm"))
     return KekAddress(
         KeyId.parse(url.removesuffix("/")),
+        read_algorithm(name or ALGORITHMS[0]),
         given_id(settings.at("KekVaultResourceId")),
-        WrapAlgorithm.parse(name),
     )
 
 

@@ -20,7 +20,7 @@ from keyhier.azure_disk import (
     find,
     recover,
 )
-from keyhier.cli import ade_inventory, ade_protect, files
+from keyhier.cli import ade_inventory, ade_plan, ade_protect, files
 from keyhier.cli.ade_vaults import (
     AlgorithmOption,
     BackupOption,
@@ -47,6 +47,7 @@ __all__ = ["app"]
 app = typer.Typer(help="Azure Disk Encryption's secrets.", no_args_is_help=True)
 app.command("protect")(ade_protect.protect_disk)
 app.command("inventory")(ade_inventory.inventory)
+app.command("plan")(ade_plan.plan_machine)
 
 
 @attrs.frozen
@@ -209,7 +210,7 @@ def _hand_over(session: Session, recovered: _Recovered, out: str, *, force: bool
         "algorithm": None if recovered.kek is None else recovered.kek.algorithm,
         "commands": commands,
         "others": [str(other.id) for other in recovered.others],
-        "retirement": RETIREMENT,
+        "retirement": RETIREMENT.isoformat(),
     }
     lines = [f"recovered into {printable(out)}, from {recovered.source}"]
     lines += [f"to open the disk: {printable(command)}" for command in commands]

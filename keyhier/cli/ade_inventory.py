@@ -44,7 +44,10 @@ def inventory(
     with opened(session.settings.vault_uri(), kek_vault) as vaults:
         listed = _listed(vaults[0], all_versions=all_versions)
         items = list(take_inventory(listed, vaults))
-    document = {"secrets": [_document(item) for item in items], "retirement": RETIREMENT}
+    document = {
+        "secrets": [_document(item) for item in items],
+        "retirement": RETIREMENT.isoformat(),
+    }
     session.show(document, _table(items) if items else "no secrets of Azure Disk Encryption")
     raise typer.Exit(max((EXIT_BY_OPENING[item.opening] for item in items), default=0))
 
@@ -87,7 +90,7 @@ def _document(item: Item) -> dict[str, object]:
         "secret": str(item.stored.id),
         "state": item.opening.value,
         "reason": item.reason,
-        "platform": labels and labels.platform,
+        "system": labels and labels.system,
         "machine": labels and labels.machine,
         "volume": labels and labels.volume,
         "wrapped": labels and labels.wrapped,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from keyhier.stored_secret import SetSecret
     from keyhier.vault import Vault
 
-__all__ = ["protect_disk"]
+__all__ = ["protect_disk", "read_disk_key"]
 
 
 _NO_FILE: Final = "name the key's file with --in, or a --backup-config, and one of them"
@@ -94,14 +94,15 @@ def protect_disk(
         key = None if kek is None else _find_kek(vaults, kek)
         if key is None and (algorithm is not None or kek_vault):
             raise InvalidInputError("--algorithm and --kek-vault go with --kek")
-        with _read(source or "", kind) as disk_key:
+        with read_disk_key(source or "", kind) as disk_key:
             placing = Placing(machine, volume, dual_pass)
             request = protect(disk_key, placing, kek=key, algorithm=algorithm)
             _set(session, vaults[0], request, remarks(disk_key, key))
 
 
 @contextmanager
-def _read(source: str, kind: DiskKeyKind | None) -> Iterator[DiskKey]:
+def read_disk_key(source: str, kind: DiskKeyKind | None) -> Iterator[DiskKey]:
+    """Read what unlocks a disk from its file; it is wiped at the end."""
     is_bek = source.upper().endswith(".BEK") if kind is None else kind is DiskKeyKind.BITLOCKER
     form = BitLockerKey if is_bek else LinuxPassphrase
     with files.read_secret(source) as content, form.from_bytes(content) as disk_key:

@@ -28,6 +28,7 @@ from keyhier.cli import (
     protection,
     records,
     rotate,
+    set_plan,
     tree,
     vault,
     volume_key,
@@ -130,6 +131,7 @@ app.add_typer(volume_key.app, name="volume-key")
 app.add_typer(ade.app, name="ade")
 app.add_typer(records.app, name="records")
 app.add_typer(audit.app, name="audit")
+encryption_set.app.command("plan")(set_plan.plan_encryption_set)
 app.add_typer(encryption_set.app, name="set")
 app.command("protect")(protection.protect)
 app.command("recover")(protection.recover)

@@ -16,6 +16,7 @@ from rich.tree import Tree
 from keyhier.cli.demo_hierarchy import ActTwo, act_two
 from keyhier.cli.demo_job import Run, Sample, memory_stage, run, softhsm_stage, softhsm_unavailable
 from keyhier.cli.demo_picture import WIDTH, second_act, state
+from keyhier.cli.demo_plan import act_three, third_act
 from keyhier.cli.inspect import header_table, read_header
 from keyhier.cli.session import Session, console, json_command
 from keyhier.cli.text import printable
@@ -39,8 +40,17 @@ def demo(session: Session) -> None:
     act = _second_act(with_softhsm=skipped is None)
     if screen is not None:
         screen.print(second_act(act))
-    holds = act.holds and all(done.holds for done in runs)
-    document = {**_report(runs, skipped), "ok": holds, "hierarchy": act.as_dict()}
+    planned = act_three()
+    if screen is not None:
+        screen.print(Text("-- plans ".ljust(WIDTH, "-"), style="dim"))
+        screen.print(third_act(planned))
+    holds = act.holds and planned.holds and all(done.holds for done in runs)
+    document = {
+        **_report(runs, skipped),
+        "ok": holds,
+        "hierarchy": act.as_dict(),
+        "plans": planned.as_dict(),
+    }
     session.show(document, _conclusion(skipped, holds=holds))
     if not holds:
         raise IntegrityError("the demonstration failed: not everything came out as it must")

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyhier.azure_disk.eligibility import (
-    RETIREMENT,
     Answer,
     Method,
     Verdict,
@@ -26,6 +25,7 @@ from keyhier.azure_disk.eligibility_rules import (
 )
 from keyhier.azure_disk.machine import FACTS, Image, Machine, Scenario, Technology
 from keyhier.azure_disk.releases import release_of_image
+from keyhier.azure_disk.retirement import RETIREMENT
 from keyhier.azure_disk.vm_size import VmSize
 from keyhier.doctor import Severity
 from keyhier.errors import InvalidInputError, NotFoundError

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyhier.algorithms import WrapAlgorithm
-from keyhier.azure_disk import DiskSecret, KekReference, Platform, is_disk_secret
+from keyhier.azure_disk import DiskSecret, KekReference, is_disk_secret
 from keyhier.azure_disk.disk_secret import same_volume
 from keyhier.errors import InvalidInputError
+from keyhier.placement.model import System
 from keyhier.stored_secret import SecretId, StoredSecret
 from tests.azure_disk.forms import GUID, KEK_URL, VERSION, linux_tags, stored, windows_tags
 
@@ -24,7 +25,7 @@ ALGORITHM_TAG = "DiskEncryptionKeyEncryptionAlgorithm"
 
 def test_a_windows_secret_without_a_kek() -> None:
     read = DiskSecret.read(stored(content_type="BEK", tags=windows_tags()))
-    assert (read.platform, read.wrapped, read.kek) == (Platform.WINDOWS, False, None)
+    assert (read.system, read.wrapped, read.kek) == (System.WINDOWS, False, None)
     assert (read.file_name, read.machine, read.volume) == (f"{GUID}.BEK", "web-01", "C:\\")
 
 
@@ -53,20 +54,20 @@ def test_a_url_proves_a_kek_where_there_is_no_content_type() -> None:
 def test_a_linux_secret_tells_its_disk_by_the_file(file: str) -> None:
     tags = linux_tags(DiskEncryptionKeyFileName=file)
     read = DiskSecret.read(stored(content_type="BEK", tags=tags))
-    assert (read.platform, read.volume, read.machine) == (Platform.LINUX, file, "db-01")
+    assert (read.system, read.volume, read.machine) == (System.LINUX, file, "db-01")
 
 
 def test_a_dual_pass_secret_does_not_say_whether_a_kek_wraps_it() -> None:
     tags = linux_tags()
     del tags["MachineName"]
     read = DiskSecret.read(stored(tags=tags))
-    assert (read.platform, read.wrapped, read.kek) == (Platform.LINUX, None, None)
+    assert (read.system, read.wrapped, read.kek) == (System.LINUX, None, None)
     assert read.machine is None
 
 
 def test_a_file_name_without_its_ending_is_windows_too() -> None:
     tags = windows_tags(DiskEncryptionKeyFileName=GUID)
-    assert DiskSecret.read(stored(tags=tags)).platform is Platform.WINDOWS
+    assert DiskSecret.read(stored(tags=tags)).system is System.WINDOWS
 
 
 def test_tags_of_others_change_nothing() -> None:
@@ -78,7 +79,7 @@ def test_tags_of_others_change_nothing() -> None:
 
 def test_nothing_is_required_to_describe_a_secret() -> None:
     read = DiskSecret.read(stored(content_type="Wrapped BEK"))
-    assert (read.platform, read.wrapped, read.kek) == (None, True, None)
+    assert (read.system, read.wrapped, read.kek) == (None, True, None)
 
 
 def test_content_type_and_tags_that_contradict_each_other_are_refused() -> None:

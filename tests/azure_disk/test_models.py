@@ -45,7 +45,7 @@ SECRET_URL = (
     "e65125c5b90144ab969fea781d107994"
 )
 SECRET = SecretAddress(SecretId.parse(SECRET_URL), VAULT_ID)
-KEK = KekAddress(KeyId.parse(KEK_URL), KEK_VAULT_ID)
+KEK = KekAddress(KeyId.parse(KEK_URL), vault=KEK_VAULT_ID)
 IDENTITY = arm_id("Microsoft.ManagedIdentity/userAssignedIdentities", "disks")
 PLAIN, WRAPPED = VolumeSettings(SECRET), VolumeSettings(SECRET, KEK)
 SET = SetResource(id=SET_ID, location="eastus2", key=KeyId.parse(CMK_URL), vault=VAULT_ID)

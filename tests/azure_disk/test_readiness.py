@@ -122,11 +122,12 @@ def test_a_role_is_given_where_there_is_one() -> None:
 def test_a_grant_is_one_command() -> None:
     words = shlex.split(az_grant(VAULT, PRINCIPAL, SET_GRANT))
     assert words[:4] == ["az", "role", "assignment", "create"]
-    assert words[-2:] == ["--scope", str(VAULT_ID)]
+    assert words[-4:] == ["--scope", str(VAULT_ID), "--assignee-object-id", PRINCIPAL]
     words = shlex.split(az_grant(POLICIES, PRINCIPAL, SET_GRANT))
-    assert words[-4:] == ["--key-permissions", "get", "unwrapKey", "wrapKey"]
+    assert words[-6:-2] == ["--key-permissions", "get", "unwrapKey", "wrapKey"]
+    assert words[-2:] == ["--object-id", PRINCIPAL]
     line = az_grant(POLICIES, PRINCIPAL, APPLICATION_GRANT)
-    assert line.endswith("--key-permissions wrapKey --secret-permissions set")
+    assert f"--key-permissions wrapKey --secret-permissions set --object-id {PRINCIPAL}" in line
     with pytest.raises(UnsupportedError, match="no role gives"):
         az_grant(VAULT, PRINCIPAL, APPLICATION_GRANT)
     with pytest.raises(InvalidInputError, match="depends on the vault's id"):

@@ -29,7 +29,7 @@ W, L = System.WINDOWS, System.LINUX
 ONE, DUAL = Generation.SINGLE_PASS, Generation.DUAL_PASS
 GUID = "38533033-aa50-4907-bc91-d6a8c77ea23f"
 VAULT = VaultAddress.parse("https://contoso-kv.vault.azure.net/", VAULT_ID)
-KEK = KekAddress(KeyId.parse(KEK_URL), KEK_VAULT_ID)
+KEK = KekAddress(KeyId.parse(KEK_URL), vault=KEK_VAULT_ID)
 CERTIFICATE = Application("app-id", thumbprint="00FF")
 SECRET = Application("app-id", secret_parameter="aadClientSecret")
 
@@ -196,16 +196,16 @@ def test_other_urls_and_urls_of_another_vault_are_refused(url: str, told: str) -
 
 
 def test_a_kek_has_a_version_a_vault_of_its_own_and_a_fitting_algorithm() -> None:
-    with pytest.raises(InvalidInputError, match="with its version"):
-        KekAddress(KEK.key.versionless, KEK_VAULT_ID)
-    with pytest.raises(InvalidInputError, match="with its version"):
+    with pytest.raises(InvalidInputError, match="without its version"):
+        KekAddress(KEK.id.versionless, vault=KEK_VAULT_ID)
+    with pytest.raises(InvalidInputError, match="no key in a key vault"):
         KekAddress(KeyId.parse("memory:kek/1"))
     with pytest.raises(InvalidInputError, match="names contoso-kv and its URL names contoso-kek"):
-        KekAddress(KEK.key, VAULT_ID)
+        KekAddress(KEK.id, vault=VAULT_ID)
     with pytest.raises(InvalidInputError, match="is no id of a key vault"):
-        KekAddress(KEK.key, VM_ID)
-    with pytest.raises(InvalidInputError, match="not A256KW"):
-        KekAddress(KEK.key, KEK_VAULT_ID, WrapAlgorithm.A256KW)
+        KekAddress(KEK.id, vault=VM_ID)
+    with pytest.raises(InvalidInputError, match="wraps with RSA-OAEP"):
+        KekAddress(KEK.id, WrapAlgorithm.A256KW, KEK_VAULT_ID)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_kek_has_a_version_a_vault_of_its_own_and_a_fitting_algorithm() -> Non
         ("settings/KeyVaultURL", "[parameters('u')]", "and no expression"),
         ("settings/KeyVaultResourceId", "/x", "/settings/KeyVaultResourceId: "),
         ("settings/KeyVaultResourceId", "[parameters('u')]", "and no expression"),
-        ("settings/KeyEncryptionAlgorithm", "rsa-oaep", "unknown wrap algorithm"),
+        ("settings/KeyEncryptionAlgorithm", "rsa-oaep", "the algorithm is 'rsa-oaep'"),
     ],
 )
 def test_what_is_malformed_is_named_with_its_place(place: str, value: object, told: str) -> None:

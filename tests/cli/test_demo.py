@@ -24,6 +24,7 @@ def test_the_demonstration_holds_and_leaves_nothing(
     assert (done.stderr, done.returncode) == (b"", 0)
     shown = done.stdout.decode()
     assert "Everything came back" in shown
+    assert "the vault was asked for nothing" in shown
     assert "FAILED" not in shown
     assert max(map(len, shown.splitlines())) < 130
     assert not list(temporary.iterdir())
@@ -39,6 +40,12 @@ def test_the_report_says_what_was_done(process: Process) -> None:
         assert (done["luks"]["opened"] is True) or done["luks"]["skipped"]
         for secret in done["secrets"]:
             assert str(WrappedKey.parse(secret["wrapped"]).kid) == done["kek"]
+    plans = report["plans"]
+    assert "ade-vault-region" in plans["error"]
+    assert plans["asked"] == []
+    assert plans["refused"]["worst"] == "error"
+    assert plans["corrected"]["worst"] == "warning"
+    assert plans["key"].startswith("memory:disk-kek/")
 
 
 def test_what_is_not_installed_is_skipped_with_its_reason(

@@ -1,0 +1,129 @@
+"""What a plan is made of, as the command line and files say it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from keyhier.algorithms import KeySpec
+from keyhier.azure_disk.eligibility_rules import (
+    EligibilityRules,
+    read_eligibility_rules,
+    shipped_eligibility_rules,
+)
+from keyhier.cli import files
+from keyhier.errors import InvalidInputError
+from keyhier.identifiers import KeyId
+from keyhier.placement.model import VaultResource
+from keyhier.placement.rule_files import read_rule_set, rule_set, shipped_rule_sets
+from keyhier.placement.rules import RuleSet
+from keyhier.plans import Documents, PlannedKey
+
+__all__ = [
+    "ApplyOption",
+    "DocumentsArgument",
+    "EligibilityOption",
+    "FactOption",
+    "RulesOption",
+    "SpecOption",
+    "eligibility_of",
+    "planned_key",
+    "read_documents",
+    "rules_of",
+]
+
+_MAX_BYTES: Final = 8 * 1024 * 1024
+
+DocumentsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE...", help="Resources as `az … show` prints them; - is a pipe."),
+]
+SpecOption = Annotated[
+    str, typer.Option(metavar="SPEC", help="What the key is made as, if it is not there.")
+]
+FactOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="What no document tells, such as memory_gb=16."),
+]
+RulesOption = Annotated[
+    str, typer.Option(metavar="NAME", help="The placement rules: a name, or a file of your own.")
+]
+EligibilityOption = Annotated[
+    str, typer.Option(metavar="NAME", help="The eligibility rules: a name, or a file.")
+]
+ApplyOption = Annotated[
+    bool,
+    typer.Option("--apply", help="Do keyhier's part through the vault, and print the rest."),
+]
+
+
+def read_documents(sources: Iterable[str]) -> Documents:
+    """Read resources; a file has one or a list of them.
+
+    Raises:
+        InvalidInputError: a file is not JSON, or has something else.
+        NotFoundError, AccessDeniedError, UnavailableError: it cannot be read.
+    """
+    contents: list[Mapping[str, Any]] = []
+    for source in sources:
+        with files.read(source, limit=_MAX_BYTES) as content:
+            found = _json(source, bytes(content.view()))
+        contents += found if isinstance(found, list) else [found]
+    return Documents(tuple(contents))
+
+
+def _json(source: str, content: bytes) -> Any:
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        told = f"line {error.lineno}, column {error.colno}: {error.msg}"
+    except UnicodeDecodeError:
+        told = "it is not UTF-8"
+    except RecursionError:
+        told = "it is nested too deeply"
+    raise InvalidInputError(f"{source} is no JSON document: {told}")
+
+
+def planned_key(documents: Documents, text: str, vault: str | None, spec: str) -> PlannedKey:
+    """Return a key by its name, or by its id in a key vault.
+
+    Args:
+        documents: where its vault is described.
+        text: the name or the id.
+        vault: the vault's name or ARM id; by default the id tells, or there is one.
+        spec: what it is made as.
+
+    Raises:
+        InvalidInputError: it is no name and no id of a key in a key vault.
+        NotFoundError, AmbiguousError: its vault is not among the documents, or several are.
+    """
+    if ":" not in text:
+        home = documents.pick(VaultResource, vault)
+        return PlannedKey(name=text, vault=home, spec=KeySpec.parse(spec))
+    key = KeyId.parse(text.removesuffix("/"))
+    home = documents.pick(VaultResource, vault or key.vault.partition(".")[0])
+    if key.scheme != "https" or home.host != key.vault:
+        raise InvalidInputError(f"{key} is no key of {home.label}")
+    return PlannedKey(name=key.name, version=key.version, vault=home, spec=KeySpec.parse(spec))
+
+
+def rules_of(name: str) -> RuleSet:
+    """Return placement rules by their name or file; raises what reading them raises."""
+    if name in shipped_rule_sets() or not _is_file(name):
+        return rule_set(name)
+    return read_rule_set(Path(name))
+
+
+def eligibility_of(name: str) -> EligibilityRules | str:
+    """Return eligibility rules by their name or file; raises what reading them raises."""
+    if name in shipped_eligibility_rules() or not _is_file(name):
+        return name
+    return read_eligibility_rules(Path(name))
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix == ".toml"

@@ -1,0 +1,110 @@
+"""`keyhier set plan`: the way to make a disk encryption set, fill it, and rotate its key."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from keyhier.azure_disk.set_resource import EncryptionType
+from keyhier.cli.ade_vaults import opened
+from keyhier.cli.plan_input import (
+    ApplyOption,
+    DocumentsArgument,
+    EligibilityOption,
+    FactOption,
+    RulesOption,
+    SpecOption,
+    eligibility_of,
+    planned_key,
+    read_documents,
+    rules_of,
+)
+from keyhier.cli.plan_output import OutOption, PictureOption, show_applied, show_plan
+from keyhier.cli.session import Session, vault_command
+from keyhier.errors import InvalidInputError
+from keyhier.placement import ArmId
+from keyhier.plans import NewSet, SetRequest, SetScenario, apply_set, plan_set
+from keyhier.plans.facts import read_facts
+
+__all__ = ["plan_encryption_set"]
+
+
+@vault_command
+def plan_encryption_set(
+    session: Session,
+    *,
+    scenario: Annotated[SetScenario, typer.Argument(help="What is to be done.")],
+    documents: DocumentsArgument,
+    encryption_set: Annotated[
+        str | None,
+        typer.Option("--set", metavar="NAME", help="Which set; its ARM id where it is made."),
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option(metavar="REGION", help="Where a new set is made.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The set's key, by its name or its id.")
+    ] = None,
+    key_in: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which key vault the key is in.")
+    ] = None,
+    spec: SpecOption = "RSA-3072",
+    pinned: Annotated[
+        bool, typer.Option("--pinned", help="A new set stays with one version of its key.")
+    ] = False,
+    encryption_type: Annotated[
+        EncryptionType, typer.Option(help="What a new set encrypts with.")
+    ] = EncryptionType.CUSTOMER_KEY,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="A user-assigned identity of a new set, by its ARM id."),
+    ] = None,
+    federated_client_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="For a vault of another tenant.")
+    ] = None,
+    disk: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Which disks; by default all.")
+    ] = None,
+    fact: FactOption = None,
+    rules: RulesOption = "strict",
+    eligibility: EligibilityOption = "2026",
+    out: OutOption = None,
+    picture: PictureOption = None,
+    apply: ApplyOption = False,
+) -> None:
+    """Plan a disk encryption set: make it, put disks under it, or rotate its key.
+
+    A plan that an error speaks against is refused before any key is made.
+    """
+    described = read_documents(documents)
+    new = None
+    if scenario is SetScenario.CREATE:
+        if encryption_set is None or location is None or key is None:
+            raise InvalidInputError("a set is made of --set ID, --location and --key")
+        new = NewSet(
+            id=ArmId.parse(encryption_set),
+            location=location,
+            follow_latest=not pinned,
+            encryption_type=encryption_type,
+            user_identities=tuple(map(ArmId.parse, identity or ())),
+            federated_client_id=federated_client_id,
+        )
+    request = SetRequest(
+        scenario=scenario,
+        documents=described,
+        set=None if new else encryption_set,
+        new=new,
+        key=None if key is None else planned_key(described, key, key_in, spec),
+        disks=tuple(disk or ()),
+        facts=read_facts(fact or ()),
+        rules=rules_of(rules),
+        eligibility=eligibility_of(eligibility),
+    )
+    # Before a vault is opened, and before a PIN is asked for.
+    plan = plan_set(request)
+    if plan.refused or not apply:
+        show_plan(session, plan, out=out, picture=picture)
+        return
+    with opened(session.settings.vault_uri() if request.key else None, None) as vaults:
+        show_applied(session, apply_set(request, vaults), out=out, picture=picture)

@@ -1,0 +1,203 @@
+"""Applying a plan: the part that is keyhier's, through an open vault.
+
+Nothing is asked of a vault before everything was checked. What is there already is taken as it is,
+so that a plan can be applied again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from keyhier.algorithms import KeyType, WrapAlgorithm
+from keyhier.azure_disk.machine import Scenario
+from keyhier.azure_disk.plaintext import DiskKey
+from keyhier.azure_disk.protection import Placing, protect
+from keyhier.errors import InvalidInputError, InvalidStateError, NotFoundError, UnsupportedError
+from keyhier.identifiers import KeyId
+from keyhier.placement.model import System, VaultResource, VirtualMachine
+from keyhier.plans.ade import AdeRequest, plan_ade
+from keyhier.plans.encryption_set import SetRequest, SetScenario, plan_set
+from keyhier.plans.plan import Plan
+from keyhier.plans.planned_key import NOT_YET, PlannedKey, host_of
+from keyhier.stored_secret import SecretId
+from keyhier.volume import BitLockerKey
+
+if TYPE_CHECKING:
+    from keyhier.key import Key
+    from keyhier.vault import Vault
+
+__all__ = ["Applied", "apply_ade", "apply_set"]
+
+
+@attrs.frozen
+class Applied:
+    """What was done, and what is left.
+
+    Attributes:
+        plan: the plan, whose resources and commands now name what was made.
+        key: the key version that is used, or None where none is.
+        made: whether that was made now.
+        secret: the secret that was set, or None.
+        rehearsed: whether it was done in another vault than the plan's, in memory or a token, so
+            that the plan still names what is not made.
+    """
+
+    plan: Plan
+    key: KeyId | None = None
+    made: bool = False
+    secret: SecretId | None = None
+    rehearsed: bool = False
+
+
+def apply_ade(
+    request: AdeRequest, vaults: Sequence[Vault], *, disk_key: DiskKey | None = None
+) -> Applied:
+    """Check a plan for Azure Disk Encryption, then make its KEK and set its secret.
+
+    Args:
+        request: what was planned.
+        vaults: the open vaults, among them those of the secrets and of the KEK; one that is no
+            key vault takes their place for a rehearsal.
+        disk_key: what unlocks the OS disk of one's own, where the scenario is one; the caller
+            wipes it.
+
+    Raises:
+        PlacementError, InvalidStateError: something speaks against it; no vault was asked.
+        InvalidInputError: there is no key for a disk of one's own, or for another scenario.
+        NotFoundError: a vault of the plan is not among those that are open.
+        UnsupportedError: the vault keeps no secrets or makes no such key.
+    """
+    plan_ade(request).raise_for_errors()
+    own = request.scenario is Scenario.ENABLE_OWN_VHD
+    if own != (disk_key is not None):
+        raise InvalidInputError(
+            "a plan for a disk of one's own is applied with the disk's key, and no other is",
+            remedy="name the key's file" if own else "leave the key's file out",
+        )
+    keeper = None if disk_key is None else _Keeper.of(request, vaults, disk_key)
+    key, made = None, False
+    if request.kek is not None:
+        key, made = _latest(_home(vaults, request.kek.vault), request.kek)
+        request = attrs.evolve(request, kek=_pinned(request.kek, key))
+        # What a key that was there already is like, nobody knew before.
+        plan_ade(request).raise_for_errors()
+    secret = None
+    if keeper is not None:
+        secret = keeper.keep(key, request.algorithm)
+        if not _rehearses(keeper.vault):
+            request = attrs.evolve(request, secret=secret)
+    used = None if key is None else key.id
+    return Applied(plan_ade(request), used, made, secret, any(map(_rehearses, vaults)))
+
+
+def apply_set(request: SetRequest, vaults: Sequence[Vault]) -> Applied:
+    """Check a plan for an encryption set, then make or rotate its key.
+
+    Args:
+        request: what was planned.
+        vaults: as for :func:`apply_ade`.
+
+    Raises:
+        PlacementError, InvalidStateError: something speaks against it; no vault was asked.
+        NotFoundError: the vault of the key is not among those that are open.
+        UnsupportedError: the vault makes no such key, or does not rotate it.
+    """
+    plan = plan_set(request)
+    plan.raise_for_errors()
+    if request.key is None:
+        return Applied(plan)
+    home = _home(vaults, request.key.vault)
+    if request.scenario is SetScenario.ROTATE_KEY and not request.key.version:
+        key, made = _newer(home, request.key, request.present().key)
+    else:
+        key, made = _latest(home, request.key)
+    request = attrs.evolve(request, key=_pinned(request.key, key))
+    return Applied(plan_set(request), key.id, made, rehearsed=_rehearses(home))
+
+
+@attrs.frozen
+class _Keeper:
+    """A disk's key, where its secret goes and how that is labelled: known before a KEK is made."""
+
+    vault: Vault
+    disk_key: DiskKey
+    placing: Placing
+
+    @classmethod
+    def of(cls, request: AdeRequest, vaults: Sequence[Vault], disk_key: DiskKey) -> _Keeper:
+        home = _home(vaults, request.vault())
+        if not home.capabilities.secrets:
+            raise UnsupportedError(
+                f"{home.uri} keeps no secrets", remedy="name a key vault for the secrets"
+            )
+        machine = request.documents.pick(VirtualMachine, request.machine)
+        of_windows = isinstance(disk_key, BitLockerKey)
+        if isinstance(machine.system, System) and of_windows != (machine.system is System.WINDOWS):
+            raise InvalidInputError(
+                f"{machine.label} is of {machine.system}, and the key is of another system's disk"
+            )
+        name = machine.name if isinstance(machine.name, str) else ""
+        return cls(home, disk_key, Placing(name, "C:" if of_windows else "os"))
+
+    def keep(self, kek: Key | None, algorithm: WrapAlgorithm) -> SecretId:
+        """Set the secret, once it was seen to open."""
+        asked = protect(self.disk_key, self.placing, kek=kek, algorithm=algorithm)
+        with asked.value as value:
+            made = self.vault.secrets.set(
+                asked.name, value, content_type=asked.content_type, tags=asked.tags
+            )
+        return made.id
+
+
+def _rehearses(vault: Vault) -> bool:
+    return not vault.uri.startswith("https:")
+
+
+def _home(vaults: Sequence[Vault], wanted: VaultResource) -> Vault:
+    """Return the open vault that a plan means, or one that stands for it."""
+    named = KeyId("https", host_of(wanted), "any", NOT_YET)
+    for vault in vaults:
+        if _rehearses(vault) or vault.is_home_of(named):
+            return vault
+    raise NotFoundError(
+        f"{wanted.label} of the plan, {host_of(wanted)}, is none of the vaults that are open",
+        remedy="name its URL as a vault",
+    )
+
+
+def _latest(home: Vault, wanted: PlannedKey) -> tuple[Key, bool]:
+    """Return the key that is planned, and whether it was made now."""
+    if wanted.version:
+        return _usable(home.key(wanted.name, wanted.version)), False
+    try:
+        return _usable(home.key(wanted.name)), False
+    except NotFoundError:
+        return home.create_key(wanted.name, wanted.spec), True
+
+
+def _newer(home: Vault, wanted: PlannedKey, used: KeyId) -> tuple[Key, bool]:
+    """Return a version that the set does not use yet, and whether it was made now."""
+    latest = home.key(wanted.name)
+    if latest.id != used and home.is_home_of(used):
+        return _usable(latest), False
+    return latest.rotate(), True
+
+
+def _usable(key: Key) -> Key:
+    if key.spec.key_type is not KeyType.RSA:
+        raise InvalidInputError(
+            f"{key.id} is {key.spec}, and disks are under RSA keys", remedy="name another key"
+        )
+    if not key.enabled:
+        raise InvalidStateError(f"{key.id} is disabled", remedy="enable it, or name another key")
+    return key
+
+
+def _pinned(planned: PlannedKey, key: Key) -> PlannedKey:
+    """Return the key with its version; what a rehearsal made is of no use to Azure."""
+    if key.id.scheme != "https":
+        return planned
+    return attrs.evolve(planned, version=key.version, spec=key.spec)

@@ -1,0 +1,237 @@
+"""`keyhier ade plan` and `keyhier set plan`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import keyhier
+from keyhier import BitLockerKey
+from keyhier.plans import PlanFile
+from tests.cli.conftest import Run
+from tests.plans.scenes import SET_ID, disk, encryption_set, extension, machine, vault
+
+FACTS = ("--fact", "memory_gb=16", "--fact", "root_usage_gb=2", "--fact", "uses=nothing")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    """Write a document and return its path."""
+
+    def to(name: str, content: object) -> str:
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return str(path)
+
+    return to
+
+
+@pytest.fixture
+def files(write: Any) -> tuple[str, str, str]:
+    return write("vm.json", machine()), write("disk.json", disk()), write("kv.json", vault())
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> str:
+    """The URI of a vault in a file."""
+    passphrase = tmp_path / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text("not a secret in a test")
+    return f"memory:?file={tmp_path}/vault&pin-source=file:{passphrase}"
+
+
+def names(uri: str) -> list[str]:
+    with keyhier.open(uri) as opened:
+        return [key.name for key in list(opened.keys())]
+
+
+def test_a_plan_is_shown_and_written(run: Run, files: tuple[str, ...], tmp_path: Path) -> None:
+    out, picture = tmp_path / "plan.json", tmp_path / "plan.mmd"
+    done = run(
+        *("ade", "plan", "enable-existing", *files, "--kek", "disk-kek", *FACTS),
+        *("--out", out, "--picture", picture),
+    )
+    assert done.exit_code == 0, done.stderr
+    assert "az vm encryption enable" in done.stdout
+    assert "2028-09-15" in done.stdout
+    assert PlanFile.parse(json.loads(out.read_text())).scenario == "enable-existing"
+    assert picture.read_text().startswith("flowchart TD\n")
+    again = run("ade", "plan", "enable-existing", *files, "--out", out)
+    assert again.exit_code == 4
+
+
+def test_a_plan_is_json_too(run: Run, files: tuple[str, ...]) -> None:
+    done = run("ade", "plan", "enable-existing", *files, "--json")
+    content = json.loads(done.stdout)
+    assert content["keyhier-plan"] == 1
+    assert content["worst"] == "warning"
+
+
+@pytest.mark.parametrize("apply", [(), ("--apply",)])
+def test_promise_10_a_plan_that_is_refused_is_shown_and_makes_no_key(
+    apply: tuple[str, ...], run: Run, write: Any, files: tuple[str, ...], kept: str
+) -> None:
+    far = write("far.json", vault("westus"))
+    done = run(
+        *("ade", "plan", "enable-existing", *files[:2], far, "--kek", "disk-kek", *apply),
+        *("--vault", kept),
+    )
+    assert done.exit_code == 17
+    assert "ade-vault-region" in done.stderr
+    assert "ERROR ade-vault-region" in done.stdout
+    assert names(kept) == []
+
+
+def test_what_is_not_ready_ends_with_its_own_code(run: Run, files: tuple[str, ...]) -> None:
+    done = run("ade", "plan", "update", *files)
+    assert done.exit_code == 9
+    assert "no settings to update" in done.stderr
+
+
+def test_a_plan_is_applied(run: Run, files: tuple[str, ...], kept: str) -> None:
+    command = ("ade", "plan", "enable-existing", *files, "--kek", "disk-kek", "--apply")
+    done = run(*command, "--vault", kept)
+    assert done.exit_code == 0, done.stderr
+    assert "done: made memory:disk-kek/" in done.stdout
+    assert "rehearsal" in done.stdout
+    assert "The ARM resources:" in done.stdout
+    assert names(kept) == ["disk-kek"]
+    again = json.loads(run(*command, "--vault", kept, "--json").stdout)
+    assert again["applied"]["made"] is False
+    assert names(kept) == ["disk-kek"]
+
+
+def test_without_a_key_no_vault_is_needed(run: Run, files: tuple[str, ...]) -> None:
+    done = run("ade", "plan", "enable-existing", *files, "--apply")
+    assert done.exit_code == 0, done.stderr
+    assert "done:" not in done.stdout
+
+
+def test_a_disk_of_ones_own_is_protected(
+    run: Run, write: Any, files: tuple[str, ...], kept: str, tmp_path: Path
+) -> None:
+    windows = write("windows.json", machine("Windows"))
+    with BitLockerKey.generate() as bek:
+        path = tmp_path / bek.filename
+        bek.write(tmp_path)
+    done = run(
+        *("ade", "plan", "enable-own-vhd", windows, *files[1:], "--kek", "disk-kek"),
+        *("--apply", "--in", path, "--vault", kept),
+    )
+    assert done.exit_code == 0, done.stderr
+    assert "done: set " in done.stdout
+
+
+def test_disabling_and_dual_pass(run: Run, write: Any, files: tuple[str, ...]) -> None:
+    on = write("extension.json", extension("Windows"))
+    windows = write("windows.json", machine("Windows"))
+    done = run("ade", "plan", "disable", windows, on, files[1], "--volumes", "all")
+    assert done.exit_code == 0, done.stderr
+    assert "az vm encryption disable" in done.stdout
+    policies = write("policies.json", vault(enableRbacAuthorization=False))
+    application = ("--application", "client")
+    done = run("ade", "plan", "enable-existing", *files[:2], policies, *application)
+    assert '--aad-client-secret "$aadClientSecret"' in done.stdout
+    done = run(
+        *("ade", "plan", "enable-existing", *files[:2], policies, *application),
+        *("--thumbprint", "AB"),
+    )
+    assert "--aad-client-cert-thumbprint AB" in done.stdout
+
+
+def test_a_set_is_planned_and_its_key_made(run: Run, files: tuple[str, ...], kept: str) -> None:
+    command = ("set", "plan", "create", files[2], "--set", SET_ID, "--location", "eastus2")
+    done = run(*command, "--key", "cmk", "--apply", "--vault", kept)
+    assert done.exit_code == 0, done.stderr
+    assert "az disk-encryption-set create" in done.stdout
+    assert names(kept) == ["cmk"]
+    assert run(*command).exit_code == 8
+
+
+def test_disks_are_put_under_a_set_and_its_key_is_rotated(
+    run: Run, write: Any, files: tuple[str, ...], kept: str
+) -> None:
+    des = write("des.json", encryption_set())
+    done = run("set", "plan", "attach-disk", *files, des, "--apply")
+    assert done.exit_code == 0, done.stderr
+    assert "az disk update" in done.stdout
+    assert run("key", "create", "cmk", "--spec", "RSA-2048", "--vault", kept).exit_code == 0
+    done = run("set", "plan", "rotate-key", files[2], des, "--key", "cmk", "--vault", kept)
+    assert done.exit_code == 0, done.stderr
+    assert "keyhier key rotate cmk" in done.stdout
+
+
+def test_rules_are_named_or_ones_own(run: Run, write: Any, files: tuple[str, ...]) -> None:
+    far = write("far.json", vault("eastus2"))
+    content = json.loads(Path(far).read_text())
+    content["id"] = content["id"].replace("1111-1111", "2222-2222")
+    other = write("other.json", content)
+    plan = ("ade", "plan", "enable-existing", *files[:2], other)
+    assert run(*plan).exit_code == 17
+    own = write(
+        "own.toml",
+        'title = "Ours"\nextends = "strict"\nomits = ["ade-vault-subscription"]\n',
+    )
+    assert run(*plan, "--rules", own).exit_code == 0
+    assert run(*plan, "--rules", "lax").exit_code == 3
+    old = run("ade", "plan", "enable-existing", *files, "--eligibility", "2018")
+    assert "eligibility" in old.stdout
+    assert run("ade", "plan", "update", *files, "--eligibility", "x").exit_code == 3
+    assert run("ade", "plan", "update", *files, "--eligibility", own).exit_code == 8
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "line 1, column 2"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[1]", "a JSON object"),
+        ('{"type": 1}', "/type"),
+        ("{}", "has a type"),
+    ],
+)
+def test_bad_documents_are_told_with_their_place(
+    content: str, told: str, run: Run, write: Any
+) -> None:
+    done = run("ade", "plan", "enable-new", write("bad.json", content))
+    assert done.exit_code == 8, done.stderr
+    assert told in done.stderr
+
+
+def test_what_is_not_utf_8_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_bytes(b"\xff\xfe")
+    done = run("ade", "plan", "enable-new", tmp_path / "bad.json")
+    assert "not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--kek-in", "contoso-kv"),
+        ("--algorithm", "RSA-OAEP"),
+        ("--thumbprint", "AB"),
+        ("--in", "key.BEK"),
+        ("--kek", "memory:kek/1"),
+        ("--kek", "https://other.vault.azure.net/keys/kek/" + "0" * 32, "--kek-in", "contoso-kv"),
+        ("--kek", "kek", "--spec", "AES-256"),
+        ("--kek", "kek", "--algorithm", "A256KW"),
+        ("--fact", "weather=fine"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    options: tuple[str, ...], run: Run, files: tuple[str, ...]
+) -> None:
+    done = run("ade", "plan", "enable-existing", *files, *options)
+    assert done.exit_code in {3, 8}, done.stderr
+    assert done.stdout == ""
+
+
+def test_a_kek_is_named_by_its_id(run: Run, files: tuple[str, ...]) -> None:
+    kek = f"https://contoso-kv.vault.azure.net/keys/disk-kek/{'0' * 32}"
+    done = run("ade", "plan", "enable-existing", *files, "--kek", kek, "--json")
+    steps = {each["name"]: each for each in json.loads(done.stdout)["steps"]}
+    assert kek in steps["extension"]["command"]
+    assert steps["kek"]["command"] is None
