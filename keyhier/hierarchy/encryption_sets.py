@@ -22,6 +22,7 @@ from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.encryption_set import EncryptionSet, RotationError, Sighting
 from keyhier.hierarchy.reference import KeyReference
 from keyhier.hierarchy.set_document import from_stored, to_stored
+from keyhier.hierarchy.set_placement import judge_set
 from keyhier.hierarchy.work import JobReport
 from keyhier.identifiers import KeyId
 from keyhier.key import Key
@@ -248,15 +249,13 @@ class EncryptionSets:
 
     def _with_key(self, wanted: EncryptionSet, reference: KeyReference) -> EncryptionSet:
         """Return the set with the version that a reference means today, if it may use that."""
-        warnings: tuple[str, ...] = ()
         if reference.key.scheme == IN_RECORDS:
             raise InvalidInputError(
                 "the key of a set is one of a vault, and not one in a record",
                 remedy="refer to the key at the root; disks may be under a KEK below it",
             )
-        if self._core.policy.placement is not None:
-            # Before the vault is asked for anything.
-            warnings = self._core.policy.placement.warnings(wanted, reference.key)
+        # Before the vault is asked for anything.
+        warnings = judge_set(self._core.policy.placement, wanted, reference.key)
         key = self._core.keyring.vaults.key(reference.key)
         _require_fit(key)
         now = datetime.now(UTC)

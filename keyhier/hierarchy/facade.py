@@ -23,6 +23,7 @@ from keyhier.hierarchy.protection import Protection
 from keyhier.hierarchy.retirement import Retirement, Retiring
 from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.rotation import ROTATE, preview_rotation, rotate
+from keyhier.hierarchy.set_placement import judge_set
 from keyhier.hierarchy.tree import Node, grow
 from keyhier.hierarchy.vault_keyring import VaultKeyring
 from keyhier.hierarchy.verification import Progress, Verification, verify
@@ -187,9 +188,8 @@ class Hierarchy:
                 raise InvalidInputError("a volume is protected under a KEK, or is in a set")
             return under
         joined = self.sets.get(volume.set)
-        if self.policy.placement is not None:
-            # Vaults and rules may be others than when the set was made.
-            self.policy.placement.warnings(joined, joined.active)
+        # Vaults and rules may be others than when the set was made.
+        judge_set(self.policy.placement, joined, joined.active)
         if under is None:
             return joined.active
         exact = under if under.version else self._keyring.latest(under).id

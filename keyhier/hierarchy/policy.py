@@ -10,9 +10,9 @@ import attrs
 from keyhier.errors import InvalidInputError
 from keyhier.hierarchy.census_source import CensusSource
 from keyhier.hierarchy.kek_cache import CacheLimits
-from keyhier.hierarchy.placement_policy import PlacementPolicy
 from keyhier.hierarchy.recovery_key import RecoveryKey
 from keyhier.identifiers import KeyId
+from keyhier.placement.policy import PlacementPolicy
 
 __all__ = ["PROPAGATION", "Policy"]
 

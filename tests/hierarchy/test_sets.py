@@ -25,12 +25,12 @@ from keyhier import (
 )
 from keyhier.hierarchy.encryption_set import RotationError, SetIdentity
 from keyhier.hierarchy.encryption_sets import MAX_SETS
-from keyhier.hierarchy.placement_policy import PlacementPolicy
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.set_arm import from_arm, to_arm
 from keyhier.hierarchy.set_document import from_stored, to_stored
 from keyhier.hierarchy.volume import Volume
 from keyhier.placement import ArmId, Placement
+from keyhier.placement.policy import PlacementPolicy
 from keyhier.records import StoredSet
 from keyhier.records.sql.store import SqlRecords
 from tests.azure_disk import arm_schemas
