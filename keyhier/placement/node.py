@@ -15,7 +15,7 @@ from keyhier.errors import InvalidInputError
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
-__all__ = ["Node", "printable"]
+__all__ = ["MalformedError", "Node", "printable"]
 
 _MAX_SHOWN: Final = 80
 
@@ -23,6 +23,23 @@ _MAX_SHOWN: Final = 80
 def printable(text: str) -> str:
     """Return text from a document without what could forge lines or colours where it is shown."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+class MalformedError(InvalidInputError):
+    """A document holds what does not belong there.
+
+    Attributes:
+        pointer: the place in the document (RFC 6901).
+        what: what is wrong there.
+    """
+
+    def __init__(self, pointer: str, what: str, *, remedy: str | None = None) -> None:
+        super().__init__(f"{pointer or 'the document'}: {what}", remedy=remedy)
+        self.pointer = pointer
+        self.what = what
+
+    def __reduce__(self) -> tuple[type[MalformedError], tuple[str, str]]:
+        return type(self), (self.pointer, self.what)
 
 
 @attrs.frozen
@@ -50,11 +67,11 @@ class Node:
         """Whether nothing stands there."""
         return self.value is None
 
-    def wrong(self, what: str) -> InvalidInputError:
+    def wrong(self, what: str) -> MalformedError:
         """Return the error that says what should stand here."""
         shown = repr(self.value)
         shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…"
-        return InvalidInputError(f"{self.pointer or 'the document'}: {what}, not {shown}")
+        return MalformedError(self.pointer, f"{what}, not {shown}")
 
     def at(self, *names: str) -> Node:
         """Return what stands below, under these names; nothing below nothing.
@@ -134,6 +151,4 @@ class Node:
         try:
             return ArmId.parse(text)
         except InvalidInputError as error:
-            raise InvalidInputError(
-                f"{self.pointer}: {error.message}", remedy=error.remedy
-            ) from None
+            raise MalformedError(self.pointer, error.message, remedy=error.remedy) from None
