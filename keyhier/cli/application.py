@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from keyhier.cli import ade, backends, demo, envelope, inspect, key, keyvault, vault, volume_key
+from keyhier.cli import ade, backends, check, demo, envelope, inspect, key, keyvault, vault, volume_key
 from keyhier.cli.failure import CLOSED_PIPE, INTERRUPTED, Failure
 from keyhier.cli.session import (
     ConfigOption,
@@ -111,6 +111,7 @@ app.add_typer(ade.app, name="ade")
 app.command("wrap")(envelope.wrap)
 app.command("unwrap")(envelope.unwrap)
 app.command("inspect")(inspect.inspect)
+app.command("check")(check.check)
 app.command("backends")(backends.backends)
 app.command("demo")(demo.demo)
 

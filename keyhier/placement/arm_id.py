@@ -7,6 +7,7 @@ of type and name for what lies inside another resource
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from typing import Final
 
@@ -29,12 +30,16 @@ def own_subscription(deployment: str) -> str:
     Ids that are made with it are found again within the deployment, and rules that compare
     subscriptions take it for unknown.
     """
-    return f"{_OWN}subscription: {deployment}}}"
+    return f"{_OWN}subscription: {_short(deployment)}}}"
 
 
 def own_group(deployment: str) -> str:
     """Return what stands for the resource group that a template is deployed to."""
-    return f"{_OWN}group: {deployment}}}"
+    return f"{_OWN}group: {_short(deployment)}}}"
+
+
+def _short(deployment: str) -> str:
+    return hashlib.sha256(deployment.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def is_deployments_own(text: str) -> bool:
@@ -83,7 +88,9 @@ class ArmId:
     @property
     def is_complete(self) -> bool:
         """Whether subscription and group are known."""
-        return not (is_deployments_own(self.subscription) or is_deployments_own(self.resource_group))
+        return not (
+            is_deployments_own(self.subscription) or is_deployments_own(self.resource_group)
+        )
 
     @property
     def name(self) -> str:

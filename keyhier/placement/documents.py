@@ -67,7 +67,7 @@ def read_documents(
     found: list[Document] = []
     try:
         for content, pointer in _found(text.value, deployment, parameters, problems):
-            found.append((content, text.origin(pointer)))  # noqa: PERF401  # What was found stays.
+            found.append((content, text.origin(pointer)))  # What was found stays.
     except RecursionError:
         problems.add("", "what is named in the document is nested too deeply")
     except TooMuchError as error:
@@ -93,21 +93,16 @@ def _found(
         for content, pointer in read_plan(document, deployment, problems):
             yield content, pointer
     elif isinstance(document, dict) and _KEYHIER in document:
-        yield from _own_plan(document, deployment, problems)
+        yield from _own_plan(document, problems)
     else:
         yield from _resources(document, "", problems)
 
 
-def _own_plan(
-    document: Mapping[str, Any], deployment: Deployment, problems: Problems
-) -> Iterator[tuple[object, str]]:
-    for name in ("resources", "deploys"):
-        if name in document:
-            yield from _resources(document[name], below("", name), problems)
-    for name, each in document.items():
-        if isinstance(each, dict) and is_template(each):
-            for declared in unfold(each, {}, deployment, problems):
-                yield declared.content, below("", name) + declared.pointer
+def _own_plan(document: Mapping[str, Any], problems: Problems) -> Iterator[tuple[object, str]]:
+    """Yield what a plan of keyhier's would leave behind, as its member ``planned`` has it."""
+    for holder, pointer in ((document, ""), (document[_KEYHIER], below("", _KEYHIER))):
+        if isinstance(holder, dict) and "planned" in holder:
+            yield from _resources(holder["planned"], below(pointer, "planned"), problems)
 
 
 def _resources(document: object, pointer: str, problems: Problems) -> Iterator[tuple[object, str]]:
@@ -130,5 +125,3 @@ def _resource(each: object, pointer: str, problems: Problems) -> Iterator[tuple[
         yield each, pointer
     elif pointer:
         problems.add(pointer, "a resource has a type")
-
-

@@ -50,6 +50,7 @@ class _Extension:
     placement: Placement
     origin: Origin | None
 
+
 class _Extensions:
     """The disk encryption extensions that stand apart, by the machine that they name."""
 
@@ -95,9 +96,7 @@ Refused: TypeAlias = Callable[[MalformedError, Origin | None], None]
 """Is told of a document that is no resource, and of where it was read."""
 
 
-def read_resources(
-    documents: Iterable[Document], refused: Refused | None = None
-) -> list[Resource]:
+def read_resources(documents: Iterable[Document], refused: Refused | None = None) -> list[Resource]:
     """Read resources, and let machines know of their disk encryption extensions.
 
     An extension whose machine is not among the documents stands for a machine of which only that

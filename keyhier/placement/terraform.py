@@ -351,9 +351,7 @@ class _Plan:
                 "vaultUri": self.value(each, "vault_uri"),
                 "enabledForDiskEncryption": self.value(each, "enabled_for_disk_encryption"),
                 "enabledForDeployment": self.value(each, "enabled_for_deployment"),
-                "enabledForTemplateDeployment": self.value(
-                    each, "enabled_for_template_deployment"
-                ),
+                "enabledForTemplateDeployment": self.value(each, "enabled_for_template_deployment"),
                 "enablePurgeProtection": self.value(each, "purge_protection_enabled"),
                 "enableRbacAuthorization": roles,
             }

@@ -34,7 +34,16 @@ _NOT_EVALUATED: Final = frozenset(
         *("lambda", "lambdavariables", "managementgroup", "managementgroupresourceid", "map"),
         *("mapvalues", "newguid", "objectkeys", "parsecidr", "pickzones", "providers", "reduce"),
         *("reference", "references", "sort", "tologicalzone", "tologicalzones"),
-        *("try", "tryindexfromend", "tophysicalzone", "tophysicalzones", "toobject", "uniquestring", "uri", "uricomponent"),
+        *(
+            "try",
+            "tryindexfromend",
+            "tophysicalzone",
+            "tophysicalzones",
+            "toobject",
+            "uniquestring",
+            "uri",
+            "uricomponent",
+        ),
         *("uricomponenttostring", "utcnow", "outputs", "this", "buildarmid"),
     }
 )
@@ -391,6 +400,7 @@ _PURE: Final[Mapping[str, Callable[..., object]]] = MappingProxyType(
 
 # These take what is unknown among their arguments; the others are unknown with any of them.
 _TAKES_UNKNOWN: Final = frozenset({"createarray", "createobject", "equals", "array"})
+
 
 def _bounded(value: object) -> object:
     """Return a value that is not too large to be worked with."""

@@ -235,7 +235,7 @@ class _Template:
         )
         if not own:
             # Its expressions are those of the template around it.
-            template._scope = attrs.evolve(  # noqa: SLF001  # It is one of this class.
+            template._scope = attrs.evolve(  # It is one of this class.
                 scope,
                 parameters=scope._parameters,  # noqa: SLF001
                 variables=scope._variables,  # noqa: SLF001
