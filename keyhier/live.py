@@ -42,7 +42,7 @@ class LiveResource:
 
 @runtime_checkable
 class SupportsResources(Protocol):
-    """A :class:`~keyhier.driver.Backend` that can describe the machines, disks and vaults of its cloud."""
+    """A :class:`~keyhier.driver.Backend` that can describe what else is in its cloud."""
 
     def resources(self, request: FetchResources) -> Iterable[LiveResource]:
         """Yield the resources, and the disks, sets and vaults that they name.

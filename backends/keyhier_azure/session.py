@@ -12,6 +12,7 @@ from keyhier.errors import NotFoundError
 
 if TYPE_CHECKING:
     from keyhier_azure.address import VaultAddress
+    from keyhier_azure.arm_address import ArmAddress
 
 __all__ = ["LeanSession", "verification_and_proxies"]
 
@@ -46,8 +47,10 @@ class LeanSession(Session):
         )
 
 
-def verification_and_proxies(address: VaultAddress) -> tuple[str | bool, dict[str, str]]:
-    """Return what vouches for the vault's certificate, and the proxies of the environment.
+def verification_and_proxies(
+    address: VaultAddress | ArmAddress,
+) -> tuple[str | bool, dict[str, str]]:
+    """Return what vouches for the server's certificate, and the proxies of the environment.
 
     The certificates are those of ``ca-file``, else of REQUESTS_CA_BUNDLE, else the public ones.
 

@@ -31,7 +31,7 @@ class Files:
         troubles: what is wrong with files as a whole.
     """
 
-    deployment: Deployment = Deployment("")
+    deployment: Deployment
     troubles: list[Trouble] = attrs.field(factory=list)
     _texts: dict[str, JsonText] = attrs.field(factory=dict, init=False)
     _given: dict[str, object] = attrs.field(factory=dict, init=False)

@@ -20,7 +20,8 @@ from keyhier.placement.resources import Document
 __all__ = ["check_settings"]
 
 _MOST_TOLD: Final = 5
-_NEVER_MATTERS: Final = frozenset({"tags", "name", "location", "apiVersion", "type", "zones"})
+_MATTERS: Final = frozenset({"properties", "settings", "protectedSettings"})
+_SET_MATTERS: Final = frozenset({"id", "identity", "activeKey", "encryptionType", "location"})
 
 
 def check_settings(documents: Iterable[Document]) -> Iterator[Violation | NotChecked]:
@@ -35,7 +36,7 @@ def check_settings(documents: Iterable[Document]) -> Iterator[Violation | NotChe
             error = _error(parse, part)
             if error is None:
                 continue
-            missing = [each for each in unknowns(_relevant(part))]
+            missing = list(unknowns(_relevant(part)))
             if missing and not _is_certain(parse, part):
                 told = tuple(missing[:_MOST_TOLD])
                 yield NotChecked(SETTINGS, label, told, origin)
@@ -107,7 +108,9 @@ def _error(parse: Parse, part: object) -> InvalidInputError | None:
 
 
 def _relevant(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: each for name, each in part.items() if name not in _NEVER_MATTERS}
+    kind = str(part.get("type")).casefold()
+    names = _MATTERS | _SET_MATTERS if kind.endswith("/diskencryptionsets") else _MATTERS
+    return {name: each for name, each in part.items() if name in names}
 
 
 def _is_certain(parse: Parse, part: Mapping[str, Any]) -> bool:

@@ -12,7 +12,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from keyhier.cli import ade, backends, check, demo, envelope, inspect, key, keyvault, vault, volume_key
+from keyhier.cli import (
+    ade,
+    backends,
+    check,
+    demo,
+    envelope,
+    inspect,
+    key,
+    keyvault,
+    vault,
+    volume_key,
+)
 from keyhier.cli.failure import CLOSED_PIPE, INTERRUPTED, Failure
 from keyhier.cli.session import (
     ConfigOption,

@@ -90,8 +90,7 @@ def _found(
         for declared in unfold(document, parameters, deployment, problems):
             yield declared.content, declared.pointer
     elif isinstance(document, dict) and is_plan(document):
-        for content, pointer in read_plan(document, deployment, problems):
-            yield content, pointer
+        yield from read_plan(document, deployment, problems)
     elif isinstance(document, dict) and _KEYHIER in document:
         yield from _own_plan(document, problems)
     else:

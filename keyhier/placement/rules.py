@@ -43,7 +43,7 @@ class Statement:
 
 @attrs.frozen
 class Rule(Statement):
-    """A statement about placements. Exactly one of ``same``, ``never`` and ``any`` says what it asks.
+    """A statement about placements. One of ``same``, ``never`` and ``any`` says what it asks.
 
     Attributes:
         about: which resources it is about.

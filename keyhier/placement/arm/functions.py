@@ -34,23 +34,14 @@ _NOT_EVALUATED: Final = frozenset(
         *("lambda", "lambdavariables", "managementgroup", "managementgroupresourceid", "map"),
         *("mapvalues", "newguid", "objectkeys", "parsecidr", "pickzones", "providers", "reduce"),
         *("reference", "references", "sort", "tologicalzone", "tologicalzones"),
-        *(
-            "try",
-            "tryindexfromend",
-            "tophysicalzone",
-            "tophysicalzones",
-            "toobject",
-            "uniquestring",
-            "uri",
-            "uricomponent",
-        ),
-        *("uricomponenttostring", "utcnow", "outputs", "this", "buildarmid"),
+        *("toobject", "tophysicalzone", "tophysicalzones", "try", "tryindexfromend", "uri"),
+        *("uniquestring", "uricomponent", "uricomponenttostring", "utcnow"),
     }
 )
 
 
 def is_known_name(name: str) -> bool:
-    """Whether a function of that name, in lower case, needs nothing of the template or is not told."""
+    """Whether there is such a function, in lower case, that needs nothing of its template."""
     return name in FUNCTIONS or name in _NOT_EVALUATED or name.startswith("list")
 
 
@@ -232,7 +223,8 @@ def _union(*given: Any) -> object:
     if given and isinstance(given[0], list):
         found: list[Any] = []
         for each in (item for items in given for item in _list(items)):
-            if UNKNOWN in [same := [equal(each, other) for other in found]]:
+            same = [equal(each, other) for other in found]
+            if UNKNOWN in same:
                 return UNKNOWN
             if True not in same:
                 found.append(each)

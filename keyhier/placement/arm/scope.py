@@ -214,6 +214,12 @@ class Scope:
             self, parameters=self._parameters, variables=self._variables, copies=copies
         )
 
+    def deployed_to(self, deployment: Deployment) -> Scope:
+        """Return the scope of a deployment whose expressions are evaluated here."""
+        return attrs.evolve(
+            self, parameters=self._parameters, variables=self._variables, deployment=deployment
+        )
+
     def turns(self, loop: object, pointer: str) -> list[Maybe[int]]:
         """Return the numbers that a copy loop runs through; one unknown one if nobody knows."""
         count = self.value(_mapping(loop).get("count"), below(pointer, "count"))
@@ -249,7 +255,7 @@ class Scope:
         if not is_expression(raw):
             return unescaped(raw)
         try:
-            return self._expression(parse(raw), pointer)
+            return self.evaluate(parse(raw), pointer)
         except InvalidInputError as error:
             if isinstance(error, TooMuchError):
                 raise
@@ -281,14 +287,19 @@ class Scope:
 
     # Expressions
 
-    def _expression(self, expression: Expression, pointer: str) -> object:
+    def evaluate(self, expression: Expression, pointer: str) -> object:
+        """Return what an expression yields.
+
+        Raises:
+            InvalidInputError: it cannot be evaluated.
+        """
         self.problems.count()
         match expression:
             case Literal():
                 return expression.value
             case Member():
-                of = self._expression(expression.of, pointer)
-                key = self._expression(expression.key, pointer)
+                of = self.evaluate(expression.of, pointer)
+                key = self.evaluate(expression.key, pointer)
                 return member(of, key, optional=expression.optional)
             case Call():
                 return self._call(expression, pointer)
@@ -304,7 +315,7 @@ class Scope:
             )
         if name == "if" and len(arguments) == 3:
             return self._if(arguments, pointer)
-        given = [self._expression(each, pointer) for each in arguments]
+        given = [self.evaluate(each, pointer) for each in arguments]
         scoped = _SCOPED.get(name)
         if scoped is not None:
             return scoped(self, given, pointer)
@@ -312,10 +323,10 @@ class Scope:
         return UNKNOWN if function is None else function(*given)
 
     def _if(self, arguments: tuple[Expression, ...], pointer: str) -> object:
-        condition = _truth(self._expression(arguments[0], pointer))
+        condition = _truth(self.evaluate(arguments[0], pointer))
         if not isinstance(condition, Unknown):
             # ARM evaluates only the branch that is taken.
-            return self._expression(arguments[1 if condition else 2], pointer)
+            return self.evaluate(arguments[1 if condition else 2], pointer)
         one, other = (self._tried(each, pointer) for each in arguments[1:])
         return one if equal(one, other) is True else UNKNOWN
 
@@ -328,7 +339,7 @@ class Scope:
             variables=self._variables,
         )
         try:
-            return quiet._expression(expression, pointer)
+            return quiet.evaluate(expression, pointer)
         except InvalidInputError as error:
             if isinstance(error, TooMuchError):
                 raise

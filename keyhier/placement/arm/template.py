@@ -86,31 +86,31 @@ def unfold(
     Raises:
         TooMuchError: it unfolds to too much.
     """
-    return list(_Template(template, "", given, deployment, problems, 0).resources())
+    scope = _scope(template, "", given, Scope(deployment, problems))
+    return list(_Template(template, "", scope, depth=0).resources())
+
+
+def _scope(
+    template: Mapping[str, Any], pointer: str, given: Mapping[str, object], scope: Scope
+) -> Scope:
+    """Let a scope know the parameters and variables of a template."""
+    scope.declare_parameters(template.get("parameters"), given, below(pointer, "parameters"))
+    scope.declare_variables(template.get("variables"), below(pointer, "variables"))
+    return scope
 
 
 class _Template:
     """A template, or one that is nested in another."""
 
     def __init__(
-        self,
-        template: Mapping[str, Any],
-        pointer: str,
-        given: Mapping[str, object],
-        deployment: Deployment,
-        problems: Problems,
-        depth: int,
+        self, template: Mapping[str, Any], pointer: str, scope: Scope, *, depth: int
     ) -> None:
         self._template = template
         self._pointer = pointer
-        self._problems = problems
+        self._scope = scope
+        self._problems = scope.problems
         self._depth = depth
         self._needs: dict[str, set[str]] = {}
-        self._scope = Scope(deployment, problems)
-        self._scope.declare_parameters(
-            template.get("parameters"), given, below(pointer, "parameters")
-        )
-        self._scope.declare_variables(template.get("variables"), below(pointer, "variables"))
 
     def resources(self) -> Iterator[Declared]:
         listed = self._template.get("resources")
@@ -164,33 +164,24 @@ class _Template:
         if kind.casefold() == _DEPLOYMENTS:
             yield from self._nested(raw, pointer, scope)
             return
-        content = self._content(raw, pointer, scope)
-        yield Declared(self._named(content, kind, name, pointer, raw, scope), pointer)
-        if "resources" in raw:
-            yield from self._all(raw["resources"], below(pointer, "resources"), scope, kind, name)
-
-    def _content(self, raw: Mapping[str, Any], pointer: str, scope: Scope) -> dict[str, object]:
-        return {
+        identity = self._id(kind, name, pointer, scope)
+        self._note_needs(raw, pointer, scope, identity)
+        content = {
             key: scope.value(each, below(pointer, key))
             for key, each in raw.items()
             if key not in _OWN_MEMBERS
         }
+        yield Declared({**content, "type": kind, "name": name, "id": identity}, pointer)
+        if "resources" in raw:
+            yield from self._all(raw["resources"], below(pointer, "resources"), scope, kind, name)
 
-    def _named(
-        self,
-        content: dict[str, object],
-        kind: str,
-        name: Maybe[str],
-        pointer: str,
-        raw: Mapping[str, Any],
-        scope: Scope,
-    ) -> dict[str, object]:
-        identity = self._id(kind, name, pointer, scope)
+    def _note_needs(
+        self, raw: Mapping[str, Any], pointer: str, scope: Scope, identity: Maybe[str]
+    ) -> None:
         needs = scope.value(raw.get("dependsOn", []), below(pointer, "dependsOn"))
         label = pointer if isinstance(identity, Unknown) else identity.casefold()
         known = [each for each in needs if isinstance(each, str)] if isinstance(needs, list) else []
         self._needs.setdefault(label, set()).update(each.casefold() for each in known)
-        return {**content, "type": kind, "name": name, "id": identity}
 
     def _id(self, kind: str, name: Maybe[str], pointer: str, scope: Scope) -> Maybe[str]:
         if isinstance(name, Unknown):
@@ -224,24 +215,13 @@ class _Template:
             value = each.get("value", UNKNOWN) if isinstance(each, dict) else UNKNOWN
             given[name] = scope.value(value, below(place, "parameters", name, "value"))
         deployment = _target(raw, scope, pointer)
-        own = isinstance(options, dict) and str(options.get("scope", "")).casefold() == "inner"
-        template = _Template(
-            inner,
-            below(place, "template"),
-            given if own else {},
-            deployment,
-            self._problems,
-            self._depth + 1,
-        )
-        if not own:
+        where = below(place, "template")
+        if isinstance(options, dict) and str(options.get("scope", "")).casefold() == "inner":
+            within = _scope(inner, where, given, Scope(deployment, self._problems))
+        else:
             # Its expressions are those of the template around it.
-            template._scope = attrs.evolve(  # It is one of this class.
-                scope,
-                parameters=scope._parameters,  # noqa: SLF001
-                variables=scope._variables,  # noqa: SLF001
-                deployment=deployment,
-            )
-        yield from template.resources()
+            within = scope.deployed_to(deployment)
+        yield from _Template(inner, where, within, depth=self._depth + 1).resources()
 
     def _check_needs(self) -> None:
         names = {label.rpartition("/")[2]: label for label in self._needs}
