@@ -319,6 +319,4 @@ def _code(answer: HttpResponse) -> str:
         code = answer.json()["error"]["code"]
     except (ValueError, KeyError, TypeError):
         return ""
-    return (
-        f" {code}" if isinstance(code, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", code) else ""
-    )
+    return f" {code}" if isinstance(code, str) and _CODE.fullmatch(code) else ""

@@ -88,9 +88,7 @@ class ArmId:
     @property
     def is_complete(self) -> bool:
         """Whether subscription and group are known."""
-        return not (
-            is_deployments_own(self.subscription) or is_deployments_own(self.resource_group)
-        )
+        return not is_deployments_own(f"{self.subscription}/{self.resource_group}")
 
     @property
     def name(self) -> str:

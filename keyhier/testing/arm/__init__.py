@@ -1,6 +1,6 @@
 """Azure Resource Manager on loopback, beside a Key Vault: for tests, without an Azure account.
 
-with KeyVault() as vault, ResourceManager(vault.tenant) as manager:
+with KeyVault() as vault, ResourceManager(vault) as manager:
     manager.put({"id": "/subscriptions/…", "type": "…", "location": "westeurope"})
 """
 

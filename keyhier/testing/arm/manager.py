@@ -17,7 +17,7 @@ from keyhier.testing.keyvault.certificate import authority_and_context
 from keyhier.testing.keyvault.messages import Answer, Request
 from keyhier.testing.keyvault.server import Server
 from keyhier.testing.keyvault.service_error import ServiceError
-from keyhier.testing.keyvault.tenant import Tenant
+from keyhier.testing.keyvault.vault import KeyVault
 
 __all__ = ["ResourceManager"]
 
@@ -35,11 +35,11 @@ class ResourceManager:
         failing: the status that the next requests are answered with, one after the other.
     """
 
-    def __init__(self, tenant: Tenant, *, page: int = 100) -> None:
+    def __init__(self, vault: KeyVault, *, page: int = 100) -> None:
         """Start it; it listens when this returns.
 
         Args:
-            tenant: whose tokens are taken.
+            vault: a vault whose tenant's tokens are taken.
             page: how many rows Resource Graph gives at once.
         """
         self.page = page
@@ -47,11 +47,12 @@ class ResourceManager:
         self.failing: list[int] = []
         self._resources: dict[str, dict[str, Any]] = {}
         self._forbidden: set[str] = set()
-        self._tenant = tenant
+        self._tenant = vault.tenant
         authority, context = authority_and_context()
         self._folder = tempfile.TemporaryDirectory(prefix="arm-")
         self._ca_file = Path(self._folder.name) / "ca.pem"
-        self._ca_file.write_bytes(authority)
+        # Whoever asks for a token has to trust the tenant, too.
+        self._ca_file.write_bytes(authority + Path(vault.ca_file).read_bytes())
         self._server = Server(0, context, sort_keys=False)
         self._server.start(self._answer)
 
@@ -62,7 +63,7 @@ class ResourceManager:
 
     @property
     def ca_file(self) -> str:
-        """The path of the certificate (PEM) that clients have to trust."""
+        """The path of the certificates (PEM) that clients have to trust: its own, and the vault's."""
         return str(self._ca_file)
 
     @property
