@@ -22,6 +22,8 @@ _MAX_SHOWN: Final = 80
 
 def printable(text: str) -> str:
     """Return text from a document without what could forge lines or colours where it is shown."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
@@ -79,24 +81,10 @@ class Node:
         Raises:
             InvalidInputError: something on the way is no object.
         """
-        node = self
+        value, pointer = self.value, self.pointer
         for name in names:
-            node = node._child(name)
-        return node
-
-    def _child(self, name: str) -> Node:
-        value, pointer = self.known, f"{self.pointer}/{name}"
-        if value is None or isinstance(value, Unknown):
-            return Node(value, pointer)
-        if not isinstance(value, Mapping):
-            raise self.wrong("an object belongs here")
-        if name in value:
-            return Node(value[name], pointer)
-        folded = name.casefold()
-        for key, found in value.items():
-            if isinstance(key, str) and key.casefold() == folded:
-                return Node(found, f"{self.pointer}/{key}")
-        return Node(None, pointer)
+            value, pointer = _below(value, pointer, name)
+        return Node(value, pointer)
 
     def text(self) -> Maybe[str | None]:
         """Return the text; an empty one is none.
@@ -152,3 +140,23 @@ class Node:
             return ArmId.parse(text)
         except InvalidInputError as error:
             raise MalformedError(self.pointer, error.message, remedy=error.remedy) from None
+
+
+def _below(value: object, pointer: str, name: str) -> tuple[object, str]:
+    """Return what stands below a value under a name, and its place; nothing below nothing."""
+    if value is None:
+        return None, f"{pointer}/{name}"
+    # Nearly all are dictionaries, and large files have millions of them.
+    if type(value) is not dict and not isinstance(value, Mapping):
+        node = Node(value, pointer)
+        if isinstance(node.known, Unknown):
+            return UNKNOWN, f"{pointer}/{name}"
+        raise node.wrong("an object belongs here")
+    if name in value:
+        return value[name], f"{pointer}/{name}"
+    folded, length = name.casefold(), len(name)
+    for key in value:
+        # The names that are looked for are ASCII, which folds into as many characters.
+        if len(key) == length and key.casefold() == folded:
+            return value[key], f"{pointer}/{key}"
+    return None, f"{pointer}/{name}"
