@@ -1,7 +1,7 @@
 """Checks of many machines: 10,000 with their disks, sets and vaults, generated, as one file.
 
-The file is read, its resources are checked for placement, eligibility and settings, and the report is
-made, in this process and on one core. The target is five seconds.
+The file is read, its resources are checked for placement, eligibility and settings, and the
+report is made, in this process and on one core. The target is five seconds.
 """
 
 from __future__ import annotations

@@ -255,9 +255,7 @@ class _Plan:
     def _image(self, each: _Planned) -> object:
         if self.value(each, "source_image_id") is not None:
             return {"id": self.value(each, "source_image_id")}
-        return self.value(each, "source_image_reference", "0") or self.value(
-            each, "source_image_reference"
-        )
+        return _first(self.value(each, "source_image_reference"))
 
     def disk(self, each: _Planned) -> dict[str, object]:
         """A managed disk."""

@@ -171,7 +171,7 @@ class _Template:
             for key, each in raw.items()
             if key not in _OWN_MEMBERS
         }
-        yield Declared({**content, "type": kind, "name": name, "id": identity}, pointer)
+        yield Declared({"id": identity, **content, "type": kind, "name": name}, pointer)
         if "resources" in raw:
             yield from self._all(raw["resources"], below(pointer, "resources"), scope, kind, name)
 
