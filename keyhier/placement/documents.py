@@ -123,4 +123,4 @@ def _resource(each: object, pointer: str, problems: Problems) -> Iterator[tuple[
     elif isinstance(each.get("type"), str) and "/" in each["type"]:
         yield each, pointer
     elif pointer:
-        problems.add(pointer, "a resource has a type")
+        problems.add(pointer, "this names no type of resource, and is not read", is_error=False)

@@ -104,7 +104,7 @@ DOCUMENT = {"type": "Microsoft.Compute/disks", "name": "d", "location": "x", "pr
         ),
         (
             [{**DOCUMENT, "properties": {"encryption": {"diskEncryptionSetId": "/subscriptions"}}}],
-            "'resourceGroups' is missing",
+            "nothing stands behind 'subscriptions'",
             (8, 28),
         ),
         ({"some": "thing"}, "no machine, disk, encryption set or vault", (1, 1)),

@@ -147,13 +147,18 @@ class Scope:
         for name, each in _mapping(declared).items():
             place = below(pointer, name)
             self._parameters[name.casefold()] = self._parameter(
-                _mapping(each), values.get(name.casefold(), _NOT_GIVEN), place
+                _mapping(each),
+                values.get(name.casefold(), _NOT_GIVEN),
+                place,
+                any_given=bool(values),
             )
         for name in values:
             if name not in self._parameters:
                 self.problems.add(pointer, f"the template has no parameter {name!r:.80}")
 
-    def _parameter(self, declared: Mapping[str, Any], given: object, place: str) -> _Lazy:
+    def _parameter(
+        self, declared: Mapping[str, Any], given: object, place: str, *, any_given: bool
+    ) -> _Lazy:
         kind = declared.get("type")
         if isinstance(kind, str) and kind.casefold() in _SECURE:
             # A secret is not even looked at.
@@ -163,7 +168,9 @@ class Scope:
         if "defaultValue" in declared:
             default = declared["defaultValue"]
             return _Lazy(lambda: self.value(default, below(place, "defaultValue")), place)
-        return _Lazy(lambda: None if declared.get("nullable") is True else UNKNOWN, place)
+        # Where no values are given at all, one may still be given for what may be left out.
+        left_out = any_given and declared.get("nullable") is True
+        return _Lazy(lambda: None if left_out else UNKNOWN, place)
 
     def declare_variables(self, declared: object, pointer: str) -> None:
         """Take the variables, with those that ``copy`` makes."""
