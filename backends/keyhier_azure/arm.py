@@ -197,7 +197,11 @@ class _Manager:
                 session=LeanSession(), use_env_settings=False, connection_verify=verify
             ),
         )
-        self._options = {"proxies": proxies, "connection_timeout": 10, "read_timeout": 60}
+        self._options: dict[str, Any] = {
+            "proxies": proxies,
+            "connection_timeout": 10,
+            "read_timeout": 60,
+        }
 
     def __enter__(self) -> Self:
         self._client.__enter__()

@@ -14,9 +14,8 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from json.decoder import JSONDecodeError, scanstring
-from json.scanner import make_scanner
-from typing import Any, Final, NoReturn
+from json import JSONDecodeError
+from typing import Final, NoReturn
 
 from keyhier.errors import InvalidInputError
 from keyhier.placement.model import Origin
@@ -145,7 +144,7 @@ def below(pointer: str, *names: str | int) -> str:
     return "/".join([pointer, *tokens])
 
 
-_SCANNER: Final[Any] = make_scanner(json.JSONDecoder(strict=False))
+_DECODER: Final = json.JSONDecoder(strict=False)
 
 
 def _members(text: str, offset: int) -> Iterator[tuple[str, int]]:
@@ -156,12 +155,12 @@ def _members(text: str, offset: int) -> Iterator[tuple[str, int]]:
     position, count = _skip(text, offset + 1), 0
     while text[position] not in "}]":
         if opening == "{":
-            name, position = scanstring(text, position + 1, False)  # noqa: FBT003  # Python's own form.
+            name, position = _DECODER.raw_decode(text, position)
             position = _skip(text, _skip(text, position) + 1)
         else:
             name, count = str(count), count + 1
         yield name, position
-        _, position = _SCANNER(text, position)
+        _, position = _DECODER.raw_decode(text, position)
         position = _skip(text, position)
         if text[position] == ",":
             position = _skip(text, position + 1)

@@ -131,7 +131,8 @@ class Report:
     def statements(self) -> tuple[Statement, ...]:
         """The rules, and what else findings rest on, each once."""
         found: dict[str, Statement] = {rule.id: rule for rule in self.rules}
-        for each in (*self.violations, *self.not_checked):
+        told: tuple[Violation | NotChecked, ...] = (*self.violations, *self.not_checked)
+        for each in told:
             found.setdefault(each.rule.id, each.rule)
         return tuple(found.values())
 

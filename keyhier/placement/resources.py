@@ -136,9 +136,11 @@ def _read(node: Node, origin: Origin | None) -> Resource | _Extension | None:
         raise node.wrong("a resource has a type")
     if kind.casefold().endswith(_EXTENSIONS):
         ade = read_extension(_properties(node))
-        return ade and _Extension(_machine_of(node), ade, _placement(node), origin)
+        if ade is None:
+            return None
+        return _Extension(_machine_of(node), ade, _placement(node), origin)
     reader = _READERS.get(kind.casefold())
-    return reader and reader(node, origin)
+    return None if reader is None else reader(node, origin)
 
 
 def _machine_of(extension: Node) -> ArmId | str | None:

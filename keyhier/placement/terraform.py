@@ -322,7 +322,9 @@ class _Plan:
             url = self.value(each, "managed_hsm_key_id")
         kind = self.value(each, "identity", "type")
         identities = self.value(each, "identity", "identity_ids")
-        named = {str(one): {} for one in identities} if isinstance(identities, list) else {}
+        named: dict[str, object] = (
+            {str(one): {} for one in identities} if isinstance(identities, list) else {}
+        )
         identity = {
             "type": kind,
             "userAssignedIdentities": UNKNOWN if isinstance(identities, Unknown) else named,

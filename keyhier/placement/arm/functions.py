@@ -272,16 +272,18 @@ def _range(start: Any, count: Any) -> list[int]:
 
 
 def _divide(one: Any, other: Any, *, rest: bool = False) -> int:
-    if _number(other) == 0:
+    number, by = _number(one), _number(other)
+    if by == 0:
         raise _wrong("nothing can be divided by 0")
-    quotient = abs(_number(one)) // abs(other) * (1 if (one < 0) == (other < 0) else -1)
-    return one - quotient * other if rest else quotient
+    quotient = abs(number) // abs(by) * (1 if (number < 0) == (by < 0) else -1)
+    return number - quotient * by if rest else quotient
 
 
 def _compare(one: Any, other: Any) -> int:
     if isinstance(one, str):
         return (one > _text(other)) - (one < _text(other))
-    return (_number(one) > _number(other)) - (one < other)
+    number, another = _number(one), _number(other)
+    return (number > another) - (number < another)
 
 
 def _extreme(choose: Callable[[Any], int], given: tuple[Any, ...]) -> Maybe[int]:
