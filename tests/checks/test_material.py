@@ -1,6 +1,6 @@
 """Real templates, schemas, examples and recordings: all go through, with the findings we expect.
 
-`material.toml` lists what is found in each folder, and why. Of the material itself, nothing is there.
+`material.toml` lists what is found in each folder, and why. Nothing of the material is there.
 """
 
 from __future__ import annotations

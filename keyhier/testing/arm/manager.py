@@ -63,7 +63,7 @@ class ResourceManager:
 
     @property
     def ca_file(self) -> str:
-        """The path of the certificates (PEM) that clients have to trust: its own, and the vault's."""
+        """The path of the certificates (PEM) that clients trust: its own, and the vault's."""
         return str(self._ca_file)
 
     @property
