@@ -8,7 +8,7 @@ keyhier's own plan files.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -21,7 +21,8 @@ from keyhier.placement.terraform import is_plan, read_plan
 
 __all__ = ["Documents", "Trouble", "read_documents"]
 
-_KEYHIER: Final = "keyhier"
+# `keyhier ade plan` and `keyhier set plan` write it, with the version of the form.
+_OWN_PLAN: Final = "keyhier-plan"
 _LISTS: Final = ("value", "data")
 
 
@@ -91,17 +92,11 @@ def _found(
             yield declared.content, declared.pointer
     elif isinstance(document, dict) and is_plan(document):
         yield from read_plan(document, deployment, problems)
-    elif isinstance(document, dict) and _KEYHIER in document:
-        yield from _own_plan(document, problems)
+    elif isinstance(document, dict) and _OWN_PLAN in document:
+        # What would be there once the plan is done; its own findings are not believed.
+        yield from _resources(document.get("planned", []), "/planned", problems)
     else:
         yield from _resources(document, "", problems)
-
-
-def _own_plan(document: Mapping[str, Any], problems: Problems) -> Iterator[tuple[object, str]]:
-    """Yield what a plan of keyhier's would leave behind, as its member ``planned`` has it."""
-    for holder, pointer in ((document, ""), (document[_KEYHIER], below("", _KEYHIER))):
-        if isinstance(holder, dict) and "planned" in holder:
-            yield from _resources(holder["planned"], below(pointer, "planned"), problems)
 
 
 def _resources(document: object, pointer: str, problems: Problems) -> Iterator[tuple[object, str]]:

@@ -60,7 +60,7 @@ class Node:
     def known(self) -> Maybe[object]:
         """The value, or UNKNOWN where an expression stands for it."""
         value = self.value
-        if isinstance(value, str) and value.startswith("[") and not value.startswith("[["):
+        if isinstance(value, str) and value[:1] == "[" and value[:2] != "[[":
             return UNKNOWN
         return value
 
@@ -92,12 +92,14 @@ class Node:
         Raises:
             InvalidInputError: it is no text.
         """
+        if self.value is None:
+            return None
         value = self.known
-        if value is None or isinstance(value, Unknown):
+        if isinstance(value, str):
+            return value or None
+        if isinstance(value, Unknown):
             return value
-        if not isinstance(value, str):
-            raise self.wrong("text belongs here")
-        return value or None
+        raise self.wrong("text belongs here")
 
     def flag(self) -> Maybe[bool | None]:
         """Return the truth value; ``"true"`` and ``"false"`` are taken too, as ARM takes them.

@@ -191,6 +191,13 @@ def test_parameters_belong_to_the_template_of_their_name(run: Run, write: Write)
             assert [each["rule"] for each in found["violations"]] == rules
 
 
+def test_what_a_plan_would_leave_is_checked_and_not_what_it_says(run: Run, write: Write) -> None:
+    plan = {"keyhier-plan": 1, "worst": "ok", "findings": [], "planned": elsewhere()}
+    found = json.loads(run("check", "--json", write("plan.json", plan)).stdout)["violations"]
+    assert [each["rule"] for each in found] == ["cmk-vault-region"]
+    assert found[0]["origin"]["pointer"] == "/planned/0"
+
+
 # Metamorphic properties
 
 
