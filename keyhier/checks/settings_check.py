@@ -114,19 +114,13 @@ def _relevant(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_certain(parse: Parse, part: Mapping[str, Any]) -> bool:
-    """Whether an encryption set is wrong wherever it is: whatever its vault's subscription is."""
+    """Whether an encryption set is wrong in whatever subscription it and its vault are."""
     properties = part.get("properties")
     key = properties.get("activeKey") if isinstance(properties, dict) else None
-    if not isinstance(properties, dict) or not isinstance(key, dict):
+    if not isinstance(key, dict) or not isinstance(part.get("id"), str):
         return False
-    bare = {
-        **part,
-        "properties": {
-            **properties,
-            "activeKey": {name: each for name, each in key.items() if name != "sourceVault"},
-        },
-    }
-    if any("activeKey" in each for each in unknowns(bare)):
-        return False
-    error = _error(parse, bare)
-    return error is not None and not any(unknowns(bare.get("properties"), "/properties"))
+    # Only the vault's id is compared with that of the set.
+    without = {name: each for name, each in key.items() if name != "sourceVault"}
+    bare = {**part, "properties": {**part["properties"], "activeKey": without}}
+    open_still = set(unknowns(_relevant(bare))) - {"/id"}
+    return not open_still and _error(parse, bare) is not None

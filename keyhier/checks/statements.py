@@ -8,7 +8,7 @@ from typing import Final
 from keyhier.doctor import Severity
 from keyhier.placement.rules import Statement
 
-__all__ = ["ELIGIBLE", "NOT_READ", "READABLE", "SETTINGS", "VISIBLE"]
+__all__ = ["ELIGIBLE", "NOT_READ", "READABLE", "SETTINGS"]
 
 READABLE: Final = Statement(
     id="document",
@@ -25,15 +25,6 @@ NOT_READ: Final = Statement(
     text="All of a document is read",
     remedy="give what is missing as a file of its own, or look at this part yourself",
     source="https://learn.microsoft.com/azure/azure-resource-manager/templates/syntax",
-    date=dt.date(2026, 1, 1),
-)
-
-VISIBLE: Final = Statement(
-    id="live-resource",
-    severity=Severity.WARNING,
-    text="A live resource can be read",
-    remedy="see whether it is there, and whether you have the role Reader on it",
-    source="https://learn.microsoft.com/azure/role-based-access-control/built-in-roles",
     date=dt.date(2026, 1, 1),
 )
 

@@ -205,10 +205,6 @@ class _Plan:
         # Of several, nobody can tell which one is meant.
         return self._id(targets[0]) if len(targets) == 1 else UNKNOWN
 
-    def set_id(self, each: _Planned, *path: str) -> dict[str, object]:
-        """Return how a disk refers to its encryption set."""
-        return {"encryption": {"diskEncryptionSetId": self._reference(each, *path)}}
-
     def machine(self, each: _Planned) -> dict[str, object]:
         """A machine, with the disks that are attached to it."""
         system = "Windows" if "windows" in each.kind else "Linux"
@@ -230,8 +226,6 @@ class _Plan:
         identity = self._id(each)
         attached = self._attached.get(str(identity).casefold(), [])
         data: object = [{"createOption": "Attach", "managedDisk": {"id": one}} for one in attached]
-        security = UNKNOWN if UNKNOWN in self._trusted(each) else None
-        trusted = {"securityType": "TrustedLaunch"} if True in self._trusted(each) else {}
         host = self.value(each, "encryption_at_host_enabled")
         return {
             "properties": {
@@ -244,13 +238,16 @@ class _Plan:
                 },
                 "securityProfile": {
                     "encryptionAtHost": host,
-                    **({"securityType": security} if security else trusted),
+                    "securityType": self._security_type(each),
                 },
             }
         }
 
-    def _trusted(self, each: _Planned) -> list[object]:
-        return [self.value(each, name) for name in ("secure_boot_enabled", "vtpm_enabled")]
+    def _security_type(self, each: _Planned) -> Maybe[str | None]:
+        told = [self.value(each, name) for name in ("secure_boot_enabled", "vtpm_enabled")]
+        if True in told:
+            return "TrustedLaunch"
+        return UNKNOWN if UNKNOWN in told else None
 
     def _image(self, each: _Planned) -> object:
         if self.value(each, "source_image_id") is not None:
@@ -302,7 +299,7 @@ class _Plan:
             ("key_encryption_key", "keyEncryptionKey", "keyUrl"),
         ):
             path = ("encryption_settings", block)
-            if self.value(each, *path):
+            if _first(self.value(each, *path)) is not None:
                 key = "secret_url" if url == "secretUrl" else "key_url"
                 element[name] = {
                     url: self.value(each, *path, key),
@@ -329,12 +326,14 @@ class _Plan:
             "type": kind,
             "userAssignedIdentities": UNKNOWN if isinstance(identities, Unknown) else named,
         }
-        kind_of_key = self.value(each, "encryption_type")
+        encryption = self.value(each, "encryption_type")
+        if encryption is None:
+            encryption = "EncryptionAtRestWithCustomerKey"
         return {
             "identity": identity,
             "properties": {
                 "activeKey": {"keyUrl": url},
-                "encryptionType": kind_of_key or "EncryptionAtRestWithCustomerKey",
+                "encryptionType": encryption,
                 "rotationToLatestKeyVersionEnabled": self.value(each, "auto_key_rotation_enabled"),
                 "federatedClientId": self.value(each, "federated_client_id"),
             },

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
+
 from keyhier.checks.check import check_documents
 from keyhier.placement.arm.scope import Deployment, Problems
 from keyhier.placement.model import Origin
@@ -208,6 +210,31 @@ def test_an_extension_is_joined_to_its_machine() -> None:
     )
     found = {each.rule.id for each in checked(document).violations}
     assert {"disk-ade-and-cmk", "ade-retires", "settings"} <= found
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_whatever_is_unknown_until_the_apply_is_no_obstacle(number: int) -> None:
+    for name in [
+        *plan()["planned_values"]["root_module"]["resources"][number]["values"],
+        *("encryption_type", "vtpm_enabled", "source_image_id", "encryption_settings", "identity"),
+    ]:
+        document = plan()
+        document["resource_changes"][number]["change"]["after_unknown"][name] = True
+        errors = [each.rule.id for each in checked(document).errors]
+        assert errors == []
+
+
+def test_the_settings_of_a_disk_are_read() -> None:
+    document = plan()
+    values_of(document, "azurerm_managed_disk.data")["encryption_settings"] = [
+        {
+            "disk_encryption_key": [
+                {"secret_url": "https://contoso-kv.vault.azure.net/secrets/s/1"},
+            ],
+            "key_encryption_key": [],
+        }
+    ]
+    assert "disk-ade-and-cmk" in {each.rule.id for each in checked(document).errors}
 
 
 def test_what_is_not_read_is_told() -> None:
