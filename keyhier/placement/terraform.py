@@ -8,6 +8,7 @@ the configuration refers to: within one plan, ``azurerm_disk_encryption_set.this
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -16,12 +17,14 @@ from typing import Any, Final
 import attrs
 
 from keyhier.placement.arm.scope import Deployment, Problems
+from keyhier.placement.arm_id import own_group
 from keyhier.placement.json_text import below
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
 __all__ = ["is_plan", "read_plan"]
 
 _MAX_DEPTH: Final = 50
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 # Of the provider's resources, these would matter too, and have no reader here.
 _NOT_READ: Final = frozenset(
     {
@@ -180,8 +183,8 @@ class _Plan:
             return known
         name, group = self.value(each, "name"), self.value(each, "resource_group_name")
         if not isinstance(name, str):
-            # Its address tells it from all others, and no resource of Azure has such a name.
-            name = f"{{{each.address}}}".replace("/", "|")
+            # Its address tells it from the others of the plan, in a group that nobody knows.
+            name, group = _NO_NAME.sub("-", each.address)[-80:], own_group(each.address)
         group = group if isinstance(group, str) else self._deployment.group_name
         scope = f"/subscriptions/{self._deployment.subscription_id}/resourceGroups/{group}"
         kind = _TYPES.get(each.kind, "")
