@@ -79,6 +79,7 @@ docs: env ## Build the site into .build/site
 
 bench: env packages ## Measure against the raw bindings and a C program
 	python -m benchmarks
+	python -m benchmarks.placement
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) $(BUILD) dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \

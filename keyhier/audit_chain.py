@@ -6,7 +6,8 @@ line before. The first line of a chain has ``after`` instead: the hash of the li
 in the file when the chain began.
 
 So a line that was changed, taken out or moved is found. Whoever may write the file can hash all of
-it anew, or cut the end off: only a head that is kept elsewhere shows that.
+it anew, cut the end off, or take out a whole chain behind which no other one begins: only heads
+that are kept elsewhere show that.
 """
 
 from __future__ import annotations

@@ -11,7 +11,10 @@ from keyhier.errors import UnsupportedError
 from keyhier_azure.address import VaultAddress, VaultKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from keyhier.driver import OpenOptions
+    from keyhier.live import FetchResources, LiveResource
     from keyhier.uri import VaultUri
     from keyhier_azure.driver import KeyVaultDriver, ManagedHsmDriver
 
@@ -55,6 +58,19 @@ class AzureBackend:
         connection = Connection(address, credential_source(options.credential, address))
         kind = KeyVaultDriver if address.kind is VaultKind.KEY_VAULT else ManagedHsmDriver
         return kind(connection)
+
+    def resources(self, request: FetchResources) -> Iterator[LiveResource]:
+        """Yield live resources; see :meth:`keyhier.live.SupportsResources.resources`.
+
+        Raises:
+            UnsupportedError: the SDK is not installed.
+            KeyhierError: as the protocol says.
+        """
+        if not _installed():
+            raise UnsupportedError(_MISSING)
+        from keyhier_azure.arm import fetch  # noqa: PLC0415  # See above.
+
+        return fetch(request)
 
 
 def _installed() -> bool:

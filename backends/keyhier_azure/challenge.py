@@ -63,8 +63,9 @@ class Challenge:
         if claims is not None and before is not None:
             return cls(before.scope, before.tenant, claims)
         resource = said.get("resource") or said.get("scope", "").removesuffix(_ALL_RIGHTS)
-        parts = urlsplit(resource)
-        if parts.scheme != "https" or parts.netloc.lower() != _domain(host):
+        domain = _domain(host)
+        # Nothing beside the domain, since what is asked for a token may read it as one more scope.
+        if not domain or resource.lower() not in (f"https://{domain}", f"https://{domain}/"):
             raise AuthenticationError(
                 "the vault's challenge asks for a token that is not for the vault's own domain",
                 remedy="no token was sent; see whether the URI names the vault that you mean",
@@ -73,7 +74,7 @@ class Challenge:
         tenant = authority.path.strip("/").partition("/")[0]
         # AD FS knows no tenants (https://github.com/Azure/azure-sdk-for-python/issues/28648).
         named = tenant if tenant and tenant.lower() != _ADFS else None
-        return cls(resource.removesuffix("/") + _ALL_RIGHTS, named, claims)
+        return cls(f"https://{domain}{_ALL_RIGHTS}", named, claims)
 
 
 def _domain(host: str) -> str:

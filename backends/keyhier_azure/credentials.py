@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from keyhier_azure.address import VaultAddress
+    from keyhier_azure.arm_address import ArmAddress
 
 __all__ = ["credential_source"]
 
 _AUTHORITY: Final = "AZURE_AUTHORITY_HOST"
 
 
-def credential_source(given: object | None, address: VaultAddress) -> Callable[[], TokenCredential]:
+def credential_source(
+    given: object | None, address: VaultAddress | ArmAddress
+) -> Callable[[], TokenCredential]:
     """Return what gives each process its credential.
 
     One that was handed in is its maker's business, also after a fork. The default one is made anew:

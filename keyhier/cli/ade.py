@@ -161,10 +161,12 @@ def _from_vault(
 ) -> Iterator[_Recovered]:
     with opened(uri_for(session.settings, wanted.id), kek_vault) as vaults:
         stored, others = wanted.get(vaults[0])
-        described = DiskSecret.read(stored) if kek is None else None
-        disk_key = recover(stored, vaults, kek=kek)
-        if stored.value is not None:
-            stored.value.wipe()
+        try:
+            described = DiskSecret.read(stored) if kek is None else None
+            disk_key = recover(stored, vaults, kek=kek)
+        finally:
+            if stored.value is not None:
+                stored.value.wipe()
         used = kek if described is None else described.kek
         yield _Recovered(disk_key, stored.id, used, described, others)
 

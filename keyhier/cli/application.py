@@ -17,6 +17,7 @@ from keyhier.cli import (
     audit,
     backends,
     census,
+    check,
     demo,
     encryption_set,
     envelope,
@@ -147,6 +148,7 @@ app.command("reinstate")(census.reinstate)
 app.command("wrap")(envelope.wrap)
 app.command("unwrap")(envelope.unwrap)
 app.command("inspect")(inspect.inspect)
+app.command("check")(check.check)
 app.command("backends")(backends.backends)
 app.command("demo")(demo.demo)
 

@@ -129,6 +129,9 @@ class ChainKeyring:
             record
             for record in self._records.find(Query(names=key.versionless))
             if record.state is RecordState.ACTIVE
+            # What a search goes by is for searching; who writes the database can change it.
+            and record.names is not None
+            and record.names.versionless == key.versionless
         ]
         if not found:
             raise NotFoundError(f"there is no record of a KEK {key.versionless} that is in use")

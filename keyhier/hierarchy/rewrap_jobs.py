@@ -18,7 +18,7 @@ from typing import Final
 import attrs
 
 from keyhier.batch import stream
-from keyhier.errors import ConflictError, InvalidStateError, KeyhierError
+from keyhier.errors import ConflictError, IntegrityError, InvalidStateError, KeyhierError
 from keyhier.hierarchy.context import context_of
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.keyring import Keyring
@@ -249,4 +249,12 @@ def targets_of(job: Job) -> dict[KeyId, KeyId]:
         return dict(zip(sources, map(KeyId.parse, job.intent[TO]), strict=True))
     if job.target is None:
         raise InvalidStateError(f"job {job.id} does not know its new version yet")
+    # Whoever can write the database must not be able to send a key's records to another key.
+    if any(each.versionless != job.target.versionless for each in sources) or (
+        str(job.target.versionless) not in job.keys
+    ):
+        raise IntegrityError(
+            f"job {job.id} would put records under {job.target}, which is another key",
+            remedy="find out who changed the journal, and roll the job back",
+        )
     return dict.fromkeys(sources, job.target)

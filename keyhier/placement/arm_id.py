@@ -7,6 +7,7 @@ of type and name for what lies inside another resource
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from typing import Final
 
@@ -14,10 +15,36 @@ import attrs
 
 from keyhier.errors import InvalidInputError
 
-__all__ = ["ArmId"]
+__all__ = ["ArmId", "is_deployments_own", "own_group", "own_subscription"]
+
+# No subscription and no group has such a name, and two of one deployment are the same.
+_OWN: Final = "{the deployment's own "
 
 _MAX_CHARACTERS: Final = 2048
 _FORM: Final = "/subscriptions/…/resourceGroups/…/providers/NAMESPACE/TYPE/NAME"
+
+
+def own_subscription(deployment: str) -> str:
+    """Return what stands for the subscription that a template is deployed to, as nobody knows it.
+
+    Ids that are made with it are found again within the deployment, and rules that compare
+    subscriptions take it for unknown.
+    """
+    return f"{_OWN}subscription: {_short(deployment)}}}"
+
+
+def own_group(deployment: str) -> str:
+    """Return what stands for the resource group that a template is deployed to."""
+    return f"{_OWN}group: {_short(deployment)}}}"
+
+
+def _short(deployment: str) -> str:
+    return hashlib.sha256(deployment.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def is_deployments_own(text: str) -> bool:
+    """Whether a text holds what stands for a subscription or a group that nobody knows."""
+    return _OWN in text
 
 
 @attrs.frozen(cache_hash=True, order=False)
@@ -57,6 +84,11 @@ class ArmId:
                 *pairs,
             ]
         )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether subscription and group are known."""
+        return not is_deployments_own(f"{self.subscription}/{self.resource_group}")
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
+from keyhier.placement.arm_id import ArmId
 from keyhier.placement.inventory import Inventory
 from keyhier.placement.model import Resource
 from keyhier.placement.node import printable
@@ -78,7 +79,15 @@ def _same(field: Field, pair: Pair) -> Maybe[bool]:
         return UNKNOWN
     if field is Field.REGION:
         return pair.subject.place.same_region(pair.object.place)
-    return same(_value(field, pair.subject), _value(field, pair.object))
+    one, other = _value(field, pair.subject), _value(field, pair.object)
+    equal = same(one, other)
+    return UNKNOWN if equal is False and not _complete(one, other) else equal
+
+
+def _complete(*values: Maybe[object]) -> bool:
+    """Whether no id among the values leaves open which subscription or group it is in."""
+    ids = [each for value in values if isinstance(value, frozenset) for each in value]
+    return all(each.is_complete for each in ids if isinstance(each, ArmId))
 
 
 def _value(field: Field, side: Side) -> Maybe[object]:

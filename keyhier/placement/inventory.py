@@ -27,7 +27,7 @@ __all__ = ["DiskView", "Inventory"]
 Found = TypeVar("Found", Disk, EncryptionSetResource)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class DiskView:
     """One disk as all who speak of it describe it: itself, and the machine it is attached to.
 

@@ -28,7 +28,7 @@ def as_junit(report: Report) -> str:
     for each in report.not_checked:
         skipped[each.rule.id].append(each)
     root = ET.Element("testsuites", name=f"keyhier {report.rules.name}")
-    for rule in report.rules:
+    for rule in report.statements:
         suite = ET.SubElement(root, "testsuite", name=rule.id)
         for violation in failed[rule.id]:
             _case(suite, rule.id, violation)

@@ -8,6 +8,7 @@ Azure, or a declaration, so a vault may as well be a PKCS#11 token.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, TypeAlias
 
 import attrs
@@ -167,7 +168,7 @@ class AttachedDisk:
     write_accelerator: Maybe[bool] = UNKNOWN
     ade: Ade | None = None
 
-    @property
+    @cached_property
     def label(self) -> str:
         """What a report calls it."""
         return _label("disk", self.id, self.name)
@@ -182,12 +183,12 @@ class _Resource:
 
     KIND = "resource"
 
-    @property
+    @cached_property
     def label(self) -> str:
         """What a report calls it: what it is, and its name."""
         return _label(self.KIND, self.id, self.name)
 
-    @property
+    @cached_property
     def place(self) -> Placement:
         """Where it is, the id's subscription included."""
         return self.placement if isinstance(self.id, Unknown) else self.placement.of(self.id)

@@ -15,14 +15,33 @@ from keyhier.errors import InvalidInputError
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
-__all__ = ["Node", "printable"]
+__all__ = ["MalformedError", "Node", "printable"]
 
 _MAX_SHOWN: Final = 80
 
 
 def printable(text: str) -> str:
     """Return text from a document without what could forge lines or colours where it is shown."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+class MalformedError(InvalidInputError):
+    """A document holds what does not belong there.
+
+    Attributes:
+        pointer: the place in the document (RFC 6901).
+        what: what is wrong there.
+    """
+
+    def __init__(self, pointer: str, what: str, *, remedy: str | None = None) -> None:
+        super().__init__(f"{pointer or 'the document'}: {what}", remedy=remedy)
+        self.pointer = pointer
+        self.what = what
+
+    def __reduce__(self) -> tuple[type[MalformedError], tuple[str, str]]:
+        return type(self), (self.pointer, self.what)
 
 
 @attrs.frozen
@@ -41,7 +60,7 @@ class Node:
     def known(self) -> Maybe[object]:
         """The value, or UNKNOWN where an expression stands for it."""
         value = self.value
-        if isinstance(value, str) and value.startswith("[") and not value.startswith("[["):
+        if isinstance(value, str) and value[:1] == "[" and value[:2] != "[[":
             return UNKNOWN
         return value
 
@@ -50,11 +69,11 @@ class Node:
         """Whether nothing stands there."""
         return self.value is None
 
-    def wrong(self, what: str) -> InvalidInputError:
+    def wrong(self, what: str) -> MalformedError:
         """Return the error that says what should stand here."""
         shown = repr(self.value)
         shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…"
-        return InvalidInputError(f"{self.pointer or 'the document'}: {what}, not {shown}")
+        return MalformedError(self.pointer, f"{what}, not {shown}")
 
     def at(self, *names: str) -> Node:
         """Return what stands below, under these names; nothing below nothing.
@@ -62,24 +81,10 @@ class Node:
         Raises:
             InvalidInputError: something on the way is no object.
         """
-        node = self
+        value, pointer = self.value, self.pointer
         for name in names:
-            node = node._child(name)
-        return node
-
-    def _child(self, name: str) -> Node:
-        value, pointer = self.known, f"{self.pointer}/{name}"
-        if value is None or isinstance(value, Unknown):
-            return Node(value, pointer)
-        if not isinstance(value, Mapping):
-            raise self.wrong("an object belongs here")
-        if name in value:
-            return Node(value[name], pointer)
-        folded = name.casefold()
-        for key, found in value.items():
-            if isinstance(key, str) and key.casefold() == folded:
-                return Node(found, f"{self.pointer}/{key}")
-        return Node(None, pointer)
+            value, pointer = _below(value, pointer, name)
+        return Node(value, pointer)
 
     def text(self) -> Maybe[str | None]:
         """Return the text; an empty one is none.
@@ -87,12 +92,14 @@ class Node:
         Raises:
             InvalidInputError: it is no text.
         """
+        if self.value is None:
+            return None
         value = self.known
-        if value is None or isinstance(value, Unknown):
+        if isinstance(value, str):
+            return value or None
+        if isinstance(value, Unknown):
             return value
-        if not isinstance(value, str):
-            raise self.wrong("text belongs here")
-        return value or None
+        raise self.wrong("text belongs here")
 
     def flag(self) -> Maybe[bool | None]:
         """Return the truth value; ``"true"`` and ``"false"`` are taken too, as ARM takes them.
@@ -134,6 +141,24 @@ class Node:
         try:
             return ArmId.parse(text)
         except InvalidInputError as error:
-            raise InvalidInputError(
-                f"{self.pointer}: {error.message}", remedy=error.remedy
-            ) from None
+            raise MalformedError(self.pointer, error.message, remedy=error.remedy) from None
+
+
+def _below(value: object, pointer: str, name: str) -> tuple[object, str]:
+    """Return what stands below a value under a name, and its place; nothing below nothing."""
+    if value is None:
+        return None, f"{pointer}/{name}"
+    # Nearly all are dictionaries, and large files have millions of them.
+    if type(value) is not dict and not isinstance(value, Mapping):
+        node = Node(value, pointer)
+        if isinstance(node.known, Unknown):
+            return UNKNOWN, f"{pointer}/{name}"
+        raise node.wrong("an object belongs here")
+    if name in value:
+        return value[name], f"{pointer}/{name}"
+    folded, length = name.casefold(), len(name)
+    for key in value:
+        # The names that are looked for are ASCII, which folds into as many characters.
+        if len(key) == length and key.casefold() == folded:
+            return value[key], f"{pointer}/{key}"
+    return None, f"{pointer}/{name}"

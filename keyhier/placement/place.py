@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from keyhier.placement.arm_id import ArmId
+from keyhier.placement.arm_id import ArmId, is_deployments_own
 from keyhier.placement.regions import find_region, normalise_region
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, all_of, same
 
@@ -70,7 +70,7 @@ class Placement:
 
     def of(self, identity: ArmId) -> Placement:
         """This place, with the subscription of a resource's id where none is known."""
-        if self.subscription is not UNKNOWN:
+        if self.subscription is not UNKNOWN or is_deployments_own(identity.subscription):
             return self
         return _in_subscription(self, identity.subscription)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -68,6 +69,21 @@ def pairs(inventory: Inventory) -> Iterator[tuple[Relation, Pair]]:
     for relation, find in _FINDERS.items():
         for pair in find(inventory):
             yield relation, pair
+
+
+Told = TypeVar("Told")
+
+
+def _remembered(function: Callable[[DiskView], Told]) -> Callable[[DiskView], Told]:
+    """Let several relations ask the same of a disk, which is found out once while it is there."""
+    known: WeakKeyDictionary[DiskView, Told] = WeakKeyDictionary()
+
+    def remember(view: DiskView) -> Told:
+        if view not in known:
+            known[view] = function(view)
+        return known[view]
+
+    return remember
 
 
 # What is known of Azure Disk Encryption and encryption sets
@@ -143,6 +159,7 @@ def _machine_ade(machine: VirtualMachine, views: Iterable[DiskView]) -> Ade:
 # Sides
 
 
+@_remembered
 def _disk_side(view: DiskView) -> Side:
     sets = list(_named_sets(view))
     known = frozenset(each for each in sets if isinstance(each, ArmId))
@@ -192,7 +209,8 @@ def _machines(inventory: Inventory) -> Iterator[Pair]:
         yield Pair(_side(machine), facts=facts, origin=machine.origin)
 
 
-def _disk_facts(view: DiskView) -> dict[Fact, Maybe[bool]]:
+@_remembered
+def _disk_facts(view: DiskView) -> Mapping[Fact, Maybe[bool]]:
     spoken = list(_speakers(view))
     enabled = any_of(*(ade.enabled for ade in spoken))
     ever = any_of(*(ade.was_ever for ade in spoken))

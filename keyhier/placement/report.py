@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -10,7 +10,7 @@ import attrs
 from keyhier.doctor import Severity
 from keyhier.errors import PlacementError
 from keyhier.placement.model import Origin
-from keyhier.placement.rules import Rule, RuleSet
+from keyhier.placement.rules import RuleSet, Statement
 
 __all__ = ["Comparison", "NotChecked", "Notice", "Report", "Violation"]
 
@@ -44,7 +44,7 @@ class Violation:
         origin: where the subject was read.
     """
 
-    rule: Rule
+    rule: Statement
     subject: str
     compared: tuple[Comparison, ...]
     origin: Origin | None = None
@@ -75,7 +75,7 @@ class NotChecked:
         origin: where the subject was read.
     """
 
-    rule: Rule
+    rule: Statement
     subject: str
     missing: tuple[str, ...]
     origin: Origin | None = None
@@ -126,6 +126,25 @@ class Report:
     not_checked: tuple[NotChecked, ...] = ()
     notices: tuple[Notice, ...] = ()
     kept: Mapping[str, int] = attrs.field(factory=dict)
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """The rules, and what else findings rest on, each once."""
+        found: dict[str, Statement] = {rule.id: rule for rule in self.rules}
+        told: tuple[Violation | NotChecked, ...] = (*self.violations, *self.not_checked)
+        for each in told:
+            found.setdefault(each.rule.id, each.rule)
+        return tuple(found.values())
+
+    def with_more(
+        self, violations: Iterable[Violation], not_checked: Iterable[NotChecked]
+    ) -> Report:
+        """Return the report with what was found beside the rules."""
+        return attrs.evolve(
+            self,
+            violations=(*self.violations, *violations),
+            not_checked=(*self.not_checked, *not_checked),
+        )
 
     @property
     def worst(self) -> Severity:

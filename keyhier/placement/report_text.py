@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
+from keyhier.placement.model import Origin
 from keyhier.placement.report import NotChecked, Report, Violation
 
 __all__ = ["as_text"]
@@ -21,8 +23,11 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"WARNING {notice.subject}: {notice.text}"
         if notice.origin:
             yield f"    in {notice.origin}"
+    by_subject: dict[tuple[str, Origin | None], list[NotChecked]] = defaultdict(list)
     for each in report.not_checked:
-        yield from _not_checked(each)
+        by_subject[each.subject, each.origin].append(each)
+    for (subject, origin), together in by_subject.items():
+        yield from _not_checked(subject, origin, together)
     yield (
         f"rules {report.rules.name}: {len(report.violations)} broken,"
         f" {len(report.not_checked)} not checked, {sum(report.kept.values())} kept"
@@ -41,8 +46,13 @@ def _violation(violation: Violation) -> Iterator[str]:
         yield f"    in {violation.origin}"
 
 
-def _not_checked(each: NotChecked) -> Iterator[str]:
-    yield f"NOT CHECKED {each.rule.id}: {each.subject}"
-    yield f"    not known: {'; '.join(each.missing)}"
-    if each.origin:
-        yield f"    in {each.origin}"
+def _not_checked(
+    subject: str, origin: Origin | None, together: Iterable[NotChecked]
+) -> Iterator[str]:
+    """Tell all that could not be checked of one subject, and what is missing, at once."""
+    rules = dict.fromkeys(each.rule.id for each in together)
+    missing = dict.fromkeys(one for each in together for one in each.missing)
+    yield f"NOT CHECKED {', '.join(rules)}: {subject}"
+    yield f"    not known: {'; '.join(missing)}"
+    if origin:
+        yield f"    in {origin}"

@@ -6,6 +6,7 @@ Both are read. Resources of other types are none of ours and are left out.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -27,11 +28,11 @@ from keyhier.placement.model import (
     VaultResource,
     VirtualMachine,
 )
-from keyhier.placement.node import Node
+from keyhier.placement.node import MalformedError, Node
 from keyhier.placement.place import Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown
 
-__all__ = ["Document", "read_resources"]
+__all__ = ["Document", "Refused", "read_resources"]
 
 Document: TypeAlias = tuple[object, Origin | None]
 """A resource's JSON and where it was read, if that is known."""
@@ -49,17 +50,62 @@ class _Extension:
     placement: Placement
     origin: Origin | None
 
-    def is_of(self, machine: VirtualMachine) -> bool:
-        if isinstance(self.machine, str) and isinstance(machine.name, str):
-            return self.machine.casefold() == machine.name.casefold()
-        return self.machine is not None and self.machine == machine.id
+
+class _Extensions:
+    """The disk encryption extensions that stand apart, by the machine that they name."""
+
+    def __init__(
+        self, extensions: Iterable[_Extension], machines: Iterable[VirtualMachine]
+    ) -> None:
+        self._by_machine: dict[ArmId | str, set[Ade]] = defaultdict(set)
+        named = {key for machine in machines for key in _keys(machine)}
+        self.others: list[_Extension] = []
+        self._doubtful = False
+        for each in extensions:
+            key = each.machine.casefold() if isinstance(each.machine, str) else each.machine
+            if key is not None:
+                self._by_machine[key].add(each.ade)
+            else:
+                self._doubtful = True
+            if key not in named:
+                self.others.append(each)
+
+    def joined(self, resource: Resource) -> Resource:
+        """Return a machine with what its extension says, and any other resource as it is."""
+        if not isinstance(resource, VirtualMachine):
+            return resource
+        keys = _keys(resource)
+        own = {ade for key in keys for ade in self._by_machine.get(key, ())}
+        if len(own) == 1:
+            return attrs.evolve(resource, ade=own.pop())
+        if own:
+            # Two extensions that say different things leave open which of them ran last.
+            return attrs.evolve(resource, ade=Ade(ever=True))
+        if self._doubtful or (self.others and not keys):
+            return attrs.evolve(resource, ade=Ade())
+        return resource
 
 
-def read_resources(documents: Iterable[Document]) -> list[Resource]:
+def _keys(machine: VirtualMachine) -> list[ArmId | str]:
+    """Return what an extension may call its machine."""
+    keys: list[ArmId | str] = [machine.id] if isinstance(machine.id, ArmId) else []
+    return [*keys, machine.name.casefold()] if isinstance(machine.name, str) else keys
+
+
+Refused: TypeAlias = Callable[[MalformedError, Origin | None], None]
+"""Is told of a document that is no resource, and of where it was read."""
+
+
+def read_resources(documents: Iterable[Document], refused: Refused | None = None) -> list[Resource]:
     """Read resources, and let machines know of their disk encryption extensions.
 
     An extension whose machine is not among the documents stands for a machine of which only that
     is known. Where it cannot be told whose an extension is, it may be any machine's.
+
+    Args:
+        documents: the resources.
+        refused: is told of those that cannot be read, which are left out; without it, the first
+            of them ends it all.
 
     Raises:
         InvalidInputError: a document is no resource; the message names the place in it.
@@ -67,21 +113,34 @@ def read_resources(documents: Iterable[Document]) -> list[Resource]:
     resources: list[Resource] = []
     extensions: list[_Extension] = []
     for content, origin in documents:
-        node = Node(content)
-        kind = node.at("type").text()
-        if not isinstance(kind, str):
-            raise node.wrong("a resource has a type")
-        if kind.casefold().endswith(_EXTENSIONS):
-            ade = read_extension(_properties(node))
-            if ade is not None:
-                extensions.append(_Extension(_machine_of(node), ade, _placement(node), origin))
-        elif kind.casefold() in _READERS:
-            resources.append(_READERS[kind.casefold()](node, origin))
+        try:
+            read = _read(Node(content), origin)
+        except MalformedError as error:
+            if refused is None:
+                raise
+            refused(error, origin)
+            continue
+        if isinstance(read, _Extension):
+            extensions.append(read)
+        elif read is not None:
+            resources.append(read)
     machines = [each for each in resources if isinstance(each, VirtualMachine)]
-    others = [each for each in extensions if not any(map(each.is_of, machines))]
-    doubtful = any(each.machine is None for each in others)
-    joined = [_joined(resource, extensions, doubtful=doubtful) for resource in resources]
-    return [*joined, *map(_unknown_machine, others)]
+    apart = _Extensions(extensions, machines)
+    return [*map(apart.joined, resources), *map(_unknown_machine, apart.others)]
+
+
+def _read(node: Node, origin: Origin | None) -> Resource | _Extension | None:
+    """Read one document; None where it is of a type that is none of ours."""
+    kind = node.at("type").text()
+    if not isinstance(kind, str):
+        raise node.wrong("a resource has a type")
+    if kind.casefold().endswith(_EXTENSIONS):
+        ade = read_extension(_properties(node))
+        if ade is None:
+            return None
+        return _Extension(_machine_of(node), ade, _placement(node), origin)
+    reader = _READERS.get(kind.casefold())
+    return None if reader is None else reader(node, origin)
 
 
 def _machine_of(extension: Node) -> ArmId | str | None:
@@ -92,18 +151,6 @@ def _machine_of(extension: Node) -> ArmId | str | None:
         return attrs.evolve(identity, type=kind, names=identity.names[:-1])
     name = extension.at("name").text()
     return name.partition("/")[0] if isinstance(name, str) and "/" in name else None
-
-
-def _joined(resource: Resource, extensions: Iterable[_Extension], *, doubtful: bool) -> Resource:
-    if not isinstance(resource, VirtualMachine):
-        return resource
-    own = {each.ade for each in extensions if each.is_of(resource)}
-    if len(own) == 1:
-        return attrs.evolve(resource, ade=own.pop())
-    if own:
-        # Two extensions that say different things leave open which of them ran last.
-        return attrs.evolve(resource, ade=Ade(ever=True))
-    return attrs.evolve(resource, ade=Ade()) if doubtful else resource
 
 
 def _unknown_machine(extension: _Extension) -> VirtualMachine:

@@ -11,44 +11,56 @@ from keyhier.doctor import Severity
 from keyhier.errors import InvalidInputError, NotFoundError
 from keyhier.placement.vocabulary import FACTS, FIELDS, Fact, Field, Relation
 
-__all__ = ["Rule", "RuleSet"]
+__all__ = ["Rule", "RuleSet", "Statement"]
 
 
 @attrs.frozen
-class Rule:
-    """One rule. Exactly one of ``same``, ``never`` and ``any`` says what it asks.
+class Statement:
+    """What a finding rests on: what is asked, and who says so.
 
     Attributes:
         id: its name, which stays what it is.
-        severity: how bad it is to break it.
-        about: which resources it is about.
+        severity: how bad it is where it is not so.
         text: what it says, one sentence without a full stop.
-        remedy: what to do where it is broken.
+        remedy: what to do where it is not so.
         source: the page that says so.
         date: when that page said so.
-        same: what both resources must have in common.
-        never: facts that must not all hold.
-        any: facts of which one must hold.
-        unless: facts that, where all hold, lift the rule.
     """
 
     id: str
     severity: Severity
-    about: Relation
     text: str
     remedy: str
     source: str
     date: dt.date
-    same: Field | None = None
-    never: frozenset[Fact] = frozenset()
-    any: frozenset[Fact] = frozenset()
-    unless: frozenset[Fact] = frozenset()
 
     def __attrs_post_init__(self) -> None:
         if not (self.id and self.text and self.remedy):
             raise InvalidInputError("a rule has an id, a text and a remedy")
         if not self.source.startswith("https://"):
             raise InvalidInputError(f"the rule {self.id} names no page as its source")
+
+
+@attrs.frozen
+class Rule(Statement):
+    """A statement about placements. One of ``same``, ``never`` and ``any`` says what it asks.
+
+    Attributes:
+        about: which resources it is about.
+        same: what both resources must have in common.
+        never: facts that must not all hold.
+        any: facts of which one must hold.
+        unless: facts that, where all hold, lift the rule.
+    """
+
+    about: Relation
+    same: Field | None = None
+    never: frozenset[Fact] = frozenset()
+    any: frozenset[Fact] = frozenset()
+    unless: frozenset[Fact] = frozenset()
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
         if [bool(self.same), bool(self.never), bool(self.any)].count(True) != 1:
             raise InvalidInputError(f"the rule {self.id} has exactly one of same, never and any")
         if self.same and self.same not in FIELDS[self.about]:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from keyhier.doctor import Severity
 from keyhier.placement.model import Origin
 from keyhier.placement.report import Report
-from keyhier.placement.rules import Rule
+from keyhier.placement.rules import Statement
 
 __all__ = ["as_sarif"]
 
@@ -39,7 +39,7 @@ def as_sarif(report: Report) -> dict[str, Any]:
     A violation is a result of kind ``fail``. What was not checked is of kind ``open`` (section
     3.27.9), which says that nobody could tell.
     """
-    rules = [_descriptor(rule) for rule in report.rules]
+    rules = [_descriptor(each) for each in report.statements]
     if report.notices:
         text = "A region that is not known here"
         rules.append({"id": _UNKNOWN_REGION, "shortDescription": {"text": text}})
@@ -57,7 +57,7 @@ def as_sarif(report: Report) -> dict[str, Any]:
     return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _descriptor(rule: Rule) -> dict[str, Any]:
+def _descriptor(rule: Statement) -> dict[str, Any]:
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.text},

@@ -64,11 +64,20 @@ def test_ad_fs_has_no_tenants() -> None:
         "http://vault.azure.net",
         "https://graph.microsoft.com",
         "vault.azure.net",
+        "https://vault.azure.net/ https://graph.microsoft.com",
+        "https://vault.azure.net/more",
+        "https://vault.azure.net?more",
+        "https://vault.azure.net#more",
     ],
 )
 def test_a_token_is_asked_for_the_vaults_own_domain_and_no_other(resource: str) -> None:
     with pytest.raises(AuthenticationError, match="not for the vault's own domain"):
         Challenge.read(f'Bearer {AUTHORIZATION}, resource="{resource}"', HOST, None)
+
+
+def test_a_host_without_a_domain_gets_no_token() -> None:
+    with pytest.raises(AuthenticationError, match="not for the vault's own domain"):
+        Challenge.read(f'Bearer {AUTHORIZATION}, resource="https:///"', "[::1]:8443", None)
 
 
 def test_another_proof_than_a_token_is_not_given() -> None:

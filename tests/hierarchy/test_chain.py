@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import attrs
 import pytest
 
@@ -297,3 +301,18 @@ def test_another_kek_for_sessions_than_the_records_is_refused(
         store.replace(attrs.evolve(one.record, details={"session": session}))
         with pytest.raises(IntegrityError, match="another KEK for sessions"):
             hierarchy.protect(WEB, SECRET, under="one")
+
+
+def test_promise_4_a_search_that_was_tampered_with_leads_to_no_other_kek(
+    hierarchy: Hierarchy, store: SqlRecords, tmp_path: Path
+) -> None:
+    payroll = hierarchy.create_kek("payroll", under="aes")
+    guest = hierarchy.create_kek("guest", under="aes")
+    hierarchy.close()
+    with closing(sqlite3.connect(tmp_path / "records.db")) as database, database:
+        changed = database.execute(
+            "UPDATE keyhier_records SET names_key = ?, created = created + 1000 WHERE names = ?",
+            (str(payroll.id.versionless), str(guest.id)),
+        )
+        assert changed.rowcount == 1
+    assert hierarchy.protect(WEB, SECRET, under="payroll").key == payroll.id

@@ -110,14 +110,20 @@ class Tenant:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _refused("AKV10000: Request is missing a Bearer or PoP token.")
+        self.check_token(token, self.resource)
+
+    def check_token(self, token: str, resource: str) -> None:
+        """Accept a token of this tenant for a resource.
+
+        Raises:
+            ServiceError: 401, with what is wrong with it.
+        """
         claims = self._verified.get(token)
         if claims is None:
             claims = self._verified[token] = self._verify(token)
         audience, issuer = str(claims.get("aud")).rstrip("/"), claims.get("iss")
-        if audience != self.resource:
-            raise _refused(
-                f"AKV10022: Invalid audience. Expected {self.resource}, found: {audience}."
-            )
+        if audience != resource:
+            raise _refused(f"AKV10022: Invalid audience. Expected {resource}, found: {audience}.")
         if issuer != self.issuer:
             raise _refused(f"AKV10032: Invalid issuer. Expected {self.issuer}, found {issuer}.")
         now = time.time()

@@ -436,6 +436,20 @@ def test_a_dry_run_of_a_job_that_was_begun_names_it(store: SqlRecords, memory: V
     assert (found.count, found.job, found.versions[0][1]) == (0, job, job.target)
 
 
+def test_promise_4_a_journal_that_was_altered_sends_nothing_to_another_key(
+    store: SqlRecords, memory: Vault
+) -> None:
+    kek, other = memory.key("kek"), memory.create_key("other", "AES-256")
+    before = fill(store, kek, 3)
+    keys = (str(kek.id.versionless),)
+    store.journal.begin(
+        Job(kind="rotate", keys=keys, intent={"from": [str(kek.id)]}, target=other.id)
+    )
+    with pytest.raises(IntegrityError, match="which is another key"):
+        Hierarchy(memory, store).rotate("kek")
+    assert [store.get(record.id) for record in before] == before
+
+
 def dump(path: Path) -> list[str]:
     with sqlite3.connect(path) as connection:
         lines = list(connection.iterdump())

@@ -1,0 +1,76 @@
+"""Checks files and live resources: placement, eligibility and settings in one report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from keyhier.azure_disk.eligibility_rules import DEFAULT_RULES as DEFAULT_ELIGIBILITY
+from keyhier.azure_disk.eligibility_rules import EligibilityRules, eligibility_rules
+from keyhier.checks.eligibility_check import check_machines
+from keyhier.checks.settings_check import check_settings
+from keyhier.checks.statements import NOT_READ, READABLE
+from keyhier.placement.check import check_placement
+from keyhier.placement.documents import Trouble
+from keyhier.placement.model import Origin
+from keyhier.placement.node import MalformedError
+from keyhier.placement.report import Comparison, NotChecked, Report, Violation
+from keyhier.placement.resources import Document, read_resources
+from keyhier.placement.rule_files import DEFAULT_RULES
+from keyhier.placement.rules import RuleSet
+
+__all__ = ["check_documents"]
+
+Locate = Callable[[Origin, str], Origin]
+"""Gives the place of a value below another's place."""
+
+
+def check_documents(
+    documents: Iterable[Document],
+    troubles: Iterable[Trouble] = (),
+    rules: RuleSet | str = DEFAULT_RULES,
+    eligibility: EligibilityRules | str = DEFAULT_ELIGIBILITY,
+    locate: Locate | None = None,
+) -> Report:
+    """Report all that speaks against resources, and all that could not be checked.
+
+    Args:
+        documents: the resources' documents, checked together.
+        troubles: what was wrong where they were read.
+        rules: the placement rules, or the name of those that come with keyhier.
+        eligibility: the same for eligibility.
+        locate: finds the line of a value in the file that a document is of.
+
+    Raises:
+        NotFoundError: there are no rules of that name.
+    """
+    chosen = eligibility_rules(eligibility) if isinstance(eligibility, str) else eligibility
+    listed = list(documents)
+    found: list[Violation | NotChecked] = [_told(each) for each in troubles]
+    refused: set[Origin] = set()
+
+    def refuse(error: MalformedError, origin: Origin | None) -> None:
+        if origin is not None:
+            refused.add(origin)
+            origin = locate(origin, error.pointer) if locate else origin
+        found.append(_violation(error.what, origin, error.pointer))
+
+    resources = read_resources(listed, refuse)
+    found += check_machines(resources, chosen)
+    found += check_settings(each for each in listed if each[1] not in refused)
+    return check_placement(resources, rules).with_more(
+        [each for each in found if isinstance(each, Violation)],
+        [each for each in found if isinstance(each, NotChecked)],
+    )
+
+
+def _told(trouble: Trouble) -> Violation:
+    told = _violation(trouble.text, trouble.origin, trouble.origin.pointer)
+    return told if trouble.is_error else attrs.evolve(told, rule=NOT_READ)
+
+
+def _violation(what: str, origin: Origin | None, pointer: str) -> Violation:
+    subject = "a document" if origin is None else origin.file
+    place = pointer or "the document"
+    return Violation(READABLE, subject, (Comparison(place, "problem", what),), origin)

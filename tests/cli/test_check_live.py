@@ -1,0 +1,190 @@
+"""`keyhier check --live` against a resource manager and a key vault on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from keyhier.testing.arm import ResourceManager
+from keyhier.testing.keyvault import KeyVault
+from tests.azure.environment import logged_in
+from tests.cli.conftest import Run
+
+GROUP = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/shop/providers"
+SET = f"{GROUP}/Microsoft.Compute/diskEncryptionSets/des"
+VAULT = f"{GROUP}/Microsoft.KeyVault/vaults/contoso-kv"
+KEY = "https://contoso-kv.vault.azure.net/keys/cmk/0123456789abcdef0123456789abcdef"
+
+
+def machine(name: str) -> dict[str, Any]:
+    return {
+        "id": f"{GROUP}/Microsoft.Compute/virtualMachines/{name}",
+        "name": name,
+        "type": "Microsoft.Compute/virtualMachines",
+        "location": "westeurope",
+        "properties": {
+            "vmId": "55555555-5555-5555-5555-555555555555",
+            "hardwareProfile": {"vmSize": "Standard_D4s_v5"},
+            "storageProfile": {
+                "osDisk": {
+                    "name": f"{name}-os",
+                    "osType": "Linux",
+                    "createOption": "FromImage",
+                    "managedDisk": {"id": f"{GROUP}/Microsoft.Compute/disks/{name}-os"},
+                },
+                "dataDisks": [],
+            },
+        },
+    }
+
+
+def disk(name: str) -> dict[str, Any]:
+    return {
+        "id": f"{GROUP}/Microsoft.Compute/disks/{name}",
+        "name": name,
+        "type": "Microsoft.Compute/disks",
+        "location": "westeurope",
+        "properties": {
+            "creationData": {"createOption": "Empty"},
+            "encryption": {
+                "type": "EncryptionAtRestWithCustomerKey",
+                "diskEncryptionSetId": SET,
+            },
+        },
+    }
+
+
+def encryption_set() -> dict[str, Any]:
+    return {
+        "id": SET,
+        "name": "des",
+        "type": "Microsoft.Compute/diskEncryptionSets",
+        "location": "westeurope",
+        "identity": {"type": "SystemAssigned"},
+        "properties": {
+            "encryptionType": "EncryptionAtRestWithCustomerKey",
+            "activeKey": {"keyUrl": KEY, "sourceVault": {"id": VAULT}},
+        },
+    }
+
+
+def vault(region: str = "westeurope") -> dict[str, Any]:
+    return {
+        "id": VAULT,
+        "name": "contoso-kv",
+        "type": "Microsoft.KeyVault/vaults",
+        "location": region,
+        "properties": {
+            "tenantId": "33333333-3333-3333-3333-333333333333",
+            "vaultUri": "https://contoso-kv.vault.azure.net/",
+            "enablePurgeProtection": True,
+        },
+    }
+
+
+@pytest.fixture
+def manager() -> Iterator[ResourceManager]:
+    with KeyVault() as key_vault, ResourceManager(key_vault, page=7) as running:
+        running.put(machine("web-01"), disk("web-01-os"), encryption_set(), vault())
+        with logged_in(key_vault):
+            yield running
+
+
+def live(run: Run, manager: ResourceManager, *ids: str) -> tuple[int, dict[str, Any]]:
+    result = run("check", "--live", "--endpoint", manager.endpoint, "--json", *ids)
+    return result.exit_code, json.loads(result.stdout) if result.stdout else {}
+
+
+def test_what_a_machine_names_is_fetched_and_checked(run: Run, manager: ResourceManager) -> None:
+    code, report = live(run, manager, machine("web-01")["id"])
+    assert report["violations"] == []
+    assert report["kept"]["cmk-vault-region"] == 1
+    assert report["kept"]["set-disk-region"] == 1
+    assert code == 20
+    assert len(manager.asked) == 4
+
+
+def test_a_vault_in_another_region_is_an_error(run: Run, manager: ResourceManager) -> None:
+    manager.put(vault("northeurope"))
+    code, report = live(run, manager, machine("web-01")["id"])
+    assert [each["rule"] for each in report["violations"]] == ["cmk-vault-region"]
+    assert code == 21
+
+
+def test_what_may_not_be_read_is_told_and_the_rest_is_checked(
+    run: Run, manager: ResourceManager
+) -> None:
+    manager.forbid(SET)
+    code, report = live(run, manager, machine("web-01")["id"], disk("lost")["id"])
+    told = {each["origin"]["file"]: each["compared"][0]["value"] for each in report["violations"]}
+    assert "403 AuthorizationFailed" in told[SET]
+    assert "404 ResourceNotFound" in told[disk("lost")["id"]]
+    assert code == 20
+
+
+def test_many_are_asked_for_in_one_query_page_by_page(run: Run, manager: ResourceManager) -> None:
+    names = [f"web-{number:02}" for number in range(20)]
+    manager.put(*(machine(name) for name in names), *(disk(f"{name}-os") for name in names))
+    missing = machine("nowhere")["id"]
+    _, report = live(run, manager, *(machine(name)["id"] for name in names), missing)
+    assert report["kept"]["set-disk-region"] == 20
+    assert [each["origin"]["file"] for each in report["violations"]] == [missing]
+    assert sum(each.startswith("POST") for each in manager.asked) == 6
+
+
+def test_a_vault_that_may_not_be_read_tells_its_region_itself(run: Run) -> None:
+    with (
+        KeyVault(region="northeurope") as key_vault,
+        ResourceManager(key_vault) as manager,
+        logged_in(key_vault),
+    ):
+        changed = encryption_set()
+        version = "0123456789abcdef0123456789abcdef"
+        changed["properties"]["activeKey"] = {"keyUrl": f"{key_vault.url}/keys/cmk/{version}"}
+        manager.put(changed)
+        _, report = live(run, manager, SET)
+        assert "cmk-vault-region" in {each["rule"] for each in report["violations"]}
+
+
+@pytest.mark.parametrize("status", [500, 429])
+def test_a_failure_that_passes_is_waited_for(
+    run: Run, manager: ResourceManager, status: int
+) -> None:
+    manager.failing = [status]
+    code, _ = live(run, manager, SET)
+    assert code == 20
+
+
+def test_a_manager_that_refuses_the_token_is_an_error(run: Run, manager: ResourceManager) -> None:
+    manager.failing = [401] * 9
+    result = run("check", "--live", "--endpoint", manager.endpoint, SET)
+    assert result.exit_code == 7
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "web-01",
+        "/subscriptions/x/resourceGroups/y/providers/Microsoft.Compute/virtualMachines",
+        "/subscriptions/x/resourceGroups/y/providers/Microsoft.Web/sites/z",
+        "/subscriptions/x/resourceGroups/y'/providers/Microsoft.Compute/disks/z",
+    ],
+)
+def test_what_is_no_id_is_refused_before_anything_is_sent(
+    run: Run, manager: ResourceManager, text: str
+) -> None:
+    result = run("check", "--live", "--endpoint", manager.endpoint, text)
+    assert result.exit_code == 8
+    assert not manager.asked
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://example.org", "http://127.0.0.1:1", "https://127.0.0.1:1/x", "memory:"]
+)
+def test_no_token_goes_to_who_is_no_resource_manager(run: Run, endpoint: str) -> None:
+    result = run("check", "--live", "--endpoint", endpoint, SET)
+    assert result.exit_code == 8

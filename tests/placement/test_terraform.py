@@ -1,0 +1,248 @@
+"""Terraform's plans: resources as ARM would store them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from keyhier.checks.check import check_documents
+from keyhier.placement.arm.scope import Deployment, Problems
+from keyhier.placement.model import Origin
+from keyhier.placement.report import Report
+from keyhier.placement.terraform import is_plan, read_plan
+
+KEY = "https://contoso-kv.vault.azure.net/keys/cmk/0123456789abcdef0123456789abcdef"
+
+
+def planned(kind: str, name: str, **values: object) -> dict[str, Any]:
+    return {
+        "address": f"{kind}.{name}",
+        "mode": "managed",
+        "type": kind,
+        "name": name,
+        "values": {"name": name, "location": "westeurope", "resource_group_name": "shop", **values},
+    }
+
+
+def references(kind: str, name: str, **expressions: object) -> dict[str, Any]:
+    return {"address": f"{kind}.{name}", "expressions": expressions}
+
+
+def plan() -> dict[str, Any]:
+    """A machine and a disk under a set that the same plan makes, with a vault of the plan."""
+    machine = planned(
+        "azurerm_linux_virtual_machine",
+        "web",
+        size="Standard_D4s_v5",
+        encryption_at_host_enabled=None,
+        os_disk=[{"name": "web-os", "storage_account_type": "Premium_LRS"}],
+        source_image_reference=[{"publisher": "Canonical", "offer": "o", "sku": "s"}],
+    )
+    disk = planned("azurerm_managed_disk", "data", create_option="Empty")
+    made = {"id": True}
+    return {
+        "format_version": "1.2",
+        "planned_values": {
+            "root_module": {
+                "resources": [
+                    machine,
+                    disk,
+                    planned("azurerm_virtual_machine_data_disk_attachment", "data"),
+                    planned(
+                        "azurerm_disk_encryption_set",
+                        "des",
+                        key_vault_key_id=KEY,
+                        identity=[{"type": "SystemAssigned"}],
+                    ),
+                    planned(
+                        "azurerm_key_vault",
+                        "contoso-kv",
+                        tenant_id="33333333-3333-3333-3333-333333333333",
+                        purge_protection_enabled=True,
+                    ),
+                ]
+            }
+        },
+        "resource_changes": [
+            {
+                "address": "azurerm_linux_virtual_machine.web",
+                "change": {
+                    "after_unknown": {**made, "os_disk": [{"disk_encryption_set_id": True}]}
+                },
+            },
+            {
+                "address": "azurerm_managed_disk.data",
+                "change": {"after_unknown": {**made, "disk_encryption_set_id": True}},
+            },
+            {
+                "address": "azurerm_virtual_machine_data_disk_attachment.data",
+                "change": {
+                    "after_unknown": {**made, "managed_disk_id": True, "virtual_machine_id": True}
+                },
+            },
+            {
+                "address": "azurerm_disk_encryption_set.des",
+                "change": {"after_unknown": made},
+            },
+            {
+                "address": "azurerm_key_vault.contoso-kv",
+                "change": {"after_unknown": {**made, "vault_uri": True}},
+            },
+        ],
+        "configuration": {
+            "root_module": {
+                "resources": [
+                    references(
+                        "azurerm_linux_virtual_machine",
+                        "web",
+                        os_disk=[
+                            {
+                                "disk_encryption_set_id": {
+                                    "references": [
+                                        "azurerm_disk_encryption_set.des.id",
+                                        "azurerm_disk_encryption_set.des",
+                                    ]
+                                }
+                            }
+                        ],
+                    ),
+                    references(
+                        "azurerm_managed_disk",
+                        "data",
+                        disk_encryption_set_id={
+                            "references": ["azurerm_disk_encryption_set.des.id"]
+                        },
+                    ),
+                    references(
+                        "azurerm_virtual_machine_data_disk_attachment",
+                        "data",
+                        managed_disk_id={"references": ["azurerm_managed_disk.data.id"]},
+                        virtual_machine_id={"references": ["azurerm_linux_virtual_machine.web.id"]},
+                    ),
+                ]
+            }
+        },
+    }
+
+
+def checked(document: dict[str, Any]) -> Report:
+    assert is_plan(document)
+    problems = Problems()
+    found = read_plan(document, Deployment("plan"), problems)
+    report = check_documents([(content, Origin("plan", pointer=at)) for content, at in found])
+    assert not problems.found
+    return report
+
+
+def values_of(document: dict[str, Any], address: str) -> dict[str, Any]:
+    listed = document["planned_values"]["root_module"]["resources"]
+    found: dict[str, Any] = next(each for each in listed if each["address"] == address)["values"]
+    return found
+
+
+def test_what_the_configuration_refers_to_is_found_within_the_plan() -> None:
+    report = checked(plan())
+    assert report.violations == ()
+    assert report.kept["set-disk-region"] == 2
+    assert report.kept["cmk-vault-region"] == 1
+    assert report.kept["vm-unencrypted"] == 2
+
+
+def test_a_vault_in_another_region_is_found() -> None:
+    document = plan()
+    values_of(document, "azurerm_key_vault.contoso-kv")["location"] = "North Europe"
+    assert [each.rule.id for each in checked(document).violations] == ["cmk-vault-region"]
+
+
+def test_a_region_that_only_the_apply_tells_is_not_checked() -> None:
+    document = plan()
+    values_of(document, "azurerm_key_vault.contoso-kv")["location"] = None
+    document["resource_changes"][4]["change"]["after_unknown"]["location"] = True
+    report = checked(document)
+    assert report.violations == ()
+    assert "cmk-vault-region" in {each.rule.id for each in report.not_checked}
+
+
+def test_resources_of_a_module_refer_to_each_other_within_it() -> None:
+    document = plan()
+    root = document["planned_values"]["root_module"]
+    for each in root["resources"]:
+        each["address"] = f"module.shop.{each['address']}"
+    for each in document["resource_changes"]:
+        each["address"] = f"module.shop.{each['address']}"
+    inner = copy.deepcopy(root)
+    inner["address"] = "module.shop"
+    document["planned_values"] = {"root_module": {"child_modules": [inner]}}
+    document["configuration"] = {
+        "root_module": {
+            "module_calls": {"shop": {"module": document["configuration"]["root_module"]}}
+        }
+    }
+    assert checked(document).kept["set-disk-region"] == 2
+
+
+def test_an_extension_is_joined_to_its_machine() -> None:
+    document = plan()
+    extension = planned(
+        "azurerm_virtual_machine_extension",
+        "ade",
+        publisher="Microsoft.Azure.Security",
+        type="AzureDiskEncryptionForLinux",
+        type_handler_version="1.1",
+        settings='{"EncryptionOperation": "EnableEncryption",'
+        ' "KeyVaultURL": "https://contoso-kv.vault.azure.net/"}',
+    )
+    document["planned_values"]["root_module"]["resources"].append(extension)
+    document["resource_changes"].append(
+        {
+            "address": extension["address"],
+            "change": {"after_unknown": {"virtual_machine_id": True}},
+        }
+    )
+    document["configuration"]["root_module"]["resources"].append(
+        references(
+            "azurerm_virtual_machine_extension",
+            "ade",
+            virtual_machine_id={"references": ["azurerm_linux_virtual_machine.web.id"]},
+        )
+    )
+    found = {each.rule.id for each in checked(document).violations}
+    assert {"disk-ade-and-cmk", "ade-retires", "settings"} <= found
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_whatever_is_unknown_until_the_apply_is_no_obstacle(number: int) -> None:
+    for name in [
+        *plan()["planned_values"]["root_module"]["resources"][number]["values"],
+        *("encryption_type", "vtpm_enabled", "source_image_id", "encryption_settings", "identity"),
+    ]:
+        document = plan()
+        document["resource_changes"][number]["change"]["after_unknown"][name] = True
+        errors = [each.rule.id for each in checked(document).errors]
+        assert errors == []
+
+
+def test_the_settings_of_a_disk_are_read() -> None:
+    document = plan()
+    values_of(document, "azurerm_managed_disk.data")["encryption_settings"] = [
+        {
+            "disk_encryption_key": [
+                {"secret_url": "https://contoso-kv.vault.azure.net/secrets/s/1"},
+            ],
+            "key_encryption_key": [],
+        }
+    ]
+    assert "disk-ade-and-cmk" in {each.rule.id for each in checked(document).errors}
+
+
+def test_what_is_not_read_is_told() -> None:
+    document = plan()
+    other = planned("azurerm_linux_virtual_machine_scale_set", "set")
+    document["planned_values"]["root_module"]["resources"].append(other)
+    problems = Problems()
+    list(read_plan(document, Deployment("plan"), problems))
+    assert [each.text for each in problems.found] == [
+        "azurerm_linux_virtual_machine_scale_set is not read"
+    ]
