@@ -27,6 +27,7 @@ _EARLY_SECONDS: Final = 300.0
 """How long before its end a token is no longer used."""
 
 _PARAMETER: Final = re.compile(r'([A-Za-z_]+)="([^"]*)"')
+_ENTRA_CODE: Final = re.compile(r"\bAADSTS[0-9]{4,7}\b")
 _SCHEME: Final = "bearer "
 _ALL_RIGHTS: Final = "/.default"
 _ADFS: Final = "adfs"
@@ -136,9 +137,10 @@ class Tokens:
         except Exception as error:  # Whatever a credential raises is why it gives none.
             raise AuthenticationError(
                 "no token could be had for the vault",
-                native=type(error).__name__,
+                native=": ".join([type(error).__name__, *_ENTRA_CODE.findall(str(error))[:1]]),
                 remedy="log in (az login), set AZURE_TENANT_ID, AZURE_CLIENT_ID and what goes with "
-                "them, or give a credential of the vault's tenant",
+                "them (and AZURE_AUTHORITY_HOST where the tenant is not in the public cloud), or "
+                "give a credential of the vault's tenant",
             ) from error
         self._token = token
         return token

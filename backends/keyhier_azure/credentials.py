@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from keyhier.errors import InvalidInputError, UnsupportedError
+from keyhier.errors import AuthenticationError, InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -51,4 +51,16 @@ def credential_source(
             options["connection_verify"] = str(address.ca_file)
     elif _AUTHORITY not in os.environ:
         options["authority"] = address.authority
-    return lambda: DefaultAzureCredential(**options)
+
+    def make() -> TokenCredential:
+        try:
+            return DefaultAzureCredential(**options)
+        except ValueError as error:
+            # So it is with a variable of the environment that is there and empty.
+            raise AuthenticationError(
+                "azure-identity cannot use what the environment says of the credential",
+                native=type(error).__name__,
+                remedy="see whether a variable AZURE_… is empty or misspelt",
+            ) from error
+
+    return make

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as TimedOut
 
 from keyhier.errors import (
@@ -198,13 +198,18 @@ def unanswered(request: str, error: Failure) -> KeyhierError:
             native=native,
             remedy="nothing was sent; a private authority is named by ca-file= in the URI",
         )
-    if isinstance(error, TimedOut):
+    # It is one of those that took too long, to urllib3.
+    if isinstance(error, TimedOut) and not isinstance(error, NewConnectionError):
         return UnavailableError(
             "the vault did not answer in time",
             native=native,
             remedy="what was begun may still be done, so look first",
         )
-    return UnavailableError("the vault cannot be reached, or did not answer", native=native)
+    return UnavailableError(
+        "the vault cannot be reached, or did not answer",
+        native=native,
+        remedy="see whether the URI names it, and whether it runs",
+    )
 
 
 def unverified(error: Failure) -> bool:

@@ -21,7 +21,9 @@ def main() -> None:
 
 
 def _run() -> None:
-    from keyhier.cli.failure import Failure  # noqa: PLC0415  # See above.
+    import logging  # noqa: PLC0415  # See above.
+
+    from keyhier.cli.failure import Failure  # noqa: PLC0415
     from keyhier.errors import UnsupportedError  # noqa: PLC0415
 
     try:
@@ -36,4 +38,6 @@ def _run() -> None:
             remedy="pip install 'keyhier[cli]'",
         )
         sys.exit(Failure.of(missing).report(as_json="--json" in sys.argv))
+    # Python would write the warnings of libraries onto standard error, where one line is promised.
+    logging.getLogger().addHandler(logging.NullHandler())
     typer.main.get_command(app).main()

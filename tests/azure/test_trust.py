@@ -146,3 +146,35 @@ def test_listing_the_backends_loads_no_sdk() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_an_empty_variable_of_the_environment_is_told_as_such(keyvault: KeyVault) -> None:
+    with logged_in(keyvault), pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AZURE_CLIENT_ID", "")
+        with pytest.raises(AuthenticationError, match="cannot use what the environment says"):
+            keyhier.open(uri_of(keyvault))
+
+
+def test_a_vault_that_does_not_run_is_not_told_as_late(tmp_path: Path) -> None:
+    trusted = tmp_path / "ca.pem"
+    with KeyVault() as stopped:
+        trusted.write_bytes(Path(stopped.ca_file).read_bytes())
+        uri, credential = f"{stopped.url}?ca-file={trusted}", stopped.credential()
+    with (
+        keyhier.open(uri, credential=credential) as vault,
+        pytest.raises(UnavailableError, match="cannot be reached"),
+    ):
+        vault.key("kek")
+
+
+def test_the_reason_of_a_tenant_is_passed_on_as_its_code(keyvault: KeyVault) -> None:
+    class Refused(Watchful):
+        def get_token(self, *_: str, **__: object) -> AccessToken:
+            raise ClientAuthenticationError("AADSTS7000215: Invalid client secret is provided.")
+
+    with (
+        keyhier.open(uri_of(keyvault), credential=Refused()) as vault,
+        pytest.raises(AuthenticationError) as caught,
+    ):
+        vault.key("kek")
+    assert str(caught.value.native).endswith("ClientAuthenticationError: AADSTS7000215")
