@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.soak.children import told_by
 
 if TYPE_CHECKING:
+    import pytest
+
     from keyhier.testing.p11_kit import NetworkHsm
     from tests.soak.conftest import Figures, Scale
 
@@ -16,12 +17,17 @@ RECOVERY_SECONDS = 5
 
 
 def test_an_hsm_that_is_killed_stopped_and_restarted_spoils_no_item_of_a_batch(
-    network_hsm: NetworkHsm, tmp_path: Path, scale: Scale, figures: Figures
+    network_hsm: NetworkHsm,
+    tmp_path_factory: pytest.TempPathFactory,
+    scale: Scale,
+    figures: Figures,
 ) -> None:
     # The program has an HSM of its own; that there is one here says that it can have one.
     assert network_hsm.socket.exists()
+    # A socket's path has at most 107 characters, and this test has a long name.
+    folder = str(tmp_path_factory.mktemp("hsm"))
     told = told_by(
-        "lost_hsm", patience=120 + scale.items / 10, ITEMS=str(scale.items), TMPDIR=str(tmp_path)
+        "lost_hsm", patience=120 + scale.items / 10, ITEMS=str(scale.items), TMPDIR=folder
     )
     assert told["wrong"] == 0
     assert told["errors"].keys() <= {"UnavailableError"}
