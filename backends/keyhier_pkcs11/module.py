@@ -28,7 +28,7 @@ from keyhier.errors import (
 from keyhier_pkcs11.calls import Calls
 from keyhier_pkcs11.errors import translated
 from keyhier_pkcs11.fork import held_by_forks
-from keyhier_pkcs11.profile import LibraryInfo
+from keyhier_pkcs11.profile import LibraryInfo, choose_profile
 
 __all__ = ["Module", "load_module"]
 
@@ -109,6 +109,11 @@ class Module(lib):
         """What the module says of itself (CK_INFO)."""
         return LibraryInfo(self.manufacturer_id, self.library_description, self.library_version)
 
+    @property
+    def finalizes(self) -> bool:
+        """Whether it can be finalised without harm to the program, as far as is known."""
+        return choose_profile(self.info).finalizes is not False
+
     def initialize(self) -> None:
         """Initialise the module for several threads; python-pkcs11 calls this when it loads it."""
         functions = self._function_list
@@ -156,22 +161,35 @@ class Module(lib):
         and handles are gone then.
 
         Raises:
-            UnavailableError, UnsupportedError: it does not initialise.
+            UnavailableError, UnsupportedError: it does not initialise, or is not to be finalised.
         """
         functions = self._function_list
         forked = self.process != os.getpid()
+        if functions is not None and not self.finalizes:
+            self._require_finalised(functions)
         self.era += 1
         self.process = os.getpid()
         if functions is None:
             with suppress(PKCS11Error):
                 self.finalize()
         # A module that knows of forks is initialised in the child without having been finalised.
-        elif not forked or self._begin(functions) == _CKR_CRYPTOKI_ALREADY_INITIALIZED:
+        elif self.finalizes and (
+            not forked or self._begin(functions) == _CKR_CRYPTOKI_ALREADY_INITIALIZED
+        ):
             functions.C_Finalize(None)
         try:
             self.initialize()
         except PKCS11Error as error:
             raise translated(error, "C_Initialize", "connecting again") from error
+
+    def _require_finalised(self, functions: _FunctionList) -> None:
+        """Raise unless others have finalised it, or it knows of the fork that this process is."""
+        if self._begin(functions) == _CKR_CRYPTOKI_ALREADY_INITIALIZED:
+            raise UnavailableError(
+                "the PKCS#11 module is dead, and finalising it would harm this program",
+                native="C_Initialize: CKR_CRYPTOKI_ALREADY_INITIALIZED",
+                remedy="start the program anew",
+            )
 
     def restart_since(self, era: int) -> None:
         """Initialise a dead module anew, unless that was done since ``era``.

@@ -116,6 +116,9 @@ class Profile:
         init_args: what the module wants to be told at C_Initialize.
         locks: whether CKF_OS_LOCKING_OK was seen to make it safe for several threads. Where it is
             False, keyhier carries out one operation at a time.
+        finalizes: False where C_Finalize harms the program, so that keyhier never calls it, and a
+            dead module stays dead until the program starts anew. It holds for a module whatever
+            profile a URI names.
         sources: for each line of the file where it comes from.
     """
 
@@ -134,6 +137,7 @@ class Profile:
     pin: str | None = None
     init_args: str | None = None
     locks: bool | None = None
+    finalizes: bool | None = None
     sources: Mapping[str, str] = attrs.field(factory=dict, repr=False, eq=False)
 
 
@@ -321,4 +325,5 @@ _FACTS: Final[Mapping[str, Reader]] = {
     "pin": _text,
     "init-args": _text,
     "locks": _truth,
+    "finalizes": _truth,
 }

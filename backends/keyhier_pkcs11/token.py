@@ -82,7 +82,7 @@ def find_token(module: Module, address: TokenAddress) -> Token:
     Raises:
         NotFoundError, AmbiguousError: as :func:`choose_token`.
     """
-    attempts = _ATTEMPTS if module.fresh else 1
+    attempts = _ATTEMPTS if module.fresh and module.finalizes else 1
     module.fresh = False
     for attempt in range(1, attempts):
         try:

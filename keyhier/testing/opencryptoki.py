@@ -75,7 +75,9 @@ def opencryptoki_token() -> Iterator[PreparedToken]:
     """Lend a fresh opencryptoki token, the machine's only one, until the block ends.
 
     A second process that asks waits until the first is done. Close every vault on the token
-    before the block ends: the module is finalised then in this process.
+    before the block ends: the module is finalised then. It is a copy for this token alone, of no
+    use afterwards: opencryptoki 3.8.1 closes the number of its lock file whenever it is finalised,
+    and after the first time that is a number of somebody else's file.
 
     Raises:
         NotFoundError: opencryptoki is not installed.
@@ -83,8 +85,8 @@ def opencryptoki_token() -> Iterator[PreparedToken]:
         InvalidStateError: the machine uses opencryptoki: its daemon runs.
         UnavailableError: the daemon does not start, or refuses.
     """
-    module_path = find_opencryptoki()
-    if module_path is None:
+    installed = find_opencryptoki()
+    if installed is None:
         raise NotFoundError("opencryptoki is not installed", remedy="install opencryptoki")
     if os.geteuid() != 0:
         raise AccessDeniedError("opencryptoki's configuration is root's", remedy="run as root")
@@ -102,12 +104,13 @@ def opencryptoki_token() -> Iterator[PreparedToken]:
         stack.callback(_put_back)
         _move_aside()
         _configure()
-        cryptoki = Cryptoki(module_path)
         stack.enter_context(_daemon())
-        cryptoki.initialize()
-        stack.callback(cryptoki.finalize)
         folder = new_folder("opencryptoki")
         stack.callback(shutil.rmtree, folder)
+        module_path = Path(shutil.copy(installed, folder))
+        cryptoki = Cryptoki(module_path)
+        cryptoki.initialize()
+        stack.callback(cryptoki.finalize)
         yield _prepare(cryptoki, module_path, folder)
 
 

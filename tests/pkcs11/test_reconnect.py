@@ -19,6 +19,7 @@ from keyhier.errors import (
 )
 from keyhier.secret import SecretBytes
 from keyhier.testing.faults import Native
+from keyhier_pkcs11.module import Module
 
 if TYPE_CHECKING:
     from keyhier.testing.faults import Faults
@@ -98,6 +99,12 @@ TWICE: dict[str, tuple[str, Callable[[Used], bool]]] = {
 def used(driver: Pkcs11Driver) -> Used:
     """A vault with two keys."""
     return Used(driver)
+
+
+@pytest.fixture
+def module_not_to_be_finalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SoftHSM's module stand for one that its profile says this of."""
+    monkeypatch.setattr(Module, "finalizes", False)
 
 
 def module_of(token: SoftHsmToken) -> ctypes.CDLL:
@@ -305,3 +312,23 @@ def test_a_module_is_not_restarted_under_a_token_that_works(
     assert used.works()
     other.driver.close()
     softhsm.remove(twin)
+
+
+@pytest.mark.usefixtures("module_not_to_be_finalised")
+def test_a_module_that_is_not_to_be_finalised_never_is(used: Used, faults: Faults) -> None:
+    dead = faults.kill()
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="finalising it would harm") as caught:
+            used.opens(used.kw, KW)
+        assert caught.value.remedy == "start the program anew"
+    assert faults.count("C_Finalize") == 0
+    dead.remove()
+    assert used.works()
+
+
+@pytest.mark.usefixtures("module_not_to_be_finalised")
+def test_a_module_that_others_finalised_is_initialised_again(
+    used: Used, softhsm_token: SoftHsmToken
+) -> None:
+    assert module_of(softhsm_token).C_Finalize(None) == 0
+    assert used.works()

@@ -40,6 +40,19 @@ try:
 except AccessDeniedError:
     print("refused")
 """
+LOANS = """
+import os
+import keyhier
+from keyhier.testing.opencryptoki import opencryptoki_token
+opened = [os.open(".", os.O_RDONLY)]
+for _ in range(3):
+    with opencryptoki_token() as token, keyhier.open(token.uri) as vault:
+        vault.random_bytes(3)
+        opened += [os.dup(opened[0]) for _ in range(20)]
+    for each in opened:
+        os.fstat(each)
+    opened += [os.dup(opened[0]) for _ in range(20)]
+"""
 
 
 @contextmanager
@@ -85,6 +98,14 @@ def test_a_token_is_fresh_and_the_machine_is_as_before(opencryptoki: Opencryptok
     with nobody_else():
         assert system() == before
         assert not module._daemons()
+
+
+@pytest.mark.usefixtures("opencryptoki")
+def test_no_loan_closes_a_file_of_the_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOANS], check=False, capture_output=True, text=True
+    )
+    assert done.stderr == ""
 
 
 def test_what_a_killed_process_left_is_put_back(
