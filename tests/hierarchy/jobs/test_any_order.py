@@ -1,4 +1,5 @@
-"""Records made, keys rotated, jobs killed, resumed and rolled back, migrations, in any order."""
+"""Records made, keys rotated and retired, jobs killed, resumed, rolled back and finalised, migrations:
+in any order, nothing is lost."""
 
 from __future__ import annotations
 
@@ -6,13 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import keyhier
-from keyhier import KeyId, NotFoundError, Vault
+from keyhier import InvalidStateError, KeyId, NotFoundError, Vault
 from keyhier.hierarchy.facade import Hierarchy
+from keyhier.hierarchy.kek_cache import CacheLimits
+from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.work import Work
 from keyhier.records import Job, JobState, Query, Record, open_records
 from tests.hierarchy.jobs.mortal import Mortal
@@ -20,6 +24,8 @@ from tests.hierarchy.jobs.scene import bound_to, new_record, secret_of
 
 KEK = KeyId.parse("memory:kek")
 WORK = Work(threads=1, batch=2, lease=2)
+# Nothing but this process uses the vaults, so the window is over at once.
+AT_ONCE = Policy(cache=CacheLimits(age=0.001))
 
 
 class Killed(BaseException):
@@ -45,7 +51,7 @@ class Keys(RuleBasedStateMachine):
     def hierarchy(self, home: int, store: Any = None) -> Hierarchy:
         """Both vaults are open; new versions are made in the first."""
         order = self.vaults if home == 0 else self.vaults[::-1]
-        return Hierarchy(order, self.store if store is None else store)
+        return Hierarchy(order, self.store if store is None else store, policy=AT_ONCE)
 
     @property
     def job(self) -> Job | None:
@@ -125,6 +131,28 @@ class Keys(RuleBasedStateMachine):
         assert done.failed == ()
         assert done.job.state is JobState.ROLLED_BACK
         assert not self.store.count(Query(job=job.id))
+
+    @rule(home=st.integers(0, 1), data=st.data())
+    def retire(self, home: int, data: st.DataObject) -> None:
+        """What is disabled by it is what nothing needs: see the invariant."""
+        *older, latest = self.vaults[home].key("kek").versions()
+        hierarchy = self.hierarchy(home)
+        with pytest.raises(InvalidStateError, match="latest version"):
+            hierarchy.retire(latest.id)
+        if not older:
+            return
+        version = data.draw(st.sampled_from(older)).id
+        done = hierarchy.retire(version, wait=True)
+        needed = self.store.count(Query(key=version)) + self.store.count(Query(kept_under=version))
+        assert not (done.disabled and needed)
+        assert done.disabled is not bool(done.blockers)
+        assert self.vaults[home].key(version).enabled is not done.disabled
+
+    @precondition(lambda self: self.store.key_marks.all())
+    @rule(data=st.data())
+    def reinstate(self, data: st.DataObject) -> None:
+        mark = data.draw(st.sampled_from(self.store.key_marks.all()))
+        self.hierarchy(0).reinstate(mark.key)
 
     @invariant()
     def every_record_opens(self) -> None:
