@@ -289,30 +289,37 @@ class SqlJournal:
                 _require(connection, job_id, JobState.OPEN)
             keys = {swap.envelope.kid for swap in swaps}
             require_unmarked(self._database, connection, keys)
-            _lock(connection, [swap.claim for swap in swaps])
-            is_put = self._put(connection, changes)
+            generations = _lock(connection, [swap.claim for swap in swaps])
+            is_put = self._put(connection, changes, generations)
             put = [swap.claim for swap, done in zip(swaps, is_put, strict=True) if done]
             lost = [swap for swap, done in zip(swaps, is_put, strict=True) if not done]
             # A lease that has ended since is no matter: the rows are locked.
             self._settle(connection, [_leased(put)], ItemState.SWAPPED)
-            # Those that changed meanwhile are claimed anew, as they are then.
-            connection.execute(
-                update(job_items)
-                .where(_leased(swap.claim for swap in lost))
-                .values(lease=None, leased_until=None)
-            )
+            if lost:
+                # Those that changed meanwhile are claimed anew, as they are then.
+                connection.execute(
+                    update(job_items)
+                    .where(_leased(swap.claim for swap in lost))
+                    .values(lease=None, leased_until=None)
+                )
         return lost
 
-    def _put(self, connection: Connection, changes: Sequence[dict[str, Any]]) -> list[bool]:
+    def _put(
+        self,
+        connection: Connection,
+        changes: Sequence[dict[str, Any]],
+        generations: Mapping[str, int],
+    ) -> list[bool]:
         """Put envelopes where nobody changed the record and the lease holds; say which were put."""
         if not changes:
             return []
-        # Together, which is fast and the rule; where one is not put, this does not say which.
-        with connection.begin_nested() as together:
-            if connection.execute(self._swap, changes).rowcount == len(changes):
-                return [True] * len(changes)
-            together.rollback()
-        return [bool(connection.execute(self._swap, change).rowcount) for change in changes]
+        if connection.execute(self._swap, changes).rowcount == len(changes):
+            return [True] * len(changes)
+        # The number does not say which, but the rows were locked: what changed was put. A savepoint
+        # would be no way back, because a full disk may end SQLite's transaction as a whole.
+        ids = [change["the_record"] for change in changes]
+        now = _generations(connection, ids)
+        return [record in now and now[record] != generations[record] for record in ids]
 
     def fail(self, claim: Claim, error: KeyhierError) -> bool:
         """Mark an item failed; see :meth:`Journal.fail`."""
@@ -566,14 +573,25 @@ def _counts(connection: Connection, job_id: str) -> dict[ItemState, int]:
     return dict.fromkeys(ItemState, 0) | {ItemState(state): count for state, count in found}
 
 
-def _lock(connection: Connection, claims: Sequence[Claim]) -> None:
-    """Take the rows in the order in which everybody does, records first: no two wait in a ring."""
+def _lock(connection: Connection, claims: Sequence[Claim]) -> Mapping[str, int]:
+    """Take the rows in the order in which everybody does, records first: no two wait in a ring.
+
+    Return the generations of the records.
+    """
     ids = sorted(claim.record.id for claim in claims)
-    for column, condition in (
-        (records.c.id, records.c.id.in_(ids)),
-        (
-            job_items.c.record,
-            and_(job_items.c.job.in_({claim.job for claim in claims}), job_items.c.record.in_(ids)),
-        ),
-    ):
-        connection.execute(select(column).where(condition).order_by(column).with_for_update()).all()
+    generations = _generations(connection, ids, lock=True)
+    held = and_(
+        job_items.c.job.in_({claim.job for claim in claims}), job_items.c.record.in_(ids)
+    )
+    items = select(job_items.c.record).where(held).order_by(job_items.c.record)
+    connection.execute(items.with_for_update()).all()
+    return generations
+
+
+def _generations(
+    connection: Connection, ids: Sequence[str], *, lock: bool = False
+) -> Mapping[str, int]:
+    wanted = select(records.c.id, records.c.generation).where(records.c.id.in_(ids))
+    if lock:
+        wanted = wanted.order_by(records.c.id).with_for_update()
+    return {row.id: row.generation for row in connection.execute(wanted)}

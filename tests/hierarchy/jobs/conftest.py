@@ -155,3 +155,9 @@ def memory() -> Iterator[Vault]:
     with keyhier.open("memory:") as vault:
         vault.create_key("kek", "AES-256")
         yield vault
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """The file of a store that somebody writes into."""
+    return tmp_path / "records.db"

@@ -1,5 +1,4 @@
-"""Records made, keys rotated and retired, jobs killed, resumed, rolled back and finalised, migrations:
-in any order, nothing is lost."""
+"""Records made, keys rotated and retired, jobs killed, resumed and ended, in any order."""
 
 from __future__ import annotations
 
@@ -42,6 +41,8 @@ class Keys(RuleBasedStateMachine):
             vault.create_key("kek", "AES-256")
         self.store = open_records("memory:")
         self.known: set[str] = set()
+        # Both vaults name their keys alike, so who resumes has to open them in the same order.
+        self.home = 0
 
     def teardown(self) -> None:
         self.store.close()
@@ -85,23 +86,31 @@ class Keys(RuleBasedStateMachine):
     @precondition(lambda self: self.job is None)
     @rule(home=st.integers(0, 1), write=st.integers(0, 12))
     def rotate(self, home: int, write: int) -> None:
+        self.home = home
         self.work(home, write, lambda hierarchy: hierarchy.rotate(KEK, WORK))
 
     @precondition(lambda self: self.job is None)
     @rule(home=st.integers(0, 1), write=st.integers(0, 12))
     def migrate(self, home: int, write: int) -> None:
-        there = self.vaults[1 - home]
-        here = Hierarchy(self.vaults[home], self.killed_at(write))
+        self.home = home
         # Nothing may need to be moved.
-        with suppress(Killed, NotFoundError):
-            here.migrate(there, work=WORK)
+        with suppress(NotFoundError):
+            self.go_on_migrating(write)
+
+    def go_on_migrating(self, write: int) -> None:
+        here = Hierarchy(self.vaults[self.home], self.killed_at(write))
+        with suppress(Killed):
+            here.migrate(self.vaults[1 - self.home], work=WORK)
 
     @precondition(lambda self: self.job is not None and self.job.state is JobState.OPEN)
     @rule(write=st.integers(0, 12))
     def resume(self, write: int) -> None:
         job = self.job
         assert job is not None
-        self.work(0, write, lambda hierarchy: hierarchy.jobs.resume(job.id, WORK))
+        if job.kind == "migrate":
+            self.go_on_migrating(write)
+        else:
+            self.work(self.home, write, lambda hierarchy: hierarchy.jobs.resume(job.id, WORK))
         if write == 0:
             report = self.hierarchy(0).jobs.report(job.id)
             assert report.complete

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from keyhier.hierarchy.facade import Hierarchy
-from tests.hierarchy.jobs.scene import bound_to, check_done, fill, secret_of, untouched
+from tests.hierarchy.jobs.scene import bound_to, by_id, check_done, fill, secret_of, untouched
 from tests.hierarchy.jobs.test_kills import KILLED, open_job, place_name
 
 if TYPE_CHECKING:
@@ -73,10 +73,6 @@ def moments(workers: Workers, scale: Scale, request: pytest.FixtureRequest) -> M
 def fingerprint(shared_store: SqlRecords, vault: Vault) -> list[object]:
     fill(shared_store, vault.key("kek"), RECORDS)
     return untouched(shared_store)
-
-
-def by_id(store: SqlRecords) -> dict[str, Record]:
-    return {record.id: record for record in store.find()}
 
 
 def test_promise_8_a_rotation_killed_at_any_write_of_its_journal_loses_nothing(
