@@ -10,13 +10,14 @@ from sqlalchemy import Row
 
 from keyhier.errors import IntegrityError, KeyhierError
 from keyhier.identifiers import KeyId
-from keyhier.records.jobs import ItemState, Job, JobItem
+from keyhier.records.jobs import ItemState, Job, JobItem, JobState
 from keyhier.records.record import Previous, Record
 from keyhier.records.stored import KeyMark, KeyState, StoredSet
 
 __all__ = [
     "item_of",
     "job_of",
+    "job_state_of",
     "mark_of",
     "milliseconds_of",
     "moment",
@@ -100,19 +101,39 @@ def record_of(row: Row[Any]) -> Record:
 
 
 def job_of(row: Row[Any], keys: tuple[str, ...]) -> Job:
-    """Return a job as it stands in its row."""
-    return Job(
-        id=row.id,
-        kind=row.kind,
-        keys=keys,
-        intent=row.intent,
-        target=None if row.target is None else KeyId.parse(row.target),
-        options=row.options,
-        state=row.state,
-        generation=row.generation,
-        created=moment(row.created),
-        updated=moment(row.updated),
-    )
+    """Return a job as it stands in its row.
+
+    Raises:
+        IntegrityError: the row holds what no job can.
+    """
+    state = job_state_of(row.id, row.state)
+    try:
+        return Job(
+            id=row.id,
+            kind=row.kind,
+            keys=keys,
+            intent=row.intent,
+            target=None if row.target is None else KeyId.parse(row.target),
+            options=row.options,
+            state=state,
+            generation=row.generation,
+            created=moment(row.created),
+            updated=moment(row.updated),
+        )
+    except KeyhierError as error:
+        reason = error.message
+    raise IntegrityError(f"job {row.id!r:.60} cannot be read: {reason}")
+
+
+def job_state_of(job_id: str, state: str) -> JobState:
+    """Return a job's state as it stands in its row.
+
+    Raises:
+        IntegrityError: it is none that a job has.
+    """
+    if state not in set(JobState):
+        raise IntegrityError(f"job {job_id!r:.60} is in no state that a job has")
+    return JobState(state)
 
 
 def item_of(row: Row[Any]) -> JobItem:
