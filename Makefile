@@ -64,6 +64,7 @@ soak: export KEYHIER_SOAK_THROTTLED ?= 3000 10000
 soak: export KEYHIER_SOAK_KILLS ?= 300
 soak: export KEYHIER_SOAK_KILLED_RECORDS ?= 500
 soak: export KEYHIER_SOAK_WRITES ?= 1
+soak: export KEYHIER_SOAK_LISTED ?= 1000000
 soak: export KEYHIER_SOAK_FIGURES := $(CURDIR)/$(BUILD)/soak.md
 soak: env packages ## Check at full length what tests/soak checks in short
 	mkdir -p $(BUILD)

@@ -35,6 +35,8 @@ def check_document(_: object, attribute: attrs.Attribute[Any], value: Mapping[st
     Raises:
         InvalidInputError: it is none, or has more than 65,536 characters.
     """
+    if value == {}:
+        return
     text = ""
     with suppress(TypeError, ValueError, RecursionError):
         written = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)

@@ -30,6 +30,7 @@ class Scale:
         killed_records: how many records such a job has (KEYHIER_SOAK_KILLED_RECORDS).
         writes: each so many moments before and after a write of a journal somebody is killed, 1 for
             all of them (KEYHIER_SOAK_WRITES).
+        listed: among how many records a set is listed (KEYHIER_SOAK_LISTED).
     """
 
     seconds: float
@@ -40,6 +41,7 @@ class Scale:
     kills: int
     killed_records: int
     writes: int
+    listed: int
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +57,7 @@ def scale() -> Scale:
         kills=int(asked("KEYHIER_SOAK_KILLS", "4")),
         killed_records=int(asked("KEYHIER_SOAK_KILLED_RECORDS", "60")),
         writes=int(asked("KEYHIER_SOAK_WRITES", "11")),
+        listed=int(asked("KEYHIER_SOAK_LISTED", "20000")),
     )
 
 
