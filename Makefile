@@ -84,6 +84,8 @@ docs: env ## Build the site into .build/site
 bench: env packages ## Measure against the raw bindings and a C program
 	python -m benchmarks
 	python -m benchmarks.placement
+	python -m benchmarks.middle_keks
+	python -m benchmarks.rewrapping
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) $(BUILD) dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \

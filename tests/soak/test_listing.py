@@ -35,7 +35,7 @@ def fill(store: SqlRecords, count: int) -> None:
             f"""
             WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
             INSERT INTO keyhier_records (id, vm, encryption_set, created, updated, {columns})
-            SELECT printf('%08x-0000-4000-8000-000000000000', n * 2654435761 % 4294967296),
+            SELECT printf('%08x-0000-4000-8000-000000000000', n),
                    'vm-' || n, CASE WHEN n % ? = 0 THEN 'wanted' ELSE 'set-' || n % 997 END,
                    created, updated, {columns}
             FROM numbers, (SELECT * FROM keyhier_records LIMIT 1)

@@ -14,11 +14,11 @@ from sqlalchemy import (
     delete,
     exc,
     exists,
+    false,
     insert,
     literal,
     or_,
     select,
-    tuple_,
     update,
 )
 
@@ -392,11 +392,15 @@ class SqlJournal:
 
 def _leased(claims: Iterable[Claim]) -> ColumnElement[bool]:
     """Return the condition of pending items that nobody has claimed after these claims."""
-    item = tuple_(job_items.c.job, job_items.c.record, job_items.c.lease)
-    return and_(
-        item.in_([(claim.job, claim.record.id, claim.lease) for claim in claims]),
-        job_items.c.state == str(ItemState.PENDING),
-    )
+    together: dict[tuple[str, str], list[str]] = {}
+    for claim in claims:
+        together.setdefault((claim.job, claim.lease), []).append(claim.record.id)
+    # What was claimed together has one lease, so there are few of them.
+    items = [
+        and_(job_items.c.job == job, job_items.c.lease == lease, job_items.c.record.in_(ids))
+        for (job, lease), ids in together.items()
+    ]
+    return and_(job_items.c.state == str(ItemState.PENDING), or_(false(), *items))
 
 
 def _milliseconds(seconds: float) -> int:

@@ -40,7 +40,7 @@ class Swaps:
             IntegrityError: an envelope is another record's; then nothing is put.
         """
         changes = [_change(swap) for swap in swaps]
-        before = _lock(connection, [swap.claim for swap in swaps])
+        before = self._lock(connection, [swap.claim for swap in swaps])
         if not changes:
             return []
         if connection.execute(self._statement, changes).rowcount == len(changes):
@@ -50,6 +50,22 @@ class Swaps:
         ids = [swap.claim.record.id for swap in swaps]
         after = _generations(connection, ids)
         return [record in after and after[record] != before[record] for record in ids]
+
+    def _lock(self, connection: Connection, claims: Sequence[Claim]) -> Mapping[str, int]:
+        """Take the rows in the order in which everybody does, records first: no two wait in a ring.
+
+        Return the generations of the records.
+        """
+        ids = sorted(claim.record.id for claim in claims)
+        generations = _generations(connection, ids, lock=True)
+        # SQLite has one writer at a time, and no need of this.
+        if self._database.is_postgresql:
+            held = and_(
+                job_items.c.job.in_({claim.job for claim in claims}), job_items.c.record.in_(ids)
+            )
+            items = select(job_items.c.record).where(held).order_by(job_items.c.record)
+            connection.execute(items.with_for_update()).all()
+        return generations
 
     def take_back(self, connection: Connection, record: Record, previous: Previous) -> Record:
         """Bring a record's envelope before back, and return the record as it is then.
@@ -138,19 +154,6 @@ def _statement(database: Database) -> Update:
             updated=database.now,
         )
     )
-
-
-def _lock(connection: Connection, claims: Sequence[Claim]) -> Mapping[str, int]:
-    """Take the rows in the order in which everybody does, records first: no two wait in a ring.
-
-    Return the generations of the records.
-    """
-    ids = sorted(claim.record.id for claim in claims)
-    generations = _generations(connection, ids, lock=True)
-    held = and_(job_items.c.job.in_({claim.job for claim in claims}), job_items.c.record.in_(ids))
-    items = select(job_items.c.record).where(held).order_by(job_items.c.record)
-    connection.execute(items.with_for_update()).all()
-    return generations
 
 
 def _generations(
