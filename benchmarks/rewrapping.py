@@ -1,9 +1,9 @@
 """Rewrapping records under RSA-2048 on SoftHSM, against the token's own unwraps on two threads.
 
-Usage: ``python -m benchmarks.rewrapping [RECORDS]``, by default 10,000. Each record takes two
-unwraps: the old envelope's, and the new one's to verify it. What is asked for is of the time that
-elapses, which says something only where two processors have nothing else to do; the processor's
-time beside it is what both sides take of it, whatever else the machine does.
+Usage: ``python -m benchmarks.rewrapping [RECORDS [THREADS]]``, by default 10,000 on two threads.
+Each record takes two unwraps: the old envelope's, and the new one's to verify it. What is asked for
+is of the time that elapses, which says something only where two processors have nothing else to
+do; the processor's time beside it is what both sides take, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ def timed(function: Callable[[], object]) -> tuple[float, float]:
 def main() -> int:
     """Run it, print the figures, and end with 1 where the ratio that is asked for was missed."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    threads = int(sys.argv[2]) if len(sys.argv) > 2 else THREADS
     hsm = SoftHsm.current()
     token = hsm.new_token()
     with (
@@ -115,7 +116,7 @@ def main() -> int:
         fill(store, kek, count)
         hierarchy = Hierarchy(vault, store)
         before = unwrap_speed(token, kek, 3)
-        seconds, spent = timed(lambda: hierarchy.rotate("kek", Work(threads=THREADS)))
+        seconds, spent = timed(lambda: hierarchy.rotate("kek", Work(threads=threads)))
         after = unwrap_speed(token, kek, 3)
     hsm.remove(token)
     token_rate = (before.rate + after.rate) / 2
