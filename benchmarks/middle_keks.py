@@ -73,7 +73,7 @@ def main() -> int:
                 pins[made.id] = made.thumbprint
                 fill(store, hierarchy.keyring.use(made.id), count // keks)
         after_first = 0
-        for number in ("first", "second"):
+        for which in ("first", "second"):
             with Hierarchy(vault, store, policy=policy) as hierarchy:
                 calls.clear()
                 before, highest, spent = resident(), Highest(), time.process_time()
@@ -84,7 +84,7 @@ def main() -> int:
             after_first = after_first or highest.bytes
             right = right and report.complete and unwraps <= 2 * keks
             print(
-                f"{number} rotation of the CMK over {keks:,} KEKs and {count:,} volume keys: "
+                f"{which} rotation of the CMK over {keks:,} KEKs and {count:,} volume keys: "
                 f"{unwraps:,} unwraps (at most {2 * keks:,}), {spent:.1f} s of a processor, "
                 f"{before / (1 << 20):.1f} MiB before, at most {highest.bytes / (1 << 20):.1f} MiB"
             )
