@@ -61,11 +61,15 @@ soak: export KEYHIER_SOAK_FORKS ?= 200
 soak: export KEYHIER_SOAK_ITEMS ?= 10000
 soak: export KEYHIER_SOAK_MANY ?= 1000000
 soak: export KEYHIER_SOAK_THROTTLED ?= 3000 10000
+soak: export KEYHIER_SOAK_KILLS ?= 300
+soak: export KEYHIER_SOAK_KILLED_RECORDS ?= 500
+soak: export KEYHIER_SOAK_WRITES ?= 1
+soak: export KEYHIER_SOAK_LISTED ?= 1000000
 soak: export KEYHIER_SOAK_FIGURES := $(CURDIR)/$(BUILD)/soak.md
 soak: env packages ## Check at full length what tests/soak checks in short
 	mkdir -p $(BUILD)
 	rm -f $(KEYHIER_SOAK_FIGURES)
-	pytest tests/soak -p no:randomly
+	pytest tests/soak tests/hierarchy/jobs/test_kills.py tests/hierarchy/jobs/test_kills_at_writes.py -p no:randomly
 	cat $(KEYHIER_SOAK_FIGURES)
 
 lint: env ## Check style, types and who imports whom
@@ -80,6 +84,8 @@ docs: env ## Build the site into .build/site
 bench: env packages ## Measure against the raw bindings and a C program
 	python -m benchmarks
 	python -m benchmarks.placement
+	python -m benchmarks.middle_keks
+	python -m benchmarks.rewrapping
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) $(BUILD) dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \

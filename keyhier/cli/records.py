@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
@@ -14,7 +16,7 @@ from rich.table import Table
 from keyhier.cli import files
 from keyhier.cli.hierarchy import open_hierarchy
 from keyhier.cli.listing import Listing
-from keyhier.cli.session import Session, hierarchy_command, records_command
+from keyhier.cli.session import Command, Session, hierarchy_command, records_command
 from keyhier.cli.text import moment, printable
 from keyhier.errors import IntegrityError, InvalidInputError
 from keyhier.identifiers import KeyId
@@ -41,18 +43,43 @@ LabelOption = Annotated[
 ]
 
 
-@app.command("list")
-@records_command
-def list_records(
-    session: Session,
+def _query(
     *,
     key: KeyOption = None,
     vm: VmOption = None,
     set_name: SetOption = None,
     label: LabelOption = None,
-) -> None:
+) -> Query:
+    labels: dict[str, str] = {}
+    for each in label or ():
+        name, equals, value = each.partition("=")
+        if not equals or name in labels:
+            raise InvalidInputError("a label is given as NAME=VALUE, and each name once")
+        labels[name] = value
+    return Query(key=None if key is None else KeyId.parse(key), vm=vm, set=set_name, labels=labels)
+
+
+def _selecting(function: Command) -> Command:
+    """Give a command that takes a query the options that say which records."""
+    options = inspect.signature(_query, eval_str=True).parameters
+    own = inspect.signature(function, eval_str=True).parameters
+
+    @functools.wraps(function)
+    def command(session: Session, **given: Any) -> None:
+        query = _query(**{name: given.pop(name) for name in options})
+        function(session, query=query, **given)
+
+    # Typer reads a command's options from its signature.
+    kept = [parameter for name, parameter in own.items() if name != "query"]
+    command.__signature__ = inspect.Signature([*kept, *options.values()])  # type: ignore[attr-defined]  # Functions have it.
+    return command
+
+
+@app.command("list")
+@records_command
+@_selecting
+def list_records(session: Session, *, query: Query) -> None:
     """List records: all, or those that match everything that is given."""
-    query = _query(key, vm, set_name, label)
     with session.open_records() as store:
         found = store.find(query)
         if session.settings.as_json:
@@ -81,16 +108,9 @@ def show(
 
 @app.command("export")
 @records_command
-def export(
-    session: Session,
-    *,
-    key: KeyOption = None,
-    vm: VmOption = None,
-    set_name: SetOption = None,
-    label: LabelOption = None,
-) -> None:
+@_selecting
+def export(session: Session, *, query: Query) -> None:
     """Write records to standard output as JSON Lines: all, or those that match."""
-    query = _query(key, vm, set_name, label)
     with session.open_records() as store:
         for record in store.find(query):
             sys.stdout.write(f"{to_line(record)}\n")
@@ -117,19 +137,16 @@ def import_records(
 
 @app.command("verify")
 @hierarchy_command
+@_selecting
 def verify(
     session: Session,
     *,
     sample: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="So many of them, at random.")
     ] = None,
-    key: KeyOption = None,
-    vm: VmOption = None,
-    set_name: SetOption = None,
-    label: LabelOption = None,
+    query: Query,
 ) -> None:
     """Open records without changing anything, all or those that match: a restore drill."""
-    query = _query(key, vm, set_name, label)
     with open_hierarchy(session, read_only=True) as hierarchy:
         done = hierarchy.verify(query, sample=sample)
     document = {
@@ -144,18 +161,6 @@ def verify(
     session.show(document, "\n".join([*lines, f"opened {done.opened} of {done.of} records"]))
     if done.failed:
         raise IntegrityError(f"{len(done.failed)} records did not open")
-
-
-def _query(
-    key: str | None, vm: str | None, set_name: str | None, label: Sequence[str] | None
-) -> Query:
-    labels: dict[str, str] = {}
-    for each in label or ():
-        name, equals, value = each.partition("=")
-        if not equals or name in labels:
-            raise InvalidInputError("a label is given as NAME=VALUE, and each name once")
-        labels[name] = value
-    return Query(key=None if key is None else KeyId.parse(key), vm=vm, set=set_name, labels=labels)
 
 
 def _write_array(found: Iterator[Record]) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "AUDIT_VARIABLE",
     "RECORDS_VARIABLE",
     "VAULT_VARIABLE",
+    "Command",
     "ConfigOption",
     "JsonOption",
     "ProfileOption",

@@ -16,7 +16,7 @@ __all__ = ["JobReport", "Progress", "Work"]
 Progress = Callable[[Mapping[ItemState, int]], None]
 """Told how many of the job's records are in each state, whoever worked on them."""
 
-_BATCH = 64
+_BATCH = 128
 _LEASE_SECONDS = 60.0
 
 

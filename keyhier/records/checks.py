@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -34,14 +35,15 @@ def check_document(_: object, attribute: attrs.Attribute[Any], value: Mapping[st
     Raises:
         InvalidInputError: it is none, or has more than 65,536 characters.
     """
-    if not value:
+    if value == {}:
         return
-    try:
-        text = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
+    text = ""
+    with suppress(TypeError, ValueError, RecursionError):
+        written = json.dumps(dict(value), allow_nan=False, ensure_ascii=False)
         # What UTF-8 cannot write raises here.
-        text.encode()
-    except (TypeError, ValueError, RecursionError):
-        text = ""
+        written.encode()
+        # A list of pairs makes a dictionary, too.
+        text = written if isinstance(value, Mapping) else ""
     if not 0 < len(text) <= _MAX_DOCUMENT or "\\u0000" in text:
         raise InvalidInputError(
             f"{attribute.name} is a JSON object of at most {_MAX_DOCUMENT} characters, without NUL"

@@ -276,6 +276,23 @@ def test_a_record_that_cannot_be_read_fails_and_the_others_go_on(
     assert (item.record, item.error) == (damaged, "IntegrityError")
 
 
+@pytest.mark.parametrize(
+    ("column", "value"), [("state", "waiting"), ("target", "no key"), ("intent", "[]")]
+)
+def test_a_job_that_cannot_be_read_is_told_and_nothing_is_done_with_it(
+    column: str, value: str, store: SqlRecords, job: Job
+) -> None:
+    with store._database.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE keyhier_jobs SET {column} = '{value}'")
+    with pytest.raises(IntegrityError, match=job.id):
+        store.journal.job(job.id)
+    with pytest.raises(IntegrityError, match=job.id):
+        store.journal.jobs()
+    if column == "state":
+        with pytest.raises(IntegrityError, match="in no state that a job has"):
+            store.journal.claim(job.id, "me", 1, 60)
+
+
 def test_a_swapped_envelope_has_to_be_the_records_own(
     store: SqlRecords, job: Job, maker: Maker, second: Key
 ) -> None:

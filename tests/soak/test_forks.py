@@ -12,7 +12,7 @@ from tests.soak.children import told_by
 
 if TYPE_CHECKING:
     from keyhier.testing.softhsm import SoftHsmToken
-    from tests.soak.conftest import Figures, Scale
+    from tests.soak.scale import Figures, Scale
 
 
 # Under the profile of a module with which threads take turns, somebody has the turn at every fork.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pytest
 
     from keyhier.testing.p11_kit import NetworkHsm
-    from tests.soak.conftest import Figures, Scale
+    from tests.soak.scale import Figures, Scale
 
 EVENTS = 6
 RECOVERY_SECONDS = 5

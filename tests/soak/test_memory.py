@@ -9,7 +9,7 @@ import pytest
 from tests.soak.children import told_by
 
 if TYPE_CHECKING:
-    from tests.soak.conftest import Figures, Scale
+    from tests.soak.scale import Figures, Scale
 
 FEW = 10_000
 MIB = 1 << 20

@@ -12,7 +12,7 @@ from tests.soak.children import told_by
 from tests.soak.mixed_use import PREFIX
 
 if TYPE_CHECKING:
-    from tests.soak.conftest import Figures, Scale
+    from tests.soak.scale import Figures, Scale
 
 START_SECONDS = 120
 

@@ -16,7 +16,7 @@ from tests.azure.environment import logged_in_as
 from tests.cli.conftest import COMMAND
 
 if TYPE_CHECKING:
-    from tests.soak.conftest import Figures, Scale
+    from tests.soak.scale import Figures, Scale
 
 
 @pytest.fixture

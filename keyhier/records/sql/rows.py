@@ -10,13 +10,15 @@ from sqlalchemy import Row
 
 from keyhier.errors import IntegrityError, KeyhierError
 from keyhier.identifiers import KeyId
-from keyhier.records.jobs import ItemState, Job, JobItem
+from keyhier.records.jobs import ItemState, Job, JobItem, JobState
 from keyhier.records.record import Previous, Record
+from keyhier.records.sql.tables import records
 from keyhier.records.stored import KeyMark, KeyState, StoredSet
 
 __all__ = [
     "item_of",
     "job_of",
+    "job_state_of",
     "mark_of",
     "milliseconds_of",
     "moment",
@@ -27,6 +29,7 @@ __all__ = [
     "set_row_of",
 ]
 
+_COLUMNS: Final = tuple(records.c.keys())
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -66,53 +69,77 @@ def row_of(record: Record) -> dict[str, Any]:
 
 
 def record_of(row: Row[Any]) -> Record:
-    """Return a record as it stands in its row.
+    """Return a record as it stands in its row of all columns, in the table's order.
 
     Raises:
         IntegrityError: the row holds what no record can.
     """
-    previous = None
+    # A row's own attributes take longer than everything else here.
+    column = dict(zip(_COLUMNS, row, strict=True))
+    previous = names = None
     try:
-        if row.previous_job is not None:
-            key = KeyId.parse(row.previous_key_id)
-            previous = Previous(row.previous_envelope, key, row.previous_job)
+        if column["previous_job"] is not None:
+            key = KeyId.parse(column["previous_key_id"])
+            previous = Previous(column["previous_envelope"], key, column["previous_job"])
+        if column["names"] is not None:
+            names = KeyId.parse(column["names"])
         return Record(
-            id=row.id,
-            envelope=row.envelope,
-            key=KeyId.parse(row.key_id),
-            kind=row.kind,
-            names=None if row.names is None else KeyId.parse(row.names),
-            vm=row.vm,
-            volume=row.volume,
-            set=row.encryption_set,
-            labels=row.labels,
-            details=row.details,
-            recovery=row.recovery,
+            id=column["id"],
+            envelope=column["envelope"],
+            key=KeyId.parse(column["key_id"]),
+            kind=column["kind"],
+            names=names,
+            vm=column["vm"],
+            volume=column["volume"],
+            set=column["encryption_set"],
+            labels=column["labels"],
+            details=column["details"],
+            recovery=column["recovery"],
             previous=previous,
-            state=row.state,
+            state=column["state"],
+            generation=column["generation"],
+            created=moment(column["created"]),
+            updated=moment(column["updated"]),
+        )
+    except (KeyhierError, ValueError, TypeError) as error:
+        reason = error.message if isinstance(error, KeyhierError) else type(error).__name__
+    raise IntegrityError(f"record {column['id']!r:.60} cannot be read: {reason}")
+
+
+def job_of(row: Row[Any], keys: tuple[str, ...]) -> Job:
+    """Return a job as it stands in its row.
+
+    Raises:
+        IntegrityError: the row holds what no job can.
+    """
+    state = job_state_of(row.id, row.state)
+    try:
+        return Job(
+            id=row.id,
+            kind=row.kind,
+            keys=keys,
+            intent=row.intent,
+            target=None if row.target is None else KeyId.parse(row.target),
+            options=row.options,
+            state=state,
             generation=row.generation,
             created=moment(row.created),
             updated=moment(row.updated),
         )
-    except (KeyhierError, ValueError, TypeError) as error:
-        reason = error.message if isinstance(error, KeyhierError) else type(error).__name__
-    raise IntegrityError(f"record {row.id!r:.60} cannot be read: {reason}")
+    except KeyhierError as error:
+        reason = error.message
+    raise IntegrityError(f"job {row.id!r:.60} cannot be read: {reason}")
 
 
-def job_of(row: Row[Any], keys: tuple[str, ...]) -> Job:
-    """Return a job as it stands in its row."""
-    return Job(
-        id=row.id,
-        kind=row.kind,
-        keys=keys,
-        intent=row.intent,
-        target=None if row.target is None else KeyId.parse(row.target),
-        options=row.options,
-        state=row.state,
-        generation=row.generation,
-        created=moment(row.created),
-        updated=moment(row.updated),
-    )
+def job_state_of(job_id: str, state: str) -> JobState:
+    """Return a job's state as it stands in its row.
+
+    Raises:
+        IntegrityError: it is none that a job has.
+    """
+    if state not in set(JobState):
+        raise IntegrityError(f"job {job_id!r:.60} is in no state that a job has")
+    return JobState(state)
 
 
 def item_of(row: Row[Any]) -> JobItem:

@@ -6,13 +6,14 @@ query needs a column. Names begin with ``keyhier_``, so that a database may hold
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -53,6 +54,28 @@ _Text: Final = Text().with_variant(Text(collation="C"), "postgresql")
 _Document: Final = JSON().with_variant(JSONB(), "postgresql")
 _Word: Final = String(32)
 
+
+def _history() -> tuple[Column[int], ...]:
+    """Return the columns of what changes by optimistic locking."""
+    names = ("generation", "created", "updated")
+    return tuple(Column(name, BigInteger, nullable=False) for name in names)
+
+
+def _index_where(
+    condition: ColumnElement[bool],
+    *columns: Column[Any],
+    name: str | None = None,
+    unique: bool = False,
+) -> None:
+    """Make an index of the rows that meet a condition."""
+    Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+def _part_of(name: str, owner: Column[str]) -> Column[str]:
+    """Return the column that names what a row belongs to, and goes with."""
+    return Column(name, _Text, ForeignKey(owner, ondelete="CASCADE"), nullable=False)
+
+
 records: Final = Table(
     "keyhier_records",
     metadata,
@@ -77,37 +100,24 @@ records: Final = Table(
     Column("previous_key_name", _Text),
     Column("previous_job", _Text),
     Column("state", _Word, nullable=False),
-    Column("generation", BigInteger, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("updated", BigInteger, nullable=False),
+    *_history(),
     UniqueConstraint("names"),
 )
 Index(None, records.c.names_key, records.c.id)
 # The KEKs, which are few among many volume keys.
-Index(
-    "ix_keyhier_records_keks",
-    records.c.id,
-    sqlite_where=records.c.names.is_not(None),
-    postgresql_where=records.c.names.is_not(None),
-)
+_index_where(records.c.names.is_not(None), records.c.id, name="ix_keyhier_records_keks")
 # One for all versions of a key and one for each, so that either comes in the order of the ids.
 Index(None, records.c.key_name, records.c.id)
 Index(None, records.c.key_id, records.c.id)
 Index(None, records.c.vm, records.c.id)
 Index(None, records.c.encryption_set, records.c.id)
 for _column in (records.c.previous_key_name, records.c.previous_key_id, records.c.previous_job):
-    Index(
-        None,
-        _column,
-        records.c.id,
-        sqlite_where=_column.is_not(None),
-        postgresql_where=_column.is_not(None),
-    )
+    _index_where(_column.is_not(None), _column, records.c.id)
 
 labels: Final = Table(
     "keyhier_labels",
     metadata,
-    Column("record", _Text, ForeignKey(records.c.id, ondelete="CASCADE"), nullable=False),
+    _part_of("record", records.c.id),
     Column("name", _Text, nullable=False),
     Column("value", _Text, nullable=False),
     PrimaryKeyConstraint("record", "name"),
@@ -123,33 +133,25 @@ jobs: Final = Table(
     Column("target", _Text),
     Column("options", _Document, nullable=False),
     Column("state", _Word, nullable=False),
-    Column("generation", BigInteger, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("updated", BigInteger, nullable=False),
+    *_history(),
 )
 
 job_keys: Final = Table(
     "keyhier_job_keys",
     metadata,
-    Column("job", _Text, ForeignKey(jobs.c.id, ondelete="CASCADE"), nullable=False),
+    _part_of("job", jobs.c.id),
     Column("key", _Text, nullable=False),
     # Only one job may hold a key; those that have ended hold none.
     Column("held", Boolean, nullable=False),
     PrimaryKeyConstraint("job", "key"),
 )
-Index(
-    "uq_keyhier_job_keys_held",
-    job_keys.c.key,
-    unique=True,
-    sqlite_where=job_keys.c.held,
-    postgresql_where=job_keys.c.held,
-)
+_index_where(job_keys.c.held, job_keys.c.key, name="uq_keyhier_job_keys_held", unique=True)
 
 job_items: Final = Table(
     "keyhier_job_items",
     metadata,
-    Column("job", _Text, ForeignKey(jobs.c.id, ondelete="CASCADE"), nullable=False),
-    Column("record", _Text, ForeignKey(records.c.id, ondelete="CASCADE"), nullable=False),
+    _part_of("job", jobs.c.id),
+    _part_of("record", records.c.id),
     Column("state", _Word, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("worker", _Text),
@@ -179,8 +181,6 @@ sets: Final = Table(
     Column("key_id", _Text, nullable=False),
     Column("key_name", _Text, nullable=False),
     Column("document", _Document, nullable=False),
-    Column("generation", BigInteger, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("updated", BigInteger, nullable=False),
+    *_history(),
 )
 Index(None, sets.c.key_name, sets.c.name)

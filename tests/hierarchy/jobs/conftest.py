@@ -20,6 +20,10 @@ from keyhier.records import open_records
 from keyhier.records.sql.store import SqlRecords
 from keyhier.testing.postgresql import Postgresql
 from keyhier.testing.softhsm import SoftHsm
+from tests.memory.vaults import PASSPHRASE, open_file
+from tests.soak.scale import figures, scale
+
+__all__ = ["figures", "scale"]
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,6 +46,7 @@ class Workers:
             **dict.fromkeys(("key", "to", "job", "kill_after", "kill_at_write"), None),
             "stop_at_write": None,
             "stop_for": 0,
+            "roll_back": False,
             "done": False,
             "batch": 16,
             "lease": 1.0,
@@ -99,9 +104,10 @@ def shared_store(shared_url: str) -> Iterator[SqlRecords]:
 
 
 def memory_file(folder: Path, name: str) -> str:
-    """The URI of a vault in a file, with a passphrase in another."""
-    (folder / "passphrase").write_text("correct horse battery staple")
+    """The URI of a vault in a file, with a passphrase in another; opening it costs little."""
+    (folder / "passphrase").write_text(PASSPHRASE)
     (folder / "passphrase").chmod(0o600)
+    open_file(folder / f"{name}.vault").close()
     return f"memory:?file={folder}/{name}.vault&pin-source=file:{folder}/passphrase"
 
 
@@ -149,3 +155,9 @@ def memory() -> Iterator[Vault]:
     with keyhier.open("memory:") as vault:
         vault.create_key("kek", "AES-256")
         yield vault
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """The file of a store that somebody writes into."""
+    return tmp_path / "records.db"

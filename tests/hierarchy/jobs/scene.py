@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 
 from keyhier import Key, KeyId, Vault
 from keyhier.hierarchy.facade import Hierarchy
 from keyhier.records import ItemState, Query, Record, new_record_id
 from keyhier.records.sql.store import SqlRecords
 
-__all__ = ["bound_to", "check_done", "fill", "new_record", "secret_of", "untouched"]
+__all__ = [
+    "alter",
+    "bound_to",
+    "by_id",
+    "check_done",
+    "fill",
+    "new_record",
+    "secret_of",
+    "untouched",
+]
 
 
 def secret_of(record_id: str) -> bytes:
@@ -42,6 +53,11 @@ def fill(store: SqlRecords, key: Key, count: int) -> list[Record]:
     return store.add(*(new_record(key, number) for number in range(count)))
 
 
+def by_id(store: SqlRecords) -> dict[str, Record]:
+    """All records there are."""
+    return {record.id: record for record in store.find()}
+
+
 def untouched(store: SqlRecords) -> list[object]:
     """What neither a rotation nor a migration may change, of every record."""
     return [
@@ -66,7 +82,7 @@ def check_done(
     counts = jobs.report(job_id).counts
     assert jobs.report(job_id).complete, counts
     assert counts[ItemState.SWAPPED] == len(before), counts
-    found = {record.id: record for record in store.find()}
+    found = by_id(store)
     assert found.keys() == before.keys(), "a record was lost, or came from nowhere"
     keyring = Hierarchy(vaults, store).keyring
     for record_id, record in found.items():
@@ -80,3 +96,13 @@ def check_done(
         with keyring.use(target).unwrap(record.wrapped, context=bound_to(record_id)) as secret:
             assert secret == secret_of(record_id)
     assert store.count(Query(key=target)) == len(before)
+
+
+def alter(path: Path, record_id: str, **columns: str) -> None:
+    """Write into the database as somebody does who may write it."""
+    with sqlite3.connect(path) as connection:
+        for name, value in columns.items():
+            connection.execute(
+                f"UPDATE keyhier_records SET {name} = ? WHERE id = ?", (value, record_id)
+            )
+    connection.close()

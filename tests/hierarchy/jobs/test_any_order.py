@@ -1,4 +1,4 @@
-"""Records made, keys rotated, jobs killed, resumed and rolled back, migrations, in any order."""
+"""Records made, keys rotated and retired, jobs killed, resumed and ended, in any order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import keyhier
 from keyhier import KeyId, NotFoundError, Vault
 from keyhier.hierarchy.facade import Hierarchy
+from keyhier.hierarchy.kek_cache import CacheLimits
+from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.work import Work
 from keyhier.records import Job, JobState, Query, Record, open_records
 from tests.hierarchy.jobs.mortal import Mortal
@@ -20,6 +22,8 @@ from tests.hierarchy.jobs.scene import bound_to, new_record, secret_of
 
 KEK = KeyId.parse("memory:kek")
 WORK = Work(threads=1, batch=2, lease=2)
+# Nothing but this process uses the vaults, so the window is over at once.
+AT_ONCE = Policy(cache=CacheLimits(age=0.001))
 
 
 class Killed(BaseException):
@@ -36,6 +40,8 @@ class Keys(RuleBasedStateMachine):
             vault.create_key("kek", "AES-256")
         self.store = open_records("memory:")
         self.known: set[str] = set()
+        # Both vaults name their keys alike, so who resumes has to open them in the same order.
+        self.home = 0
 
     def teardown(self) -> None:
         self.store.close()
@@ -45,7 +51,7 @@ class Keys(RuleBasedStateMachine):
     def hierarchy(self, home: int, store: Any = None) -> Hierarchy:
         """Both vaults are open; new versions are made in the first."""
         order = self.vaults if home == 0 else self.vaults[::-1]
-        return Hierarchy(order, self.store if store is None else store)
+        return Hierarchy(order, self.store if store is None else store, policy=AT_ONCE)
 
     @property
     def job(self) -> Job | None:
@@ -79,23 +85,31 @@ class Keys(RuleBasedStateMachine):
     @precondition(lambda self: self.job is None)
     @rule(home=st.integers(0, 1), write=st.integers(0, 12))
     def rotate(self, home: int, write: int) -> None:
+        self.home = home
         self.work(home, write, lambda hierarchy: hierarchy.rotate(KEK, WORK))
 
     @precondition(lambda self: self.job is None)
     @rule(home=st.integers(0, 1), write=st.integers(0, 12))
     def migrate(self, home: int, write: int) -> None:
-        there = self.vaults[1 - home]
-        here = Hierarchy(self.vaults[home], self.killed_at(write))
+        self.home = home
         # Nothing may need to be moved.
-        with suppress(Killed, NotFoundError):
-            here.migrate(there, work=WORK)
+        with suppress(NotFoundError):
+            self.go_on_migrating(write)
+
+    def go_on_migrating(self, write: int) -> None:
+        here = Hierarchy(self.vaults[self.home], self.killed_at(write))
+        with suppress(Killed):
+            here.migrate(self.vaults[1 - self.home], work=WORK)
 
     @precondition(lambda self: self.job is not None and self.job.state is JobState.OPEN)
     @rule(write=st.integers(0, 12))
     def resume(self, write: int) -> None:
         job = self.job
         assert job is not None
-        self.work(0, write, lambda hierarchy: hierarchy.jobs.resume(job.id, WORK))
+        if job.kind == "migrate":
+            self.go_on_migrating(write)
+        else:
+            self.work(self.home, write, lambda hierarchy: hierarchy.jobs.resume(job.id, WORK))
         if write == 0:
             report = self.hierarchy(0).jobs.report(job.id)
             assert report.complete
@@ -125,6 +139,32 @@ class Keys(RuleBasedStateMachine):
         assert done.failed == ()
         assert done.job.state is JobState.ROLLED_BACK
         assert not self.store.count(Query(job=job.id))
+
+    @property
+    def older(self) -> list[tuple[int, KeyId]]:
+        """The versions that are not the latest of their vault, and which vault that is."""
+        return [
+            (home, key.id)
+            for home, vault in enumerate(self.vaults)
+            for key in self.kek(vault).versions()[:-1]
+        ]
+
+    @precondition(lambda self: self.older)
+    @rule(data=st.data())
+    def retire(self, data: st.DataObject) -> None:
+        """What is disabled by it is what nothing needs: see the invariant."""
+        home, version = data.draw(st.sampled_from(self.older))
+        done = self.hierarchy(home).retire(version, wait=True)
+        needed = self.store.count(Query(key=version)) + self.store.count(Query(kept_under=version))
+        assert not (done.disabled and needed)
+        assert done.disabled is not bool(done.blockers)
+        assert self.vaults[home].key(version).enabled is not done.disabled
+
+    @precondition(lambda self: self.store.key_marks.all())
+    @rule(data=st.data())
+    def reinstate(self, data: st.DataObject) -> None:
+        mark = data.draw(st.sampled_from(self.store.key_marks.all()))
+        self.hierarchy(0).reinstate(mark.key)
 
     @invariant()
     def every_record_opens(self) -> None:

@@ -2,53 +2,100 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
+from typing import TYPE_CHECKING, Any
 
-import pytest
+import attrs
 
-from keyhier import Vault
-from keyhier.hierarchy.facade import Hierarchy
-from keyhier.records.sql.store import SqlRecords
-from tests.hierarchy.jobs.conftest import Place, Workers
+from keyhier.records import Job
 from tests.hierarchy.jobs.scene import check_done, fill, untouched
 
-# For each of the eight combinations of store, vault and kind of job.
-KILLS = int(os.environ.get("KEYHIER_KILLS", "4"))
-RECORDS = int(os.environ.get("KEYHIER_KILL_RECORDS", "100"))
+if TYPE_CHECKING:
+    from keyhier import Vault
+    from keyhier.records.sql.store import SqlRecords
+    from tests.hierarchy.jobs.conftest import Place, Workers
+    from tests.soak.scale import Figures, Scale
+
 KILLED = -signal.SIGKILL
 
-# Each store and each kind of vault once; the soak, which asks for more kills, has all pairs.
-PAIRS = [("sqlite", "softhsm"), ("postgresql", "memory")]
-if KILLS > 4:
-    PAIRS += [("sqlite", "memory"), ("postgresql", "softhsm")]
+
+@attrs.define
+class Kills:
+    """Runs jobs, and kills them at instants that are spread over the time that a whole one takes.
+
+    Attributes:
+        wanted: how often somebody is killed.
+        done: how often somebody was.
+        finished: how many jobs were run to their end.
+        most: how often the same job was killed at most.
+    """
+
+    workers: Workers
+    wanted: int
+    done: int = 0
+    finished: int = 0
+    most: int = 0
+    _whole_job: float = 0
+
+    def finish(self, **order: Any) -> None:
+        """Run a job, and again after every kill until it is complete; the first takes the time."""
+        kills = 0
+        while True:
+            kill_after = None
+            if self.finished and self.done < self.wanted:
+                kill_after = random.uniform(0, self._whole_job)
+            status, seconds = self.workers.run(**order, lease=0.5, kill_after=kill_after)
+            if status != KILLED:
+                break
+            kills += 1
+            self.done += 1
+        assert status == 0
+        if not kills:
+            self._whole_job = seconds
+        self.finished += 1
+        self.most = max(self.most, kills)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.done} kills in {self.finished} jobs, at most {self.most} in one; at the end of "
+            "each every record opened byte for byte under the one new version, none swapped twice"
+        )
+
+
+def place_name(url: str, place: Place) -> str:
+    """The pair, for figures."""
+    return f"{url.partition(':')[0]} with {place.uri.partition(':')[0]}"
+
+
+def open_job(store: SqlRecords) -> Job:
+    (job,) = store.journal.jobs(ended=False)
+    return job
 
 
 def test_promise_8_a_rotation_killed_at_random_instants_loses_nothing(
-    workers: Workers, shared_url: str, shared_store: SqlRecords, place: Place, vault: Vault
+    workers: Workers,
+    shared_url: str,
+    shared_store: SqlRecords,
+    place: Place,
+    vault: Vault,
+    scale: Scale,
+    figures: Figures,
 ) -> None:
-    fill(shared_store, vault.key("kek"), RECORDS)
+    fill(shared_store, vault.key("kek"), scale.killed_records)
     fingerprint = untouched(shared_store)
-    kills, span, versions = 0, 1.0, 1
-    while kills < KILLS or not Hierarchy(vault, shared_store).jobs.journal.jobs():
+    kills = Kills(workers, scale.kills)
+    while kills.done < scale.kills:
         before = {record.id: record for record in shared_store.find()}
-        status = KILLED
-        while status == KILLED:
-            delay = random.uniform(0, span) if kills < KILLS else None
-            status, seconds = workers.run(
-                records=shared_url, vaults=[place.uri], key="kek", kill_after=delay
-            )
-            kills += status == KILLED
-        assert status == 0
-        span = min(span, seconds)
-        versions += 1
+        kills.finish(records=shared_url, vaults=[place.uri], key="kek")
         made = vault.key("kek").versions()
-        assert len(made) == versions, "a second version was made"
-        (job,) = shared_store.journal.jobs(ended=False)
+        assert len(made) == 1 + kills.finished, "a second version was made"
+        job = open_job(shared_store)
         check_done(shared_store, job.id, before, made[-1].id, vault)
         assert untouched(shared_store) == fingerprint
         shared_store.journal.finalize(job.id)
+    what = f"rotation of {scale.killed_records} records killed at random instants"
+    figures(f"{place_name(shared_url, place)}: {what}", str(kills))
 
 
 def test_promise_8_a_migration_killed_at_random_instants_loses_nothing(
@@ -58,68 +105,20 @@ def test_promise_8_a_migration_killed_at_random_instants_loses_nothing(
     place: Place,
     vault: Vault,
     other: Vault,
+    scale: Scale,
+    figures: Figures,
 ) -> None:
-    fill(shared_store, vault.key("kek"), RECORDS)
+    fill(shared_store, vault.key("kek"), scale.killed_records)
     fingerprint = untouched(shared_store)
-    kills, span = 0, 1.0
+    kills = Kills(workers, scale.kills)
     there, back = (place.uri, place.other_uri, other), (place.other_uri, place.uri, vault)
-    rounds = 0
-    while kills < KILLS or rounds < 2:
-        source, to, target = (there, back)[rounds % 2]
+    while kills.done < scale.kills:
+        source, to, target = (there, back)[kills.finished % 2]
         before = {record.id: record for record in shared_store.find()}
-        status = KILLED
-        while status == KILLED:
-            delay = random.uniform(0, span) if kills < KILLS else None
-            status, seconds = workers.run(
-                records=shared_url, vaults=[source], to=to, kill_after=delay
-            )
-            kills += status == KILLED
-        assert status == 0
-        span = min(span, seconds)
-        rounds += 1
-        (job,) = shared_store.journal.jobs(ended=False)
+        kills.finish(records=shared_url, vaults=[source], to=to)
+        job = open_job(shared_store)
         check_done(shared_store, job.id, before, target.key("kek").id, vault, other)
         assert untouched(shared_store) == fingerprint
         shared_store.journal.finalize(job.id)
-
-
-@pytest.mark.parametrize(("shared_url", "place"), PAIRS, indirect=True)
-@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-def test_promise_8_a_rotation_killed_at_every_write_of_the_journal_loses_nothing(
-    workers: Workers,
-    shared_url: str,
-    shared_store: SqlRecords,
-    place: Place,
-    vault: Vault,
-    *,
-    done: bool,
-) -> None:
-    fill(shared_store, vault.key("kek"), 20)
-    fingerprint = untouched(shared_store)
-    write, versions, status = 0, 1, KILLED
-    while status == KILLED:
-        before = {record.id: record for record in shared_store.find()}
-        write += 1
-        status, _ = workers.run(
-            records=shared_url,
-            vaults=[place.uri],
-            key="kek",
-            kill_at_write=write,
-            done=done,
-            batch=10,
-            lease=0.2,
-        )
-        assert status in (0, KILLED)
-        # Whoever comes next goes on with it, or finds it done.
-        ended, _ = workers.run(
-            records=shared_url, vaults=[place.uri], key="kek", batch=10, lease=0.5
-        )
-        assert ended == 0
-        versions += 1
-        made = vault.key("kek").versions()
-        assert len(made) == versions, "a second version was made"
-        (job,) = shared_store.journal.jobs(ended=False)
-        check_done(shared_store, job.id, before, made[-1].id, vault)
-        assert untouched(shared_store) == fingerprint
-        shared_store.journal.finalize(job.id)
-    assert write > 8, "this was no journal of a whole job"
+    what = f"migration of {scale.killed_records} records killed at random instants"
+    figures(f"{place_name(shared_url, place)} and back: {what}", str(kills))

@@ -6,34 +6,26 @@ import sqlite3
 import threading
 from pathlib import Path
 
-import attrs
 import pytest
 
 import keyhier
 from keyhier import (
-    AccessDeniedError,
     ConflictError,
     IntegrityError,
     InvalidInputError,
     InvalidStateError,
     KeyId,
     NotFoundError,
-    UnavailableError,
-    UnwrapError,
     Vault,
 )
 from keyhier.hierarchy.facade import Hierarchy
 from keyhier.hierarchy.work import Work
-from keyhier.records import ItemState, Job, JobState, Query, Record, Swap, open_records
+from keyhier.records import ItemState, Job, JobState, Query, open_records
 from keyhier.records.sql.store import SqlRecords
-from tests.hierarchy.jobs.scene import bound_to, check_done, fill, new_record, secret_of, untouched
-from tests.hierarchy.jobs.vaults import counting_vault, refusing_vault
+from tests.hierarchy.jobs.scene import alter, by_id, check_done, fill, untouched
+from tests.hierarchy.jobs.vaults import counting_vault
 
 ONE = Work(threads=1, batch=4)
-
-
-def by_id(store: SqlRecords) -> dict[str, Record]:
-    return {record.id: record for record in store.find()}
 
 
 def test_everything_goes_under_one_new_version(store: SqlRecords, memory: Vault) -> None:
@@ -195,138 +187,7 @@ def test_two_rotations_of_one_key_at_once_make_one_new_version(
         check_done(store, jobs[0], before, vault.key("kek").id, vault)
 
 
-# ---------------------------------------------------------------------- bad records
-
-
-@pytest.fixture
-def damaged(tmp_path: Path) -> Path:
-    return tmp_path / "records.db"
-
-
-def alter(path: Path, record_id: str, **columns: str) -> None:
-    """Write into the database as somebody does who may write it."""
-    with sqlite3.connect(path) as connection:
-        for name, value in columns.items():
-            connection.execute(
-                f"UPDATE keyhier_records SET {name} = ? WHERE id = ?", (value, record_id)
-            )
-    connection.close()
-
-
-def test_a_record_that_was_altered_or_swapped_is_named_and_left_and_the_rest_is_done(
-    damaged: Path, memory: Vault
-) -> None:
-    with open_records(f"sqlite:{damaged}") as store:
-        key = memory.key("kek")
-        good = fill(store, key, 10)
-        altered, swapped, moved, gone = fill(store, key, 4)
-        head, encrypted, iv, text, tag = altered.envelope.split(".")
-        other = "B" if tag[0] == "A" else "A"
-        alter(damaged, altered.id, envelope=".".join((head, encrypted, iv, text, other + tag[1:])))
-        alter(damaged, swapped.id, envelope=good[0].envelope)
-        alter(damaged, moved.id, vm="another-machine")
-        alter(damaged, gone.id, envelope="no envelope")
-        before = by_id(store)
-        hierarchy = Hierarchy(memory, store)
-        report = hierarchy.rotate("kek", ONE)
-        assert not report.complete
-        assert report.job.state is JobState.OPEN
-        failed = {
-            item.record: item for item in store.journal.items(report.job.id, ItemState.FAILED)
-        }
-        assert failed.keys() == {altered.id, swapped.id, moved.id, gone.id}
-        assert failed[altered.id].error == UnwrapError.__name__
-        assert failed[swapped.id].error == IntegrityError.__name__
-        assert failed[gone.id].error == InvalidInputError.__name__
-        for record_id in failed:
-            assert store.get(record_id) == before[record_id]
-        assert report.counts[ItemState.SWAPPED] == 10
-        # Once it is repaired, a second run finishes.
-        for record in (altered, swapped, moved, gone):
-            alter(damaged, record.id, envelope=record.envelope, vm=record.vm or "")
-        again = hierarchy.rotate("kek", ONE)
-        assert again.complete
-        assert again.counts[ItemState.SWAPPED] == 14
-        assert len(key.versions()) == 2
-
-
-def test_a_record_whose_key_is_gone_is_named(store: SqlRecords, memory: Vault) -> None:
-    with keyhier.open("memory:") as lost:
-        (record,) = fill(store, lost.create_key("kek", "AES-256"), 1)
-    fill(store, memory.key("kek"), 3)
-    report = Hierarchy(memory, store).rotate("kek", ONE)
-    (failed,) = store.journal.items(report.job.id, ItemState.FAILED)
-    assert (failed.record, failed.error) == (record.id, NotFoundError.__name__)
-    assert report.counts[ItemState.SWAPPED] == 3
-
-
-def test_a_record_that_holds_another_jobs_envelope_is_named(
-    store: SqlRecords, memory: Vault
-) -> None:
-    fill(store, memory.key("kek"), 2)
-    hierarchy = Hierarchy(memory, store)
-    job = store.journal.begin(Job(kind="other", keys=("something else",)))
-    store.journal.plan(job.id, Query())
-    (claim, _) = store.journal.claim(job.id, "me", 2, 60)
-    again = memory.key("kek").wrap(secret_of(claim.record.id), context=bound_to(claim.record.id))
-    store.journal.swap([Swap(claim, again)])
-    report = hierarchy.rotate("kek", ONE)
-    (failed,) = store.journal.items(report.job.id, ItemState.FAILED)
-    assert failed.record == claim.record.id
-    assert job.id in (failed.text or "")
-
-
-def test_records_that_change_while_they_are_worked_on_are_read_again(
-    store: SqlRecords, memory: Vault
-) -> None:
-    records = fill(store, memory.key("kek"), 6)
-
-    def change(counts: object) -> None:
-        if not changed:
-            changed.append(store.replace(attrs.evolve(store.get(records[5].id), vm=None)))
-
-    changed: list[Record] = []
-    report = Hierarchy(memory, store).rotate("kek", Work(threads=1, batch=2, progress=change))
-    assert report.counts[ItemState.SWAPPED] + report.counts[ItemState.FAILED] == 6
-    assert store.get(records[5].id).vm is None
-
-
 # ---------------------------------------------------------------------- bad vaults
-
-
-@pytest.mark.parametrize("error", [UnavailableError("away"), AccessDeniedError("refused")])
-def test_a_vault_that_refuses_half_way_stops_the_job_and_a_second_run_finishes_it(
-    store: SqlRecords, error: keyhier.KeyhierError
-) -> None:
-    vault, driver = refusing_vault(error)
-    fill(store, vault.create_key("kek", "AES-256"), 40)
-    before = by_id(store)
-    driver.left = 50
-    hierarchy = Hierarchy(vault, store)
-    with pytest.raises(type(error)):
-        hierarchy.rotate("kek", ONE)
-    (job,) = store.journal.jobs()
-    counts = store.journal.counts(job.id)
-    assert counts[ItemState.FAILED] == 0
-    assert 0 < counts[ItemState.SWAPPED] < 40
-    # Nothing is leased any more, so nobody has to wait.
-    driver.left = None
-    report = hierarchy.rotate("kek", attrs.evolve(ONE, lease=3600))
-    check_done(store, report.job.id, before, vault.key("kek").id, vault)
-    assert len(vault.key("kek").versions()) == 2
-
-
-def test_a_record_that_alone_meets_a_refusal_is_named(store: SqlRecords) -> None:
-    vault, driver = refusing_vault(UnavailableError("away"))
-    records = fill(store, vault.create_key("kek", "AES-256"), 20)
-    driver.refused = {
-        records[3].wrapped.encrypted_key.hex(),
-        records[19].wrapped.encrypted_key.hex(),
-    }
-    report = Hierarchy(vault, store).rotate("kek", ONE)
-    failed = [item.record for item in store.journal.items(report.job.id, ItemState.FAILED)]
-    assert failed == sorted([records[3].id, records[19].id])
-    assert report.counts[ItemState.SWAPPED] == 18
 
 
 def test_a_new_version_that_cannot_be_used_stops_the_job_at_once(
@@ -455,55 +316,3 @@ def dump(path: Path) -> list[str]:
         lines = list(connection.iterdump())
     connection.close()
     return lines
-
-
-# ---------------------------------------------------------------------- KEKs in records
-
-
-def test_rotating_the_key_of_the_vault_wraps_only_the_keks_anew(
-    store: SqlRecords, memory: Vault
-) -> None:
-    with Hierarchy(memory, store) as hierarchy:
-        for number in range(3):
-            made = hierarchy.create_kek(f"middle-{number}", under="kek")
-            for _ in range(4):
-                record = new_record(_user(hierarchy, made.id))
-                store.add(record)
-        volumes = [record for record in store.find() if record.names is None]
-        report = hierarchy.rotate("kek")
-        assert report.counts[ItemState.SWAPPED] == 3
-        assert [store.get(record.id) for record in volumes] == volumes
-        for record in volumes:
-            with hierarchy.keyring.use(record.key).unwrap(
-                record.wrapped, context=bound_to(record.id)
-            ) as secret:
-                assert secret == secret_of(record.id)
-
-
-def test_a_kek_in_a_record_is_rotated_like_any_other(store: SqlRecords, memory: Vault) -> None:
-    with Hierarchy(memory, store) as hierarchy:
-        made = hierarchy.create_kek("middle", under="kek")
-        for _ in range(5):
-            store.add(new_record(_user(hierarchy, made.id)))
-        report = hierarchy.rotate("middle")
-        assert report.complete
-        assert report.job.target is not None
-        assert report.job.target != made.id
-        assert store.count(Query(key=report.job.target)) == 5
-
-
-def test_a_kek_that_anybody_could_have_planted_gets_no_trust_from_a_migration(
-    store: SqlRecords, memory: Vault
-) -> None:
-    """Whoever may write the records can wrap a KEK of their own under a public key."""
-    with keyhier.open("memory:") as rsa:
-        rsa.create_key("kek", "RSA-2048")
-        with Hierarchy(rsa, store) as hierarchy:
-            made = hierarchy.create_kek("middle", under="kek")
-            report = hierarchy.migrate(memory)
-        (failed,) = store.journal.items(report.job.id, ItemState.FAILED)
-        assert (failed.record, failed.error) == (made.record.id, IntegrityError.__name__)
-
-
-def _user(hierarchy: Hierarchy, key: KeyId) -> keyhier.Key:
-    return hierarchy.keyring.use(key)  # type: ignore[return-value]  # It wraps as a Key does.

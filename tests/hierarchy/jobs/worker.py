@@ -5,6 +5,7 @@ what became of the child. It has no threads and has opened nothing, so that fork
 child starts at once::
 
     {"records": URL, "vaults": [URI, …], "key": NAME or null, "to": URI or null, "job": ID or null,
+     "roll_back": whether that job is rolled back and not gone on with,
      "batch": N, "lease": SECONDS,
      "kill_after": SECONDS or null, "kill_at_write": N or null, "done": whether the write is made,
      "stop_at_write": N or null, "stop_for": SECONDS}
@@ -14,6 +15,7 @@ The answer: ``{"status": the exit code or minus the signal, "seconds": from the 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -23,7 +25,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-# Loaded once here, and not in every child.
+# Loaded once here, too.
 import psycopg  # noqa: F401
 
 import keyhier
@@ -37,17 +39,17 @@ from tests.hierarchy.jobs.mortal import Mortal
 
 def mortal(store: SqlRecords, order: dict[str, Any]) -> Any:
     """Return a store whose journal ends the process where the order says."""
-    writes = 0
+    # Threads that write at once get a number each.
+    numbers = itertools.count(1)
 
     def on_write(call: Callable[[], Any]) -> Any:
-        nonlocal writes
-        writes += 1
-        if writes == order["stop_at_write"]:
+        number = next(numbers)
+        if number == order["stop_at_write"]:
             os.kill(os.getpid(), signal.SIGSTOP)
-        if writes == order["kill_at_write"] and not order["done"]:
+        if number == order["kill_at_write"] and not order["done"]:
             os.kill(os.getpid(), signal.SIGKILL)
         result = call()
-        if writes == order["kill_at_write"]:
+        if number == order["kill_at_write"]:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
@@ -65,6 +67,9 @@ def work(order: dict[str, Any], ready: Callable[[], None]) -> bool:
             store = mortal(store, order)
         hierarchy = stack.enter_context(Hierarchy(vaults, store))
         ready()
+        if order["roll_back"]:
+            jobs = hierarchy.jobs if to is None else hierarchy.jobs_beside(to)
+            return not jobs.roll_back(order["job"], how).failed
         if order["job"]:
             return hierarchy.jobs.resume(order["job"], how).complete
         if to is not None:
@@ -109,6 +114,9 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    # What opening needs is loaded once, and not in every child.
+    with keyhier.open("memory:"), open_records("memory:"):
+        pass
     for line in sys.stdin:
         sys.stdout.write(json.dumps(run(json.loads(line))) + "\n")
         sys.stdout.flush()
