@@ -20,6 +20,7 @@ from keyhier.records import open_records
 from keyhier.records.sql.store import SqlRecords
 from keyhier.testing.postgresql import Postgresql
 from keyhier.testing.softhsm import SoftHsm
+from tests.memory.vaults import PASSPHRASE, open_file
 
 ROOT = Path(__file__).parents[3]
 
@@ -99,9 +100,11 @@ def shared_store(shared_url: str) -> Iterator[SqlRecords]:
 
 
 def memory_file(folder: Path, name: str) -> str:
-    """The URI of a vault in a file, with a passphrase in another."""
-    (folder / "passphrase").write_text("correct horse battery staple")
+    """The URI of a vault in a file that is quick to open, with a passphrase in another."""
+    (folder / "passphrase").write_text(PASSPHRASE)
     (folder / "passphrase").chmod(0o600)
+    # A file that is there keeps the derivation that it was made with.
+    open_file(folder / f"{name}.vault").close()
     return f"memory:?file={folder}/{name}.vault&pin-source=file:{folder}/passphrase"
 
 
