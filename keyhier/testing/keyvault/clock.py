@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from itertools import count
+from threading import Lock
 
 __all__ = ["Clock"]
 
@@ -25,13 +25,15 @@ class Clock:
         """Start at the machine's time."""
         self._ahead = 0.0
         self.step = 0.0
-        # Counting is a single step of the interpreter, and needs no lock.
-        self._readings = count(1)
+        self._lock = Lock()
 
     def now(self) -> float:
         """Return the seconds since 1970-01-01T00:00:00Z."""
-        return time.time() + self._ahead + self.step * next(self._readings)
+        with self._lock:
+            self._ahead += self.step
+            return time.time() + self._ahead
 
     def advance(self, by: timedelta | float) -> None:
         """Move the clock, back where ``by`` (seconds, or a duration) is negative."""
-        self._ahead += by.total_seconds() if isinstance(by, timedelta) else by
+        with self._lock:
+            self._ahead += by.total_seconds() if isinstance(by, timedelta) else by
