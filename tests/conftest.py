@@ -24,7 +24,12 @@ settings.load_profile("keyhier")
 
 
 # Each takes so long that a worker which began it last would keep all the others waiting.
-LONG = ("hierarchy/jobs/test_kills.py", "hierarchy/jobs/test_workers.py", "cli/test_demo.py")
+LONG = (
+    "hierarchy/jobs/test_kills.py",
+    "hierarchy/jobs/test_workers.py",
+    "cli/test_demo.py",
+    "tests/test_docs.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
