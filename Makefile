@@ -12,6 +12,9 @@ BUILD := .build
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
+# The tests start hundreds of processes, and each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # cryptsetup lives where the PATH of an ordinary user does not look.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/sbin:/sbin
 

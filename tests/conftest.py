@@ -23,6 +23,15 @@ settings.register_profile(
 settings.load_profile("keyhier")
 
 
+# Each takes so long that a worker which began it last would keep all the others waiting.
+LONG = (
+    "hierarchy/jobs/test_kills.py",
+    "hierarchy/jobs/test_workers.py",
+    "cli/test_demo.py",
+    "tests/test_docs.py",
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
@@ -31,6 +40,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "requires_module(*names): needs these modules; skipped without them, failed with CI=true",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long ones; the order is otherwise as it was drawn."""
+    items.sort(
+        key=lambda item: not (item.path.match("soak/*") or item.path.as_posix().endswith(LONG))
     )
 
 

@@ -16,9 +16,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pkcs11.exceptions import PKCS11Error, RandomNoRNG
+from pkcs11.exceptions import PKCS11Error, RandomNoRNG, UserPinNotInitialized
 
 from keyhier.errors import (
+    AuthenticationError,
     InvalidStateError,
     KeyhierError,
     NotFoundError,
@@ -282,36 +283,49 @@ class Connection:
     def _connect(self, secret: SecretBytes | None) -> None:
         """Log in; where that fails, initialise the module anew and log in."""
         if self.module.process != os.getpid():
-            self._start_in_child()
+            self._connect_in_child(secret)
+            return
+        era = self.module.era
+        try:
+            self._open_login(secret)
+        except KeyhierError as error:
+            if not lost(error) or not self._is_module_dead():
+                raise
         else:
-            era = self.module.era
-            try:
-                self._open_login(secret)
-            except KeyhierError as error:
-                if not lost(error) or not self._is_module_dead():
-                    raise
-            else:
-                return
-            self.module.restart_since(era)
-            self.token = self._find_again()
+            return
+        self.module.restart_since(era)
+        self.token = self._find_again()
         self._open_login(secret)
 
-    def _start_in_child(self) -> None:
-        """Initialise the module and find the token, which may have to be done more than once.
+    def _connect_in_child(self, secret: SecretBytes | None) -> None:
+        """Initialise the module, find the token and log in, more than once where it has to be.
 
-        SoftHSM reads its tokens when it is initialised, and leaves out one that another process,
-        such as another child that logs in, writes to at that moment.
+        SoftHSM reads its tokens when it is initialised. One that another process writes to at that
+        moment, such as another child that logs in, it leaves out, or takes for one whose PIN was
+        never set, and does not look again.
         """
         for attempt in range(1, _ATTEMPTS):
-            self.module.restart_since(self.module.era)
-            try:
-                self.token = self._find_again()
-            except UnavailableError:
-                time.sleep(_PAUSE_SECONDS * attempt)
-            else:
+            if self._connects_in_child(secret):
                 return
+            time.sleep(_PAUSE_SECONDS * attempt)
         self.module.restart_since(self.module.era)
         self.token = self._find_again()
+        self._open_login(secret)
+
+    def _connects_in_child(self, secret: SecretBytes | None) -> bool:
+        self.module.restart_since(self.module.era)
+        try:
+            self.token = self._find_again()
+        except UnavailableError:
+            return False
+        try:
+            self._open_login(secret)
+        except AuthenticationError as error:
+            # No PIN was compared, so that no attempt is lost.
+            if not isinstance(error.__cause__, UserPinNotInitialized):
+                raise
+            return False
+        return True
 
     def _is_module_dead(self) -> bool:
         """Whether no other connection of the module works, so that nobody is disturbed."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractContextManager
 
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
     from keyhier.testing.keyvault import KeyVault
     from keyhier.testing.p11_kit import NetworkHsm
     from keyhier.testing.prepared import PreparedToken
@@ -31,6 +33,7 @@ __all__ = [
     "nss_token",
     "opencryptoki",
     "opencryptoki_token",
+    "signing_key",
     "softhsm",
     "softhsm_token",
     "softhsm_vault",
@@ -206,19 +209,27 @@ def opencryptoki_token(opencryptoki: OpencryptokiToken) -> Iterator[PreparedToke
         yield token
 
 
+@pytest.fixture(scope="session")
+def signing_key() -> RSAPrivateKey:
+    """What the tenants of the vaults below sign with: making one takes longer than many a test."""
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415  # See above.
+
+    return rsa.generate_private_key(65537, 2048)
+
+
 @pytest.fixture
-def keyvault() -> Iterator[KeyVault]:
+def keyvault(signing_key: RSAPrivateKey) -> Iterator[KeyVault]:
     """A new and empty Key Vault on loopback, which stops with the test."""
     from keyhier.testing.keyvault import KeyVault  # noqa: PLC0415  # See above.
 
-    with KeyVault() as vault:
+    with KeyVault(signing_key=signing_key) as vault:
         yield vault
 
 
 @pytest.fixture
-def managed_hsm() -> Iterator[KeyVault]:
+def managed_hsm(signing_key: RSAPrivateKey) -> Iterator[KeyVault]:
     """A new and empty Managed HSM on loopback, which stops with the test."""
     from keyhier.testing.keyvault import KeyVault  # noqa: PLC0415  # See above.
 
-    with KeyVault(managed_hsm=True) as vault:
+    with KeyVault(managed_hsm=True, signing_key=signing_key) as vault:
         yield vault

@@ -6,16 +6,18 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from typer import main as typer_main
 from typer.testing import CliRunner, Result
 
 import keyhier
 from keyhier.cli.application import app
+from tests.memory.vaults import PASSPHRASE, open_file
 
 COMMAND = Path(sys.executable).with_name("keyhier")
 
@@ -40,11 +42,11 @@ class VaultFile:
 
 @pytest.fixture(scope="session")
 def vault_content(tmp_path_factory: pytest.TempPathFactory) -> VaultFile:
-    """Made once, as every opening derives a key slowly; each test gets a copy."""
+    """Made once, with the cheapest derivation, which a file keeps; each test gets a copy."""
     folder = tmp_path_factory.mktemp("vault")
     made = VaultFile(folder / "vault", folder / "passphrase")
-    made.passphrase.write_text("a passphrase nobody guesses")
-    with made.open() as vault:
+    made.passphrase.write_text(PASSPHRASE)
+    with keyhier.Vault(open_file(made.path), uri=made.uri) as vault:
         vault.create_key("kek", "RSA-2048")
     return made
 
@@ -78,8 +80,17 @@ def configuration(home: Path) -> Path:
     return folder / "keyhier.toml"
 
 
+@pytest.fixture(scope="session")
+def command_tree() -> Iterator[None]:
+    """Let the runner build the commands once: it would do so anew, slowly, for every run."""
+    tree = typer_main.get_command(app)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", lambda _: tree)
+        yield
+
+
 @pytest.fixture
-def run() -> Run:
+def run(command_tree: None) -> Run:
     """Run the command in this process. Standard input and secrets on standard output need one."""
 
     def invoke(*args: object, env: dict[str, str] | None = None) -> Result:

@@ -11,27 +11,12 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from keyhier.algorithms import KeySpec
 from keyhier.azure_disk import Placing, protect
-from keyhier.driver import CreateKey
 from keyhier.volume import BitLockerKey, LinuxPassphrase
 from tests.azure_disk.forms import GUID, VERSION, ade_bek, base64_of
 from tests.cli.conftest import Process, Run, VaultFile
-from tests.memory.vaults import PASSPHRASE, open_file
 
 ELSEWHERE = f"https://fabrikam.vault.azure.net/keys/kek/{VERSION}"
-
-
-@pytest.fixture(scope="module")
-def vault_content(tmp_path_factory: pytest.TempPathFactory) -> VaultFile:
-    """As for the other commands, but quick to open."""
-    folder = tmp_path_factory.mktemp("vault")
-    made = VaultFile(folder / "vault", folder / "passphrase")
-    made.passphrase.write_text(PASSPHRASE)
-    driver = open_file(made.path)
-    driver.create_key(CreateKey("kek", KeySpec.RSA_2048))
-    driver.close()
-    return made
 
 
 @pytest.fixture

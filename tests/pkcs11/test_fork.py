@@ -77,6 +77,26 @@ vault.close()
 assert ends == [0] * 4, ends
 """
 
+MISREAD = """
+import os
+import keyhier
+from keyhier.testing.faults import Ckr, Faults
+
+vault = keyhier.open(os.environ["URI"])
+envelope = str(vault.create_key("kek", "AES-256").wrap(b"secret"))
+child = os.fork()
+if child == 0:
+    with Faults(os.environ["MODULE"], after_fork=True) as faults:
+        # As often as it is tried before the module is initialised again.
+        fault = faults.answer("C_Login", Ckr.USER_PIN_NOT_INITIALIZED, times=5)
+        with vault.unwrap(envelope) as secret:
+            assert secret == b"secret"
+        assert len(fault.hits) == 5
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+vault.close()
+"""
+
 
 def run(*command: str, **environment: str) -> None:
     done = subprocess.run(
@@ -89,7 +109,7 @@ def run(*command: str, **environment: str) -> None:
         timeout=120,
     )
     told = [line for line in done.stdout.splitlines() if not line.startswith("p11-kit: ")]
-    assert (done.returncode, told) == (0, [])
+    assert (done.returncode, told) == (0, []), done.stdout
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
@@ -106,6 +126,12 @@ def test_a_vault_that_was_opened_before_the_fork_serves_parent_children_and_gran
     softhsm_token: SoftHsmToken, query: str
 ) -> None:
     run("-c", PREFORK, URI=f"{softhsm_token.uri}{query}")
+
+
+def test_a_child_whose_module_read_the_token_while_another_wrote_to_it_reads_it_again(
+    softhsm_token: SoftHsmToken,
+) -> None:
+    run("-c", MISREAD, URI=softhsm_token.uri, MODULE=str(softhsm_token.module_path))
 
 
 def test_the_children_of_a_network_hsms_client_have_connections_of_their_own(

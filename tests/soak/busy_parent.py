@@ -7,9 +7,9 @@ sessions and objects.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -58,8 +58,8 @@ def _fork(vault: keyhier.Vault, envelopes: list[str]) -> tuple[float, float, int
     began = time.monotonic()
     child = os.fork()
     if child == 0:
-        # Whoever hangs is killed by it, which is seen.
-        signal.alarm(_CHILD_SECONDS)
+        # Whoever hangs is ended by it, and tells on standard error where.
+        faulthandler.dump_traceback_later(_CHILD_SECONDS, exit=True)
         code = 1
         try:
             _use_as_child(vault, envelopes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,17 +21,22 @@ def told_by(program: str, *, patience: float, **environment: str) -> dict[str, A
         patience: seconds after which a process counts as hung.
         environment: what it is told.
     """
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-m", f"tests.soak.{program}"],
         cwd=ROOT,
         env={**os.environ, **environment},
-        check=False,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=patience,
-    )
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            # It tells where each of its threads is, as for a crash.
+            process.send_signal(signal.SIGABRT)
+            stdout, stderr = process.communicate()
     # p11-kit's client says so when a child of its process finalises it.
-    errors = [line for line in done.stderr.splitlines() if not line.startswith("p11-kit: ")]
-    assert (done.returncode, errors) == (0, []), f"{done.returncode}: {done.stdout}{done.stderr}"
-    told: dict[str, Any] = json.loads(done.stdout)
+    errors = [line for line in stderr.splitlines() if not line.startswith("p11-kit: ")]
+    assert (process.returncode, errors) == (0, []), f"{process.returncode}: {stdout}{stderr}"
+    told: dict[str, Any] = json.loads(stdout)
     return told

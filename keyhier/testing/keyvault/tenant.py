@@ -40,13 +40,15 @@ class Tenant:
         resource: the audience of the tokens that the vault accepts.
     """
 
-    def __init__(self, authority: str, resource: str) -> None:
-        """Make a tenant, with keys and secrets of its own."""
+    def __init__(
+        self, authority: str, resource: str, signing_key: rsa.RSAPrivateKey | None = None
+    ) -> None:
+        """Make a tenant, with secrets of its own and, where it is given none, its own key."""
         self.authority = authority
         self.resource = resource
         self.tenant_id, self.client_id = (str(uuid.uuid4()) for _ in range(2))
         self.client_secret = secrets.token_urlsafe(32)
-        self._key = rsa.generate_private_key(65537, 2048)
+        self._key = signing_key or rsa.generate_private_key(65537, 2048)
         self._key_id = secrets.token_urlsafe(16)
         # What was verified once need not be verified again; its times are looked at each time.
         self._verified: dict[str, Document] = {}

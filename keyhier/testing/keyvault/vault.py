@@ -8,6 +8,8 @@ from ssl import SSLContext
 from types import TracebackType
 from typing import Self
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
 from keyhier.testing.keyvault.certificate import authority_and_context
 from keyhier.testing.keyvault.clock import Clock
 from keyhier.testing.keyvault.credential import Credential
@@ -47,6 +49,7 @@ class KeyVault:
         purge_protection: bool = False,
         delay: float = 0.05,
         beside: KeyVault | None = None,
+        signing_key: RSAPrivateKey | None = None,
     ) -> None:
         """Start a vault; it listens when this returns.
 
@@ -59,6 +62,8 @@ class KeyVault:
             delay: seconds that a delete, a recovery or a purge takes after it was answered.
             beside: another vault whose tenant and certificates this one has too, as vaults of one
                 customer; by default it has its own.
+            signing_key: what its tenant signs tokens with; by default a new key, which takes most
+                of the time that a vault takes to start.
 
         Raises:
             OSError: the port is in use.
@@ -78,7 +83,9 @@ class KeyVault:
         # ends with .0.0.1, and nothing need be switched off.
         resource = f"https://0.0.1:{self._server.port}"
         self.tenant: Tenant = (
-            Tenant(self.url, resource) if beside is None else beside.tenant.of(resource)
+            Tenant(self.url, resource, signing_key)
+            if beside is None
+            else beside.tenant.of(resource)
         )
         keys = Keys(
             Store[KeyVersion](KEY, self.clock, retention), self.clock, managed_hsm=managed_hsm

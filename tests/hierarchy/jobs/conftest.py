@@ -104,9 +104,10 @@ def shared_store(shared_url: str) -> Iterator[SqlRecords]:
 
 
 def memory_file(folder: Path, name: str) -> str:
-    """The URI of a vault in a file, with a passphrase in another; opening it costs little."""
+    """The URI of a vault in a file that is quick to open, with a passphrase in another."""
     (folder / "passphrase").write_text(PASSPHRASE)
     (folder / "passphrase").chmod(0o600)
+    # A file that is there keeps the derivation that it was made with.
     open_file(folder / f"{name}.vault").close()
     return f"memory:?file={folder}/{name}.vault&pin-source=file:{folder}/passphrase"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from keyhier import base64url
 from keyhier.testing.keyvault import KeyVault
@@ -114,10 +115,10 @@ def _ids(document: Any) -> list[str]:
 
 
 @pytest.fixture
-def player() -> Iterator[Player]:
+def player(signing_key: RSAPrivateKey) -> Iterator[Player]:
     with (
-        KeyVault(delay=DELAY, region="westus2") as vault,
-        KeyVault(delay=DELAY, managed_hsm=True) as managed_hsm,
+        KeyVault(delay=DELAY, region="westus2", signing_key=signing_key) as vault,
+        KeyVault(delay=DELAY, managed_hsm=True, signing_key=signing_key) as managed_hsm,
         RawClient(vault) as client,
         RawClient(managed_hsm) as hsm,
     ):
