@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["at_the_command", "listed_by"]
 
 _WORDS: Final[Mapping[str, str]] = {
+    "among the policy's parents": "among the parents in keyhier.toml",
     "allow overwriting": "add --force",
     "or a callback": "or pin-source=prompt:",
     "or pass pin=callback": "or run it at a terminal",

@@ -73,7 +73,9 @@ class Hierarchy:
         vaults = (vault,) if isinstance(vault, Vault) else tuple(vault)
         if not vaults:
             raise InvalidInputError("a hierarchy needs a vault")
-        keyring = ChainKeyring(VaultKeyring(*vaults), records, policy, audit)
+        keyring = ChainKeyring(
+            VaultKeyring(*vaults, parents=policy.parents), records, policy, audit
+        )
         self._core = Core(check_key_name(name), vaults, records, keyring, policy)
         self._keyring = keyring
 
@@ -132,8 +134,8 @@ class Hierarchy:
     ) -> MiddleKek:
         """Make a KEK that is kept in a record, under another KEK.
 
-        It wraps under a symmetric key of a vault, or once its thumbprint is pinned in
-        :attr:`Policy.pins`: whoever can write the records could plant one under a public key.
+        It wraps where it lies under one of :attr:`Policy.parents`, or once its thumbprint is pinned
+        in :attr:`Policy.pins`: whoever can write the records could plant one under another key.
 
         Args:
             name: 1 to 127 letters, digits and hyphens.

@@ -213,6 +213,21 @@ def test_pins_and_the_recovery_key_are_read_from_the_profile(
     assert out.read_bytes() == SECRET
 
 
+def test_the_parents_are_read_from_the_profile(
+    run: Run, place: Place, profile: Path, configuration: Path
+) -> None:
+    with place.vault.open() as vault:
+        vault.create_key("root", "AES-256")
+        vault.create_key("guest", "AES-256")
+    run("create-kek", "web", "--under", "root")
+    arguments = ("protect", place.secret, "--vm", "a", "--volume", "C:", "--under", "web")
+    refused = run(*arguments)
+    assert (refused.exit_code, "parents in keyhier.toml" in refused.stderr) == (14, True)
+    with configuration.open("a") as file:
+        file.write('parents = ["root"]\n')
+    assert run(*arguments).exit_code == 0
+
+
 def test_a_record_without_a_recovery_envelope_says_so(run: Run, place: Place) -> None:
     record = protect(run, place, "a", "--under", "kek")
     done = run(
@@ -234,6 +249,13 @@ def test_a_record_without_a_recovery_envelope_says_so(run: Run, place: Place) ->
         "recovery-key = 1",
         'recovery-key = "relative.pem"',
         "require-recovery = 1",
+        'parents = "root"',
+        "parents = 1",
+        "parents = [1]",
+        'parents = [""]',
+        'parents = ["a:b"]',
+        'parents = ["memory:root/1"]',
+        'parents = ["record:keys/web"]',
     ],
 )
 def test_a_profile_that_is_not_understood_is_refused(line: str, configuration: Path) -> None:
