@@ -19,9 +19,11 @@ from keyhier import (
     InvalidStateError,
     KeyId,
     NotFoundError,
+    UnavailableError,
     UnwrapError,
     Vault,
 )
+from keyhier.audit import AuditEvent
 from keyhier.hierarchy.context import context_for
 from keyhier.hierarchy.local_kek import LocalKek
 from keyhier.hierarchy.middle_kek import KEK_CONTENT_TYPE, thumbprint
@@ -30,6 +32,9 @@ from keyhier.hierarchy.volume import Volume
 from keyhier.records import Query, Record, RecordKind, RecordState, new_record_id
 from keyhier.records.sql.store import SqlRecords
 from keyhier.secret import SecretBytes
+from keyhier.testing.counting import counted
+from keyhier_memory.driver import MemoryDriver
+from keyhier_memory.store import MemoryStore
 from tests.hierarchy.conftest import DB, SECRET, WEB
 
 
@@ -423,6 +428,24 @@ def test_another_kek_for_sessions_than_the_records_is_refused(
         store.replace(attrs.evolve(one.record, details={"session": session}))
         with pytest.raises(IntegrityError, match="another KEK for sessions"):
             hierarchy.protect(WEB, SECRET, under="one")
+
+
+def test_a_kek_for_sessions_goes_where_its_check_fails(store: SqlRecords) -> None:
+    refused: list[str] = []
+
+    def hook(event: AuditEvent) -> None:
+        if event.operation == "unwrap" and event.key in refused:
+            raise UnavailableError("whoever is to be told is away")
+
+    driver, calls = counted(MemoryDriver(MemoryStore()))
+    with Vault(driver, uri="memory:", audit=hook) as vault:
+        vault.create_key("aes", "AES-256")
+        with Hierarchy(vault, store, policy=Policy(session_keks=True)) as hierarchy:
+            made = hierarchy.create_kek("web", under="aes")
+            refused.append(str(made.id))
+            with pytest.raises(UnavailableError):
+                hierarchy.protect(WEB, SECRET, under="web")
+            assert (calls.count("unwrap_into"), calls.count("discard")) == (1, 1)
 
 
 def test_a_kek_for_sessions_is_believed_under_the_parents_only(
