@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
@@ -52,17 +52,11 @@ class Retirement:
         }
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @attrs.frozen
 class Retiring:
-    """Retires versions; the time and the way to wait can be others, for tests."""
+    """Retires versions. Every time is the store's clock's, which set the marks."""
 
     _core: Core
-    _now: Callable[[], datetime] = _utc_now
-    _sleep: Callable[[float], None] = time.sleep
 
     def retire(self, key: KeyId, *, wait: bool) -> Retirement:
         """Stop new uses of a version, and disable it once nothing needs it."""
@@ -82,13 +76,16 @@ class Retiring:
                 text = f"what knows the version may use it until {not_before:%Y-%m-%d %H:%M:%S} UTC"
                 return Retirement(key, census=None, blockers=(text,), not_before=not_before)
             while (left := (not_before - self._now()).total_seconds()) > 0:
-                self._sleep(left)
+                time.sleep(left)
         census = take_census(self._core, key)
         blockers = tuple(self._blockers(key, census))
         if blockers:
             return Retirement(key, census=census, blockers=blockers)
         self._disable(key, census)
         return Retirement(key, census=census, disabled=True)
+
+    def _now(self) -> datetime:
+        return self._core.records.now()
 
     def _not_before(self, key: KeyId, since: datetime) -> datetime:
         """Return when caches, here and elsewhere, and the vault's followers have let it go."""

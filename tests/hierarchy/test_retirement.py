@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 import pytest
@@ -21,13 +23,16 @@ from keyhier.hierarchy.census_source import SourceResult
 from keyhier.hierarchy.kek_cache import CacheLimits
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.volume import Volume
-from keyhier.records import CensusRow, RecordState
+from keyhier.records import CensusRow, KeyMark, KeyState, RecordState
+from keyhier.records.sql.key_marks import SqlKeyMarks
 from keyhier.records.sql.store import SqlRecords
+from keyhier.records.url import RecordsUrl
 from tests.hierarchy.conftest import DB, SECRET, WEB
 
 CMK = KeyId.parse("memory:cmk")
 # Short enough to wait for, and a window nevertheless.
 QUICK = CacheLimits(age=0.05)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -157,6 +162,54 @@ def test_other_sources_are_asked_and_must_tell_all(
     assert blocker == (
         "2 records need it" if complete else "the census is not complete: another store: it is away"
     )
+
+
+class Ahead(SqlRecords):
+    """A store whose clock is an hour ahead of this machine's."""
+
+    def now(self) -> datetime:
+        return super().now() + HOUR
+
+    @property
+    def key_marks(self) -> SqlKeyMarks:
+        return MarksAhead(self._database)
+
+    @key_marks.setter
+    def key_marks(self, _: SqlKeyMarks) -> None: ...
+
+
+class MarksAhead(SqlKeyMarks):
+    """What is noted of keys by that clock."""
+
+    def get(self, key: KeyId) -> KeyMark | None:
+        found = super().get(key)
+        return found and attrs.evolve(found, since=found.since + HOUR)
+
+    def mark(
+        self, key: KeyId, state: KeyState, details: Mapping[str, Any] | None = None
+    ) -> KeyMark:
+        made = super().mark(key, state, details)
+        return attrs.evolve(made, since=made.since + HOUR)
+
+
+def test_times_are_by_one_clock_the_databases(vault: Vault) -> None:
+    first = vault.create_key("cmk", "RSA-2048")
+    policy = Policy(cache=QUICK, propagation={"memory": 0.2})
+    with (
+        Ahead.open(RecordsUrl.parse("memory:"), read_only=False) as ahead,
+        Hierarchy(vault, ahead, policy=policy) as hierarchy,
+    ):
+        before = ahead.now()
+        hierarchy.sets.create("web", KeyReference.following(CMK))
+        first.rotate()
+        moved = hierarchy.sets.observe("web").set
+        assert moved.last_rotation is not None
+        for seen in (moved.last_rotation, *(each.last for each in moved.sightings)):
+            assert before <= seen <= ahead.now()
+        # By this machine's clock it would be an hour until then.
+        assert hierarchy.retire(first.id, wait=True).blockers == (
+            "the set web is rotating away from it",
+        )
 
 
 def test_a_kek_in_a_record_is_retired_too(quick: Hierarchy) -> None:

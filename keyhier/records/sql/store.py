@@ -99,6 +99,11 @@ class SqlRecords:
         """Let the store go; doing so twice is harmless."""
         self._database.close()
 
+    def now(self) -> datetime:
+        """Return the time by the database's clock; see :meth:`Records.now`."""
+        with self._database.reading() as connection:
+            return self._read_clock(connection)
+
     # ------------------------------------------------------------------ changes
 
     def add(self, *new: Record) -> list[Record]:
