@@ -84,7 +84,9 @@ def test_the_intent_stands_before_the_outcome(path: Path) -> None:
 
 def test_promise_3_a_log_does_not_tell_how_long_a_failed_unwrap_took(path: Path) -> None:
     work(path)
-    assert all("." not in each["time"] and each["time"].endswith("+00:00") for each in entries(path))
+    assert all(
+        "." not in each["time"] and each["time"].endswith("+00:00") for each in entries(path)
+    )
 
 
 def test_promise_7_a_log_holds_no_secret_and_no_context(path: Path) -> None:
