@@ -1,9 +1,9 @@
 """The lines of an audit log, each of which holds the hash of the one before: written and verified.
 
 A line is a JSON object whose last member is ``hash``: the SHA-256 of the line without that member.
-``chain`` and ``number`` say whose line it is and which, ``previous`` is the hash of the chain's line
-before, and ``after`` that of the line before in the file, of whichever chain; it is null where the
-file was empty.
+``chain`` and ``number`` say whose line it is and which, ``previous`` is the hash of the chain's own
+line before, and ``after`` that of the line before in the file, of whichever chain; it is null where
+the file was empty.
 
 So a line that was changed, taken out or moved is found, and so is a chain that was shortened or
 taken out while others went on. Whoever may write the file can hash all of it anew, or cut off its

@@ -1,4 +1,4 @@
-"""Parents: the keys of vaults under which a KEK in a record is believed to be the one that was made.
+"""Parents: the keys of vaults under which a KEK in a record is believed to be the one made.
 
 Only symmetric keys can be such, since anybody can wrap under a public one. And not every one: who
 may use *some* AES key of a vault, and may write the records, could plant a KEK under that.
@@ -77,11 +77,10 @@ class Parents:
     def _only_one(self, vault: Vault) -> KeyId | None:
         if vault not in self._only:
             try:
-                keys = {
-                    key.id.versionless for key in vault.keys() if key.spec.key_type is KeyType.AES
-                }
+                every = list(vault.keys())
             except (AccessDeniedError, UnsupportedError):
                 # Who may not look cannot know that it is the only one.
-                keys = set()
+                every = []
+            keys = {key.id.versionless for key in every if key.spec.key_type is KeyType.AES}
             self._only[vault] = keys.pop() if len(keys) == 1 else None
         return self._only[vault]

@@ -143,7 +143,7 @@ def _postgresql(text: str, rest: str) -> RecordsUrl:
     if "@" in parts.path + parts.query:
         # Of a password with a "/" or a "?" in it, which ends the part where it is looked for.
         raise InvalidInputError(
-            "a password does not belong in the URL of a store, and an @ stands before the host only",
+            "an @ stands before the host only, and a password not at all in the URL of a store",
             remedy=f"{_PASSWORDS}; write %40 for an @ elsewhere",
         )
     given = parse_qsl(parts.query, keep_blank_values=True)

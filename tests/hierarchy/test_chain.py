@@ -129,8 +129,7 @@ def refuses(hierarchy: Hierarchy, under: str | KeyId) -> bool:
     try:
         hierarchy.protect(Volume(f"vm-{under}", "C:"), SECRET, under=under, replace=True)
     except IntegrityError as error:
-        assert "parents" in (error.remedy or "")
-        return True
+        return "parents" in (error.remedy or "")
     return False
 
 

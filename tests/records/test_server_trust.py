@@ -1,4 +1,4 @@
-"""A PostgreSQL server that is not on this machine proves who it is, unless somebody says otherwise."""
+"""A PostgreSQL server on another machine proves who it is, unless somebody says otherwise."""
 
 from __future__ import annotations
 
