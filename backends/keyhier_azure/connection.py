@@ -186,9 +186,7 @@ class _Process:
             response = self._send(request, self._tokens.answer(challenge), timeout)
         return response
 
-    def _send(
-        self, request: Request, authorization: str | None, timeout: Timeout
-    ) -> Reply:
+    def _send(self, request: Request, authorization: str | None, timeout: Timeout) -> Reply:
         headers = dict(_HEADERS)
         body = None
         if authorization is not None:

@@ -242,7 +242,7 @@ class Hierarchy:
         First the version is marked as retiring, after which no record gets an envelope under it.
         Caches and the vault's followers have until the propagation window is over. Then a census is
         taken, and the version is disabled only where that is complete and zero. Doing so again goes
-        on where it stopped.
+        on where it stopped. That it is too early is no error: what comes back says when to go on.
 
         Args:
             key: the key, by name or id.
@@ -266,11 +266,11 @@ class Hierarchy:
         """
         Retiring(self._core).reinstate(self._exact(key, version))
 
-    def delete_key(self, key: str | KeyId, *, confirm: str) -> None:
+    def delete_key(self, key: str | KeyId, *, confirm: str) -> Retirement:
         """Delete a key of a vault with all its versions, once each is retired and nothing needs it.
 
-        The latest version, which nothing else can retire, is marked as retiring by this; call it
-        again when the window is over.
+        The latest version, which nothing else can retire, is marked as retiring by this; what comes
+        back says when the window is over and to call it again, or that the key is deleted.
 
         Args:
             key: the key, by name or id.
@@ -279,10 +279,10 @@ class Hierarchy:
         Raises:
             InvalidInputError: ``confirm`` is not the name.
             InvalidStateError: a version is needed, was not retired, or is named by the tags of an
-                Azure Disk Encryption secret; or it is too early.
+                Azure Disk Encryption secret.
         """
         found = self._core.find_key(key)
-        Retiring(self._core).delete(found, confirm=confirm)
+        return Retiring(self._core).delete(found, confirm=confirm)
 
     def _exact(self, key: str | KeyId, version: str | None) -> KeyId:
         found = self._core.find_key(key)

@@ -79,7 +79,17 @@ class VaultKeyring:
             except NotFoundError:
                 continue
             return _Found(vault, found, MovedKey(key, vault, found) if moved else found)
-        raise _missing(key)
+        raise self._missing(key)
+
+    def _missing(self, key: KeyId) -> NotFoundError:
+        if self.is_open(key):
+            return NotFoundError(
+                f"there is no {key} in its vault", remedy="list the keys there are"
+            )
+        return NotFoundError(
+            f"{key} is in none of the vaults that are open",
+            remedy="open its vault too, or give an alias if the key has moved",
+        )
 
     def key(self, key: KeyId) -> Key:
         """Return the key of a vault that stands behind an id, looked up anew.
@@ -91,7 +101,11 @@ class VaultKeyring:
         """
         for found in self._keys(key):
             return found
-        raise _missing(key)
+        raise self._missing(key)
+
+    def is_open(self, key: KeyId) -> bool:
+        """Whether the vault that a key's id names is open, be the key there or not."""
+        return any(vault.is_home_of(vault.aliases.get(key, key)) for vault in self._vaults)
 
     def _keys(self, key: KeyId) -> Iterator[Key]:
         for vault in self._vaults:
@@ -144,11 +158,4 @@ def untrusted(record: Record) -> IntegrityError:
         f"nothing outside of the records says that what the record {record.id} holds is "
         f"{record.names}, and under the new key it would be trusted",
         remedy=AUTHENTICATE,
-    )
-
-
-def _missing(key: KeyId) -> NotFoundError:
-    return NotFoundError(
-        f"{key} is in none of the vaults that are open",
-        remedy="open its vault too, or give an alias if the key has moved",
     )

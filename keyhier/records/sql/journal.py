@@ -519,7 +519,7 @@ def _read(connection: Connection, job_id: str) -> Job:
 
 
 def _no_job(job_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no job {job_id!r:.60}")
+    return NotFoundError(f"there is no job {job_id!r:.60}", remedy="list the jobs there are")
 
 
 def _state(connection: Connection, job_id: str, *, alone: bool = False) -> JobState:

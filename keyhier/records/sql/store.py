@@ -213,7 +213,9 @@ class SqlRecords:
             found = connection.execute(select(records).where(records.c.id == record_id))
             row = found.one_or_none()
         if row is None:
-            raise NotFoundError(f"there is no record {record_id!r:.60}")
+            raise NotFoundError(
+                f"there is no record {record_id!r:.60}", remedy="list the records there are"
+            )
         return record_of(row)
 
     def find(self, query: Query = _EVERYTHING, /) -> Iterator[Record]:
