@@ -29,6 +29,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "enable that version": "enable it by `keyhier key enable NAME --version VERSION`",
     "list the keys there are": "`keyhier key list --all-versions` and `keyhier tree` show what "
     "there is",
+    "open the vault that has it": "name the vault that has it by --also-vault",
     "list the records there are": "`keyhier records list` shows what there is",
     "list the sets there are": "`keyhier set list` shows what there is",
     "list the jobs there are": "`keyhier jobs list` shows what there is",

@@ -153,7 +153,8 @@ class ChainKeyring:
             raise AlreadyExistsError(f"there is a KEK {name} already", remedy="rotate it")
         # Two who make the same name at one time make the same version, which only one can keep.
         made = self._middle.make(_version(name, "first"), parent, labels)
-        return attrs.evolve(made, record=self._records.add(made.record)[0])
+        kept = self._records.add(made.record)[0]
+        return attrs.evolve(made, record=kept, believed=self._is_authentic(parent.id))
 
     def new_version(self, key: KeyId, *, tag: str) -> KeyId:
         """Make a new version of a key; see :meth:`Keyring.new_version`."""
@@ -175,17 +176,22 @@ class ChainKeyring:
         """Refuse a planted KEK; see :meth:`Keyring.require_trust`."""
         if record.names is None or not self._gives_trust(record.key, target):
             return
-        if record.key.scheme != IN_RECORDS and self.vaults.authenticates(record.key):
+        if record.key.scheme != IN_RECORDS and self._is_authentic(record.key):
             return
         opened = self._open_record(record)
         opened.kek.close()
         if not opened.authenticated:
             raise untrusted(record)
 
+    def _is_authentic(self, parent: KeyId) -> bool:
+        if parent.scheme == IN_RECORDS:
+            return self.on(parent, lambda opened: opened.authenticated)
+        return self.vaults.authenticates(parent)
+
     def _gives_trust(self, key: KeyId, target: KeyId) -> bool:
         if target.scheme == IN_RECORDS:
             # One that is not authenticated wraps nothing.
-            return self.on(target, lambda opened: opened.authenticated)
+            return self._is_authentic(target)
         return key.scheme == IN_RECORDS or self.vaults.gives_trust(key, target)
 
     # ------------------------------------------------------------------ KEKs in records, opened
@@ -214,7 +220,7 @@ class ChainKeyring:
             return self._middle.open(
                 record,
                 self.vaults.use(above),
-                is_authentic=lambda: self.vaults.authenticates(above),
+                is_authentic=lambda: self._is_authentic(above),
             )
         # What opens the record and what vouches for it is one and the same KEK.
         return self.on(

@@ -54,11 +54,13 @@ class MiddleKek:
         id: its name and version.
         thumbprint: what is pinned in the configuration; it tells nothing of the key.
         record: where it is kept.
+        believed: whether it wraps as things are; else it does once its thumbprint is pinned.
     """
 
     id: KeyId
     thumbprint: str
     record: Record
+    believed: bool = False
 
 
 def thumbprint(names: KeyId, material: SecretBytes) -> str:

@@ -83,8 +83,10 @@ class VaultKeyring:
 
     def _missing(self, key: KeyId) -> NotFoundError:
         if self.is_open(key):
+            # Vaults in memory name their keys alike, so it may be in another one.
             return NotFoundError(
-                f"there is no {key} in its vault", remedy="list the keys there are"
+                f"there is no {key} in its vault",
+                remedy="list the keys there are, or open the vault that has it",
             )
         return NotFoundError(
             f"{key} is in none of the vaults that are open",

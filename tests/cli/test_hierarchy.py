@@ -78,7 +78,7 @@ def test_what_lies_under_another_vault_is_recovered_with_it(
     place.vault.open().close()
     asked = ("recover", "--vm", "web-01", "--volume", "C:", "--out", place.folder / "out")
     gone = run(*asked)
-    assert (gone.exit_code, "keyhier tree" in gone.stderr) == (3, True)
+    assert (gone.exit_code, "--also-vault" in gone.stderr) == (3, True)
     assert run(*asked, "--also-vault", moved.uri).exit_code == 0
     assert (place.folder / "out").read_bytes() == SECRET
     assert run("tree", "--also-vault", moved.uri).stdout.count("in use") == 1
@@ -271,13 +271,16 @@ def test_the_parents_are_read_from_the_profile(
     with place.vault.open() as vault:
         vault.create_key("root", "AES-256")
         vault.create_key("guest", "AES-256")
-    run("create-kek", "web", "--under", "root")
+    made = run("create-kek", "web", "--under", "root")
+    assert "among the pins of the profile" in made.stdout
     arguments = ("protect", place.secret, "--vm", "a", "--volume", "C:", "--under", "web")
     refused = run(*arguments)
     assert (refused.exit_code, "parents in keyhier.toml" in refused.stderr) == (14, True)
     with configuration.open("a") as file:
         file.write('parents = ["root"]\n')
     assert run(*arguments).exit_code == 0
+    more = json.loads(run("create-kek", "more", "--under", "web", "--json").stdout)
+    assert more["believed"] is True
 
 
 def test_a_record_without_a_recovery_envelope_says_so(run: Run, place: Place) -> None:
