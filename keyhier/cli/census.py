@@ -17,7 +17,6 @@ from keyhier.hierarchy.retirement import Retirement
 
 __all__ = ["census", "reinstate", "retire"]
 
-KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="A key's name or id.")]
 _COLUMNS: Final = {
     "version": 0,
     "records": 1,
@@ -28,6 +27,7 @@ _COLUMNS: Final = {
     "ADE secrets": 6,
 }
 
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="A key's name or id.")]
 VersionOption = Annotated[
     str | None, typer.Option(metavar="VERSION", help="The version, where the id names none.")
 ]

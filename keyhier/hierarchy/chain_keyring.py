@@ -153,8 +153,8 @@ class ChainKeyring:
             raise AlreadyExistsError(f"there is a KEK {name} already", remedy="rotate it")
         # Two who make the same name at one time make the same version, which only one can keep.
         made = self._middle.make(_version(name, "first"), parent, labels)
-        kept = self._records.add(made.record)[0]
-        return attrs.evolve(made, record=kept, believed=self._is_authentic(parent.id))
+        believed = self._is_authentic(parent.id)
+        return attrs.evolve(made, record=self._records.add(made.record)[0], believed=believed)
 
     def new_version(self, key: KeyId, *, tag: str) -> KeyId:
         """Make a new version of a key; see :meth:`Keyring.new_version`."""
