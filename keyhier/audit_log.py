@@ -284,6 +284,7 @@ def _translated(path: Path) -> Iterator[None]:
         raise (kind or UnavailableError)(
             f"the audit log {path} cannot be written: {reason}",
             native=errno.errorcode.get(error.errno or 0, "OSError"),
+            remedy=f"make the folder {path.parent} first" if kind is NotFoundError else None,
         ) from None
 
 

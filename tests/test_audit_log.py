@@ -324,6 +324,7 @@ def test_a_log_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
         with pytest.raises(error) as raised:
             AuditLog(place)
         assert isinstance(raised.value, KeyhierError)
+        assert (raised.value.remedy is not None) == (error is NotFoundError)
         assert raised.value.native in errno.errorcode.values()
 
 

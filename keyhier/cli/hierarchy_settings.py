@@ -79,7 +79,7 @@ class HierarchySettings:
             {KeyId.parse(key): pin for key, pin in pins.items()},
             None if recovery_key is None else Path(recovery_key),
             required,
-            parents_from(profile.get("parents")),
+            _parents(profile, place),
         )
 
     def policy(self) -> Policy:
@@ -95,6 +95,13 @@ class HierarchySettings:
             recovery_key=None if self.recovery_key is None else _read_key(self.recovery_key),
             require_recovery=self.require_recovery,
         )
+
+
+def _parents(profile: Mapping[str, Any], place: str) -> tuple[str | KeyId, ...] | None:
+    try:
+        return parents_from(profile.get("parents"))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{place}.parents: {error.message}", remedy=error.remedy) from None
 
 
 def _read_key(path: Path) -> RecoveryKey:

@@ -315,8 +315,10 @@ def test_a_record_without_a_recovery_envelope_says_so(run: Run, place: Place) ->
 )
 def test_a_profile_that_is_not_understood_is_refused(line: str, configuration: Path) -> None:
     configuration.write_text(f'[profiles.lab]\nvault = "memory:"\n{line}\n')
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError) as caught:
         Configuration.load(None)
+    if line.startswith("parents"):
+        assert "profiles.lab.parents: " in caught.value.message
 
 
 def test_a_recovery_key_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
