@@ -1,13 +1,13 @@
 """The lines of an audit log, each of which holds the hash of the one before: written and verified.
 
 A line is a JSON object whose last member is ``hash``: the SHA-256 of the line without that member.
-``chain`` and ``number`` say whose line it is and which, and ``previous`` is the hash of the chain's
-line before. The first line of a chain has ``after`` instead: the hash of the line that stood last
-in the file when the chain began.
+``chain`` and ``number`` say whose line it is and which, ``previous`` is the hash of the chain's own
+line before, and ``after`` that of the line before in the file, of whichever chain; it is null where
+the file was empty.
 
-So a line that was changed, taken out or moved is found. Whoever may write the file can hash all of
-it anew, cut the end off, or take out a whole chain behind which no other one begins: only heads
-that are kept elsewhere show that.
+So a line that was changed, taken out or moved is found, and so is a chain that was shortened or
+taken out while others went on. Whoever may write the file can hash all of it anew, or cut off its
+end: only heads that are kept elsewhere show that.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ class Verification:
     unfinished: dict[str, str] = attrs.field(factory=dict)
     problems: list[Problem] = attrs.field(factory=list)
     _wanted: dict[str, list[Head]] = attrs.field(factory=dict)
+    # The hash of the line before, "" where that is no whole line, None where there is none.
     _last: str | None = None
+    _first_of_file: bool = True
 
     @classmethod
     def against(cls, heads: Iterable[Head]) -> Verification:
@@ -134,6 +136,7 @@ class Verification:
         """
         for number, line in enumerate(lines, 1):
             self.entries += 1
+            self._first_of_file = number == 1
             for text in self._check(line, f"{name}:{number}"):
                 self.problems.append(Problem(name, number, text))
 
@@ -149,27 +152,30 @@ class Verification:
         digest = hash_of(line)
         entry = None if digest is None or not line.endswith(b"\n") else _entry(line)
         if digest is None or entry is None:
-            self._last = None
+            self._last = ""
             yield "the line was changed, or is not whole"
             return
         chain, number = entry["chain"], entry["number"]
         before = self.heads.get(chain)
-        if before is None:
-            yield from self._begin(entry)
-        elif number != before.number + 1 or entry.get("previous") != before.hash:
-            yield "the line does not follow the one before it: lines were taken out or moved"
+        if before is None and number:
+            yield "the chain's beginning is missing"
+        elif before and (number != before.number + 1 or entry.get("previous") != before.hash):
+            yield "the line does not follow its chain's before it: lines were taken out or moved"
+        else:
+            yield from self._check_place(entry)
         self.heads[chain] = Head(chain, number, digest)
         self._last = digest
         self._see(self.heads[chain])
         self._follow(entry, place)
 
-    def _begin(self, entry: Mapping[str, Any]) -> Iterator[str]:
-        if entry["number"]:
-            yield "the chain's beginning is missing"
-        elif self._last is not None and entry.get("after") != self._last:
-            yield "what stood before this chain began was changed or taken out"
-        elif self._last is None and self.entries == 1 and entry.get("after") is not None:
-            yield "what stood before this chain began is missing; older files come first"
+    def _check_place(self, entry: Mapping[str, Any]) -> Iterator[str]:
+        after = entry.get("after", "")
+        if self._first_of_file and after is None:
+            return
+        if self._last is None:
+            yield "what stood before this line is missing; older files come first"
+        elif self._last and after != self._last:
+            yield "what stood before this line was changed or taken out"
 
     def _see(self, head: Head) -> None:
         wanted = self._wanted.get(head.chain, [])

@@ -16,6 +16,7 @@ import getpass
 import logging
 import os
 import socket
+import stat
 import threading
 import uuid
 import weakref
@@ -49,7 +50,7 @@ _LOGGER: Final = logging.getLogger("keyhier.audit")
 _ERRORS: Final[dict[type[KeyhierError], tuple[int, ...]]] = {
     NotFoundError: (errno.ENOENT, errno.ENOTDIR),
     AccessDeniedError: (errno.EACCES, errno.EPERM, errno.EROFS),
-    InvalidInputError: (errno.EISDIR, errno.ENAMETOOLONG),
+    InvalidInputError: (errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
     CapacityError: (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
 }
 
@@ -102,8 +103,8 @@ class AuditLog:
 
         Raises:
             NotFoundError: the folder does not exist.
-            AccessDeniedError: the file may not be written.
-            InvalidInputError: it is a folder.
+            AccessDeniedError: the file may not be written, or others may change it.
+            InvalidInputError: it is a folder, a symbolic link, or no file at all.
             CapacityError, UnavailableError: the disk is full, or failed.
         """
         self._path = Path(path)
@@ -136,9 +137,11 @@ class AuditLog:
     def close(self) -> None:
         """Close the file; doing so twice is harmless."""
         with self._lock:
-            if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
+            file, self._file = self._file, -1
+        if file >= 0:
+            # Also where this fails the number is free, and may soon be another file's.
+            with _translated(self._path):
+                os.close(file)
 
     @property
     def head(self) -> Head:
@@ -186,12 +189,13 @@ class AuditLog:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
                 head = self._head
-                place: dict[str, Any]
-                if head is None:
-                    place = {"chain": self._chain, "number": 0, "after": _last_hash(self._file)}
-                else:
-                    place = {"chain": head.chain, "number": head.number + 1, "previous": head.hash}
-                now = datetime.now(UTC).isoformat(timespec="microseconds")
+                place: dict[str, Any] = {"chain": self._chain, "number": 0}
+                if head is not None:
+                    place |= {"number": head.number + 1, "previous": head.hash}
+                place["after"] = _last_hash(self._file)
+                # Whole seconds: how long it was between an intent and an UnwrapError tells more
+                # than the error is to tell (promise 3). What else ended says so itself.
+                now = datetime.now(UTC).isoformat(timespec="seconds")
                 written = {**place, "time": now, **entry}
                 line, digest = seal(written)
                 self._put(line)
@@ -219,8 +223,16 @@ class AuditLog:
 
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+        # Whoever may put a link there must not choose the file that is written.
+        flags |= os.O_NOFOLLOW
         with _translated(self._path):
-            return os.open(self._path, flags, 0o600)
+            file = os.open(self._path, flags, 0o600)
+        try:
+            _require_own(self._path, os.fstat(file))
+        except BaseException:
+            os.close(file)
+            raise
+        return file
 
     def begin_anew(self) -> None:
         """Begin a chain of its own in a forked child; called after the fork."""
@@ -242,6 +254,18 @@ def _whoever() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
+def _require_own(path: Path, status: os.stat_result) -> None:
+    """Refuse a file that others could have put there, or can change."""
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidInputError(f"the audit log {path} is no regular file")
+    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if others or status.st_uid not in (0, os.geteuid()):
+        raise AccessDeniedError(
+            f"the audit log {path} can be changed by others",
+            remedy=f"make it yours and run: chmod go-w {path}",
+        )
+
+
 def _last_hash(file: int) -> str | None:
     """Return the hash of a file's last whole line, or None where there is none."""
     size = os.fstat(file).st_size
@@ -256,9 +280,11 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         kind = next((kind for kind, codes in _ERRORS.items() if error.errno in codes), None)
+        reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise (kind or UnavailableError)(
-            f"the audit log {path} cannot be written: {error.strerror}",
+            f"the audit log {path} cannot be written: {reason}",
             native=errno.errorcode.get(error.errno or 0, "OSError"),
+            remedy=f"make the folder {path.parent} first" if kind is NotFoundError else None,
         ) from None
 
 

@@ -81,7 +81,9 @@ def write_secret_file(
             failed, the file is in place.
     """
     target = Path(path)
-    with _translated(f"the file {target} cannot be written"):
+    with _translated(
+        f"the file {target} cannot be written", missing=f"make the folder {target.parent} first"
+    ):
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _check_place(folder, target)
@@ -203,15 +205,18 @@ def read_secret_stream(handle: int, *, limit: int, what: str) -> SecretBytes:
 
 
 @contextlib.contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translated(what: str, *, missing: str | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         kind = _ERRORS.get(error.errno, UnavailableError)
         name = errno.errorcode.get(error.errno or 0, "OSError")
-        remedy = "choose another name, or allow overwriting" if kind is AlreadyExistsError else None
+        remedies = {
+            AlreadyExistsError: "choose another name, or allow overwriting",
+            NotFoundError: missing,
+        }
         # The system's own sentence says what happened; its traceback adds nothing for a user.
-        raise kind(f"{what}: {error.strerror}", native=name, remedy=remedy) from None
+        raise kind(f"{what}: {error.strerror}", native=name, remedy=remedies.get(kind)) from None
     except ValueError:
         # Python refuses a NUL, or what has no bytes, before it asks the system.
         raise InvalidInputError(f"{what}: the name is none that a file can have") from None

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 import keyhier
-from keyhier.audit_chain import Head, Verification
+from keyhier.audit_chain import Head, Verification, seal
 from keyhier.audit_log import AuditLog, to_logging
 from keyhier.errors import (
+    AccessDeniedError,
     CapacityError,
     InvalidInputError,
     InvalidStateError,
@@ -81,6 +82,13 @@ def test_the_intent_stands_before_the_outcome(path: Path) -> None:
     assert verified(path).problems == []
 
 
+def test_promise_3_a_log_does_not_tell_how_long_a_failed_unwrap_took(path: Path) -> None:
+    work(path)
+    assert all(
+        "." not in each["time"] and each["time"].endswith("+00:00") for each in entries(path)
+    )
+
+
 def test_promise_7_a_log_holds_no_secret_and_no_context(path: Path) -> None:
     with AuditLog(path) as log, keyhier.open("memory:", audit=log) as vault:
         key = vault.create_key("kek", "AES-256")
@@ -135,6 +143,43 @@ def test_a_chain_that_was_taken_out_whole_is_found(path: Path) -> None:
         assert verified(path).problems
 
 
+def woven(path: Path) -> list[bytes]:
+    """Write a chain of seven lines, with another of seven in its midst; return the lines."""
+    with AuditLog(path, sync=False) as log, keyhier.open("memory:", audit=log) as vault:
+        key = vault.create_key("kek", "AES-256")
+        work(path)
+        vault.unwrap(key.wrap(b"secret"))
+    assert verified(path).problems == []
+    return path.read_bytes().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("gone", [slice(3, 10), slice(8, 10), slice(9, 10), slice(4, 10)])
+def test_the_end_of_a_chain_that_was_taken_out_is_found_while_others_go_on(
+    gone: slice, path: Path
+) -> None:
+    lines = woven(path)
+    del lines[gone]
+    path.write_bytes(b"".join(lines))
+    (problem,) = verified(path).problems
+    assert "what stood before this line" in problem.text
+    assert problem.line == gone.start + 1
+
+
+def test_every_line_says_what_stood_before_it_in_the_file(path: Path) -> None:
+    woven(path)
+    found = entries(path)
+    assert [each["after"] for each in found] == [None, *(each["hash"] for each in found[:-1])]
+
+
+def test_a_line_that_says_nothing_of_the_one_before_is_found(path: Path) -> None:
+    *lines, last = woven(path)
+    entry = json.loads(last)
+    del entry["after"], entry["hash"]
+    path.write_bytes(b"".join([*lines, seal(entry)[0]]))
+    (problem,) = verified(path).problems
+    assert "what stood before this line" in problem.text
+
+
 def test_a_shortened_or_rehashed_log_is_found_against_a_head(tmp_path: Path, path: Path) -> None:
     head = work(path)
     lines = path.read_bytes().splitlines(keepends=True)
@@ -176,6 +221,9 @@ def test_files_of_one_log_are_verified_together(tmp_path: Path, path: Path) -> N
     assert verified(older, newer).problems == []
     (problem,) = verified(newer).problems
     assert "older files come first" in problem.text
+    # One that was renamed, after which a new one was begun.
+    work(tmp_path / "new")
+    assert verified(older, newer, tmp_path / "new").problems == []
 
 
 def test_an_operation_that_did_not_end_is_named(path: Path) -> None:
@@ -276,7 +324,56 @@ def test_a_log_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
         with pytest.raises(error) as raised:
             AuditLog(place)
         assert isinstance(raised.value, KeyhierError)
+        assert (raised.value.remedy is not None) == (error is NotFoundError)
         assert raised.value.native in errno.errorcode.values()
+
+
+def test_a_log_that_others_could_have_put_there_or_change_is_refused(
+    tmp_path: Path, path: Path
+) -> None:
+    work(path)
+    linked, fifo = tmp_path / "linked", tmp_path / "fifo"
+    linked.symlink_to(path)
+    os.mkfifo(fifo)
+    before = path.read_bytes()
+    with pytest.raises(InvalidInputError, match="symbolic link"):
+        AuditLog(linked)
+    for place in (fifo, Path("/dev/null")):
+        with pytest.raises(InvalidInputError, match="no regular file"):
+            AuditLog(place)
+    for mode in (0o620, 0o602, 0o666):
+        path.chmod(mode)
+        with pytest.raises(AccessDeniedError, match="can be changed by others") as caught:
+            AuditLog(path)
+        assert f"chmod go-w {path}" in (caught.value.remedy or "")
+    assert path.read_bytes() == before
+    path.chmod(0o644)
+    work(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_log_of_somebody_else_is_refused(path: Path) -> None:
+    path.touch(mode=0o600)
+    os.chown(path, 65534, 65534)
+    with pytest.raises(AccessDeniedError, match="can be changed by others"):
+        AuditLog(path)
+
+
+def test_closing_a_log_closes_no_file_of_others(path: Path) -> None:
+    log = AuditLog(path)
+    (number,) = [
+        int(each.name)
+        for each in Path("/proc/self/fd").iterdir()
+        if each.is_symlink() and each.exists() and each.samefile(path)
+    ]
+    # Somebody closes what is not theirs, so that the log's own closing fails.
+    os.close(number)
+    with pytest.raises(UnavailableError):
+        log.close()
+    mine = os.open("/dev/null", os.O_RDONLY)
+    assert mine == number
+    log.close()
+    os.close(mine)
 
 
 def test_a_listener_gets_every_entry_and_the_head(path: Path) -> None:

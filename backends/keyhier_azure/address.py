@@ -82,6 +82,14 @@ class VaultAddress:
         """The vault's URL."""
         return f"https://{self.host}"
 
+    def path_of(self, link: str) -> str | None:
+        """Return what of a link comes behind the vault's URL, or None where it leads elsewhere."""
+        # The service names the port, too, where that is the usual one.
+        for base in (self.url, f"{self.url}:{_HTTPS_PORT}"):
+            if link.lower().startswith(f"{base}/"):
+                return link[len(base) :]
+        return None
+
     @property
     def loopback(self) -> bool:
         """Whether it is an emulator on this machine."""

@@ -237,6 +237,7 @@ class _Manager:
             "options": {"resultFormat": "objectArray", "$top": 1000},
         }
         found: set[str] = set()
+        tokens: set[str] = set()
         while True:
             answer = self._send(HttpRequest("POST", f"{self._address.url}{_GRAPH}", json=body))
             page = _content(answer)
@@ -246,6 +247,10 @@ class _Manager:
             token = page.get("$skipToken")
             if not isinstance(token, str) or not token:
                 break
+            # Each page has a row at least.
+            if token in tokens or len(tokens) > _MOST:
+                raise UnavailableError("Azure Resource Manager's list does not end")
+            tokens.add(token)
             body["options"] = {**body["options"], "$skipToken": token}
         for each in ids:
             if each.casefold() not in found:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from urllib3 import BaseHTTPResponse, Timeout
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
 from keyhier.base64url import decode
@@ -34,7 +34,7 @@ from keyhier_azure.budget import OTHER, Budget
 from keyhier_azure.challenge import Tokens
 from keyhier_azure.errors import Failure, refused, retry_after, unanswered, unverified
 from keyhier_azure.rights import Right
-from keyhier_azure.transport import Transport
+from keyhier_azure.transport import Reply, Transport
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -56,6 +56,9 @@ https://learn.microsoft.com/azure/key-vault/general/overview-throttling
 
 FAILURE_DELAYS: Final = (0.2, 0.8)
 """How many seconds to wait after each failure of the service or the network in turn."""
+
+_MAX_PAGES: Final = 100_000
+"""So many pages of 25 are more than any vault holds."""
 
 _CHALLENGES: Final = 2
 """How many challenges are answered in a row: for a token, and for one with more claims."""
@@ -167,7 +170,7 @@ class _Process:
         self._tokens = Tokens(credential, address.host)
         self._transport = Transport(address)
 
-    def exchange(self, request: Request, timeout: Timeout) -> BaseHTTPResponse:
+    def exchange(self, request: Request, timeout: Timeout) -> Reply:
         """Send a request once, and once more for each of the challenges that there may be.
 
         Raises:
@@ -183,9 +186,7 @@ class _Process:
             response = self._send(request, self._tokens.answer(challenge), timeout)
         return response
 
-    def _send(
-        self, request: Request, authorization: str | None, timeout: Timeout
-    ) -> BaseHTTPResponse:
+    def _send(self, request: Request, authorization: str | None, timeout: Timeout) -> Reply:
         headers = dict(_HEADERS)
         body = None
         if authorization is not None:
@@ -260,7 +261,11 @@ class Calls:
             KeyhierError: as :meth:`get`.
         """
         following: str | None = path
+        seen: set[str] = set()
         while following:
+            if following in seen or len(seen) == _MAX_PAGES:
+                raise IntegrityError(f"the vault's list at {path} does not end")
+            seen.add(following)
             page = self.get(following, right)
             items = page.get("value") or []
             if not isinstance(items, list) or not all(isinstance(each, Mapping) for each in items):
@@ -274,10 +279,10 @@ class Calls:
             return None
         if not isinstance(link, str):
             raise IntegrityError("the vault's list goes on at no address")
-        base = f"{self._connection.address.url}/"
-        if not link.lower().startswith(base):
+        path = self._connection.address.path_of(link)
+        if path is None:
             raise UnavailableError("the vault's list goes on at another host")
-        return link[len(base) - 1 :]
+        return path
 
     def send(self, request: Request) -> Answer:
         """Send a request, as often as it takes, and return what the vault answers.
@@ -373,10 +378,9 @@ def _may_pass(request: Request, answer: Answer | None, error: Failure | None) ->
     return error is not None and not unverified(error)
 
 
-def _answer(request: Request, response: BaseHTTPResponse) -> Answer:
+def _answer(request: Request, reply: Reply) -> Answer:
     body = None
-    if response.data:
-        # A proxy's page, say, tells no more than its status.
-        with suppress(ValueError):
-            body = response.json()
-    return Answer(request, response.status, body, response.headers)
+    # A proxy's page, say, tells no more than its status.
+    with suppress(ValueError, RecursionError):
+        body = json.loads(reply.content)
+    return Answer(request, reply.status, body, reply.headers)

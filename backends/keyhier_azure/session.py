@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPResponse
 
-from keyhier.errors import NotFoundError
+from keyhier.errors import IntegrityError, NotFoundError
+from keyhier_azure.transport import MAX_BYTES
 
 if TYPE_CHECKING:
     from keyhier_azure.address import VaultAddress
@@ -34,17 +37,28 @@ class LeanSession(Session):
         self.mount("https://", HTTPAdapter(pool_maxsize=_POOL))
 
     def request(self, method: str, url: str, **options: Any) -> Response:  # type: ignore[override]  # Its callers name every argument.
-        """Send what is complete as it is; redirections are not followed."""
+        """Send what is complete as it is; redirections are not followed.
+
+        Raises:
+            IntegrityError: the answer is longer than any that is asked for.
+        """
         prepared = PreparedRequest()
         prepared.method, prepared.url, prepared.body = method, url, options["data"]
         prepared.headers = CaseInsensitiveDict(options["headers"])
-        return self.get_adapter(url).send(
+        response = self.get_adapter(url).send(
             prepared,
             timeout=options["timeout"],
             verify=options["verify"],
             cert=options["cert"],
             proxies=options["proxies"],
         )
+        content = response.raw.read(MAX_BYTES + 1, decode_content=True)
+        if len(content) > MAX_BYTES:
+            response.close()
+            raise IntegrityError(f"an answer has more than {MAX_BYTES} bytes")
+        response.raw.release_conn()
+        response.raw = HTTPResponse(BytesIO(content), preload_content=False)
+        return response
 
 
 def verification_and_proxies(

@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, PoolManager, ProxyManager, Timeout
+import attrs
+from urllib3 import HTTPConnectionPool, PoolManager, ProxyManager, Timeout
 from urllib3.util import make_headers, parse_url
 
-from keyhier.errors import InvalidInputError, NotFoundError, UnsupportedError
+from keyhier.errors import (
+    IntegrityError,
+    InvalidInputError,
+    NotFoundError,
+    UnsupportedError,
+)
 
 if TYPE_CHECKING:
     from keyhier_azure.address import VaultAddress
 
-__all__ = ["Transport"]
+__all__ = ["MAX_BYTES", "Reply", "Transport"]
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""No answer is longer: the longest are backups of keys with all their versions."""
 
 _POOL: Final = 64  # Connections that are kept, more than threads that anybody will use.
 
@@ -26,6 +35,15 @@ _PROXY_SCHEMES: Final = ("http", "https")
 
 # What `requests` and so azure-identity go by, that one setting may serve for both.
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+@attrs.frozen
+class Reply:
+    """What came back, whatever it was."""
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
 
 
 class Transport:
@@ -50,7 +68,7 @@ class Transport:
         headers: Mapping[str, str],
         body: bytes | None,
         timeout: Timeout,
-    ) -> BaseHTTPResponse:
+    ) -> Reply:
         """Send one request, once; no redirection is followed.
 
         Args:
@@ -62,10 +80,24 @@ class Transport:
 
         Raises:
             urllib3.exceptions.HTTPError, OSError: there was no answer.
+            IntegrityError: the answer is longer than any of the service's.
         """
-        return self._pool.urlopen(
-            method, target, body, headers, retries=False, redirect=False, timeout=timeout
+        response = self._pool.urlopen(
+            method,
+            target,
+            body,
+            headers,
+            retries=False,
+            redirect=False,
+            timeout=timeout,
+            preload_content=False,
         )
+        content = response.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            response.close()
+            raise IntegrityError(f"an answer of the vault has more than {MAX_BYTES} bytes")
+        response.release_conn()
+        return Reply(response.status, response.headers, content)
 
     def close(self) -> None:
         """Let the connections go."""

@@ -9,7 +9,7 @@ from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
 
-from keyhier.errors import InvalidInputError
+from keyhier.errors import IntegrityError, InvalidInputError
 from keyhier.uri import VaultUri
 from keyhier_azure.address import VaultAddress
 from keyhier_azure.session import LeanSession, verification_and_proxies
@@ -50,6 +50,6 @@ def vault_region(host: str, manager: ArmAddress) -> str | None:
                 connection_timeout=5,
                 read_timeout=10,
             )
-        except (AzureError, OSError, ValueError):
+        except (AzureError, IntegrityError, OSError, ValueError):
             return None
         return answer.headers.get(_HEADER) or None

@@ -10,7 +10,7 @@ from keyhier.audit_chain import MAX_LINE_BYTES, Head, Verification
 from keyhier.cli import files
 from keyhier.cli.failure import EXIT_CODES
 from keyhier.cli.session import Session, json_command
-from keyhier.cli.text import printable
+from keyhier.cli.text import counted, printable
 from keyhier.errors import IntegrityError
 
 __all__ = ["app"]
@@ -71,6 +71,7 @@ def _text(verification: Verification) -> str:
         f"{place}: an operation that did not end here" for place in verification.unfinished.values()
     ]
     lines += [f"head {head}" for head in verification.heads.values()]
-    found = len(verification.problems) or "no"
-    lines.append(f"{verification.entries} entries, {found} problems")
+    found = len(verification.problems)
+    problems = counted(found, "problem") if found else "no problems"
+    lines.append(f"{counted(verification.entries, 'entry')}, {problems}")
     return "\n".join(map(printable, lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Group, RenderableType
@@ -12,9 +12,20 @@ from keyhier.cli.listing import Listing
 from keyhier.cli.session import Session, hierarchy_command
 from keyhier.cli.text import printable
 from keyhier.errors import InvalidInputError, InvalidStateError
-from keyhier.hierarchy.census import Census
+from keyhier.hierarchy.census import Census, VersionCount
+from keyhier.hierarchy.retirement import Retirement
 
 __all__ = ["census", "reinstate", "retire"]
+
+_COLUMNS: Final = {
+    "version": 0,
+    "records": 1,
+    "kept by jobs": 2,
+    "by set": 4,
+    "machines": 5,
+    "sets": 3,
+    "ADE secrets": 6,
+}
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="A key's name or id.")]
 VersionOption = Annotated[
@@ -45,22 +56,39 @@ def retire(
         ),
     ] = None,
 ) -> None:
-    """Let nothing new use a version, and disable it once nothing needs it."""
+    """Let nothing new use a version, and disable it once nothing needs it.
+
+    The first run marks the version, and says when to run the same command again; both end with 0,
+    and --json tells in `disabled` which it was. Where something needs the version it ends with 9.
+    """
     with open_hierarchy(session) as hierarchy:
         if delete is not None:
             if version is not None or wait:
                 raise InvalidInputError("--delete takes the whole key, at once")
-            hierarchy.delete_key(key, confirm=delete)
-            session.show({"deleted": key}, f"deleted {printable(key)} with all its versions")
-            return
-        done = hierarchy.retire(key, version, wait=wait)
-    if not done.disabled:
-        again = "run the same command again" if done.not_before else "see to these, and run it"
+            done = hierarchy.delete_key(key, confirm=delete)
+        else:
+            done = hierarchy.retire(key, version, wait=wait)
+    if done.blockers and done.not_before is None:
         raise InvalidStateError(
-            f"{done.key} gets nothing new and is not disabled yet: {'; '.join(done.blockers)}",
-            remedy=f"{again} then; `keyhier reinstate` takes it back",
+            f"{done.key} gets nothing new, and is not disabled: {'; '.join(done.blockers)}",
+            remedy="see to these and run it again; `keyhier reinstate` takes it back",
         )
-    session.show(done.as_dict(), f"disabled {printable(str(done.key))}: nothing needs it")
+    session.show(done.as_dict(), _progress(done, printable(key)))
+
+
+def _progress(done: Retirement, key: str) -> str:
+    version = printable(str(done.key))
+    if done.deleted:
+        return f"deleted {key} with all its versions"
+    if done.disabled:
+        return f"disabled {version}: nothing needs it"
+    return "\n".join(
+        (
+            f"marked {version} as retiring: no record gets an envelope under it any more",
+            f"it goes on opening what it wrapped; {'; '.join(done.blockers)}",
+            "run the same command again after that; `keyhier reinstate` takes it back",
+        )
+    )
 
 
 @hierarchy_command
@@ -72,42 +100,31 @@ def reinstate(session: Session, *, key: KeyArgument, version: VersionOption = No
 
 
 def _picture(found: Census) -> RenderableType:
-    rows = []
+    rows = [tuple(map(printable, _row(each))) for each in found.versions]
+    lines = []
     for each in found.versions:
-        places = [f"{name or 'no set'}: {count}" for name, count in each.by_set.items()]
-        machines = len([name for name in each.by_vm if name is not None])
-        rows.append(
-            tuple(
-                map(
-                    printable,
-                    (
-                        str(each.key),
-                        str(each.records),
-                        str(each.kept),
-                        ", ".join(places),
-                        str(machines),
-                        ", ".join(each.sets),
-                        str(len(each.ade)),
-                    ),
-                )
-            )
-        )
-    heads = {
-        "version": 0,
-        "records": 1,
-        "kept": 2,
-        "by set": 4,
-        "machines": 5,
-        "used by": 3,
-        "ADE secrets": 6,
-    }
-    lines = [
-        f"asked {printable(each.source)}: "
-        + ("all told" if each.complete else f"not complete, {printable(each.reason or '')}")
+        sets = [f"the set {name} uses it, or is leaving it" for name in each.sets]
+        needed = "; ".join([*each.reasons(), *sets]) or "nothing needs it"
+        lines.append(f"{printable(str(each.key))}: {printable(needed)}")
+    lines += [
+        f"counted {printable(each.source)}: "
+        + ("all of it" if each.complete else f"not all of it, {printable(each.reason or '')}")
         for each in found.sources
     ]
-    verdict = "nothing needs it" if found.is_zero else "it is needed"
     if not found.complete:
-        verdict = "the census is not complete"
-    table = [Listing(heads, rows)] if rows else []
-    return Group(*table, *lines, verdict)
+        lines.append("the census is not complete: more may need it than is counted here")
+    elif not rows:
+        lines.append(f"nothing needs any version of {printable(str(found.key))}")
+    return Group(*([Listing(_COLUMNS, rows)] if rows else []), *lines)
+
+
+def _row(each: VersionCount) -> tuple[str, ...]:
+    return (
+        str(each.key),
+        str(each.records),
+        str(each.kept),
+        ", ".join(f"{name or 'no set'}: {count}" for name, count in each.by_set.items()),
+        str(len([name for name in each.by_vm if name is not None])),
+        ", ".join(each.sets),
+        str(len(each.ade)),
+    )

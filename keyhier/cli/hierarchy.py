@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from keyhier.audit_log import AuditLog
 from keyhier.cli.config import Configuration
@@ -48,9 +48,12 @@ def _open(session: Session, log: AuditLog | None, *, read_only: bool) -> Iterato
     profile = session.settings.profile or configuration.default
     settings = configuration.hierarchies.get(profile or "", HierarchySettings())
     policy = settings.policy()
-    with (
-        session.open(log) as vault,
-        session.open_records(read_only=read_only) as records,
-        Hierarchy(vault, records, name=settings.name, policy=policy, audit=log) as hierarchy,
-    ):
-        yield hierarchy
+    with ExitStack() as opened:
+        vaults = [
+            opened.enter_context(session.open(log, uri=uri))
+            for uri in (None, *(session.settings.also_vault or ()))
+        ]
+        records = opened.enter_context(session.open_records(read_only=read_only))
+        yield opened.enter_context(
+            Hierarchy(vaults, records, name=settings.name, policy=policy, audit=log)
+        )

@@ -6,6 +6,7 @@
     hierarchy = "fleet"
     recovery-key = "/etc/keyhier/recovery.pem"
     require-recovery = true
+    parents = ["root"]
 
     [profiles.lab.pins]
     "record:fleet/web/5edcb295262b3383e9e4666577d7c1e6" = "thumbprint that was shown"
@@ -20,13 +21,14 @@ from typing import Any, Final
 import attrs
 
 from keyhier.errors import AccessDeniedError, InvalidInputError
+from keyhier.hierarchy.parents import parents_from
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.recovery_key import RecoveryKey
 from keyhier.identifiers import KeyId, check_key_name
 
 __all__ = ["HIERARCHY_KEYS", "HierarchySettings"]
 
-HIERARCHY_KEYS: Final = ("hierarchy", "pins", "recovery-key", "require-recovery")
+HIERARCHY_KEYS: Final = ("hierarchy", "parents", "pins", "recovery-key", "require-recovery")
 _DEFAULT_NAME: Final = "keys"
 _MAX_PEM_BYTES: Final = 64 * 1024
 
@@ -40,12 +42,14 @@ class HierarchySettings:
         pins: thumbprints of KEKs in records.
         recovery_key: the PEM file of an offline recovery key's public half, or None.
         require_recovery: whether nothing is protected without it.
+        parents: names or ids of the keys under which KEKs in records are believed, or None.
     """
 
     name: str = _DEFAULT_NAME
     pins: Mapping[KeyId, str] = attrs.field(factory=dict)
     recovery_key: Path | None = None
     require_recovery: bool = False
+    parents: tuple[str | KeyId, ...] | None = None
 
     @classmethod
     def read(cls, profile: Mapping[str, Any], place: str) -> HierarchySettings:
@@ -75,6 +79,7 @@ class HierarchySettings:
             {KeyId.parse(key): pin for key, pin in pins.items()},
             None if recovery_key is None else Path(recovery_key),
             required,
+            _parents(profile, place),
         )
 
     def policy(self) -> Policy:
@@ -86,9 +91,17 @@ class HierarchySettings:
         """
         return Policy(
             pins=self.pins,
+            parents=self.parents,
             recovery_key=None if self.recovery_key is None else _read_key(self.recovery_key),
             require_recovery=self.require_recovery,
         )
+
+
+def _parents(profile: Mapping[str, Any], place: str) -> tuple[str | KeyId, ...] | None:
+    try:
+        return parents_from(profile.get("parents"))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{place}.parents: {error.message}", remedy=error.remedy) from None
 
 
 def _read_key(path: Path) -> RecoveryKey:

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from keyhier.cli.session import Session
-from keyhier.cli.text import moment, printable
+from keyhier.cli.text import counted, moment, printable
 from keyhier.errors import IntegrityError, InvalidStateError
 from keyhier.hierarchy.rewrap_jobs import Preview
 from keyhier.hierarchy.work import JobReport, Work
@@ -158,7 +158,7 @@ def show_preview(session: Session, found: Preview) -> None:
         ],
         "broken": [{"record": name, "error": str(error)} for name, error in found.broken],
     }
-    lines = [f"{found.count} records would be wrapped anew; nothing was written"]
+    lines = [f"{counted(found.count, 'record')} would be wrapped anew; nothing was written"]
     for old, new in found.versions:
         count = sum(row.count for row in found.rows if row.key == old)
         lines.append(f"{count} from {printable(str(old))}")
@@ -168,4 +168,4 @@ def show_preview(session: Session, found: Preview) -> None:
     lines += [f"record {name} would fail: {printable(str(error))}" for name, error in found.broken]
     session.show(document, "\n".join(lines))
     if found.broken:
-        raise IntegrityError(f"{len(found.broken)} records would fail")
+        raise IntegrityError(f"{counted(len(found.broken), 'record')} would fail")

@@ -10,7 +10,7 @@ from keyhier.cli.hierarchy import open_hierarchy
 from keyhier.cli.job_view import failed_items, job_document, job_lines
 from keyhier.cli.listing import Listing
 from keyhier.cli.session import Session, hierarchy_command, records_command
-from keyhier.cli.text import moment, printable
+from keyhier.cli.text import counted, moment, printable
 from keyhier.errors import IntegrityError
 from keyhier.hierarchy.rewrap_jobs import finalize as finalize_job
 from keyhier.hierarchy.work import JobReport
@@ -81,14 +81,14 @@ def rollback(session: Session, *, job: JobArgument) -> None:
         done = hierarchy.jobs.roll_back(job)
     failed = [{"record": name, "error": str(error)} for name, error in done.failed]
     lines = [
-        f"job {done.job.id} is {done.job.state}: {done.restored} records restored",
+        f"job {done.job.id} is {done.job.state}: {counted(done.restored, 'record')} restored",
         *(f"record {name} was left: {printable(str(error))}" for name, error in done.failed),
     ]
     document = job_document(done.job) | {"restored": done.restored, "failed": failed}
     session.show(document, "\n".join(lines))
     if done.failed:
         raise IntegrityError(
-            f"{len(done.failed)} records keep the envelope that they have now",
+            f"{counted(len(done.failed), 'record')} could not be restored",
             remedy="see to what is said of them and roll back again",
         )
 

@@ -80,14 +80,16 @@ def serve(
     with vault:
         if throttle:
             vault.throttle()
-        _announce(session, vault)
+        _announce(session, vault, managed_hsm=managed_hsm)
         signal.sigwait(_ENDS)
 
 
-def _announce(session: Session, vault: KeyVault) -> None:
+def _announce(session: Session, vault: KeyVault, *, managed_hsm: bool) -> None:
     tenant = vault.tenant
+    kind = "&kind=managedhsm" if managed_hsm else ""
     document = {
         "url": vault.url,
+        "keyhier_vault": f"{vault.url}?ca-file={vault.ca_file}{kind}",
         "ca_file": vault.ca_file,
         "authority": tenant.authority,
         "tenant_id": tenant.tenant_id,

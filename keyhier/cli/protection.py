@@ -122,10 +122,19 @@ def create_kek(
     """Make a KEK that is kept in a record, under another KEK."""
     with open_hierarchy(session) as hierarchy:
         made = hierarchy.create_kek(name, under=under)
-    session.show(
-        {"key": str(made.id), "thumbprint": made.thumbprint, "record": made.record.id},
-        f"made {printable(str(made.id))}\nthumbprint {made.thumbprint}",
-    )
+    lines = [f"made {printable(str(made.id))}", f"thumbprint {made.thumbprint}"]
+    if not made.believed:
+        lines += [
+            "it wraps once keyhier.toml has its thumbprint among the pins of the profile:",
+            f'"{printable(str(made.id))}" = "{made.thumbprint}"',
+        ]
+    document = {
+        "key": str(made.id),
+        "thumbprint": made.thumbprint,
+        "record": made.record.id,
+        "believed": made.believed,
+    }
+    session.show(document, "\n".join(lines))
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from keyhier.cli import files
 from keyhier.cli.hierarchy import open_hierarchy
 from keyhier.cli.listing import Listing
 from keyhier.cli.session import Command, Session, hierarchy_command, records_command
-from keyhier.cli.text import moment, printable
+from keyhier.cli.text import counted, moment, printable
 from keyhier.errors import IntegrityError, InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.records.json_lines import MAX_LINE_BYTES, document_of, read_lines, to_line
@@ -132,7 +132,7 @@ def import_records(
         session.open_records() as store,
     ):
         count = store.load(read_lines(lines))
-    session.show({"imported": count}, f"imported {count} records")
+    session.show({"imported": count}, f"imported {counted(count, 'record')}")
 
 
 @app.command("verify")
@@ -158,9 +158,11 @@ def verify(
         ],
     }
     lines = [f"{record}: {printable(error.message)}" for record, error in done.failed]
-    session.show(document, "\n".join([*lines, f"opened {done.opened} of {done.of} records"]))
+    session.show(
+        document, "\n".join([*lines, f"opened {done.opened} of {counted(done.of, 'record')}"])
+    )
     if done.failed:
-        raise IntegrityError(f"{len(done.failed)} records did not open")
+        raise IntegrityError(f"{counted(len(done.failed), 'record')} did not open")
 
 
 def _write_array(found: Iterator[Record]) -> None:

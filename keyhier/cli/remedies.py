@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["at_the_command", "listed_by"]
 
 _WORDS: Final[Mapping[str, str]] = {
+    "among the policy's parents": "among the parents in keyhier.toml",
     "allow overwriting": "add --force",
     "or a callback": "or pin-source=prompt:",
     "or pass pin=callback": "or run it at a terminal",
@@ -25,7 +26,16 @@ _WORDS: Final[Mapping[str, str]] = {
     "name the KEK's version and the algorithm": "name both by --kek and --algorithm",
     "list the vault's": "list them by `keyhier ade inventory`",
     "name the volume": "add --volume",
-    "enable that version": "enable that version by `keyhier key enable`",
+    "enable that version": "enable it by `keyhier key enable NAME --version VERSION`",
+    "list the keys there are": "`keyhier key list --all-versions` and `keyhier tree` show what "
+    "there is",
+    "open the vault that has it": "name the vault that has it by --also-vault",
+    "list the records there are": "`keyhier records list` shows what there is",
+    "list the sets there are": "`keyhier set list` shows what there is",
+    "list the jobs there are": "`keyhier jobs list` shows what there is",
+    "open its vault too, or give an alias if": "name its vault by --also-vault, or by --alias "
+    "OLD=NEW where it is now, if",
+    "say which version": "add --version; `keyhier key list --all-versions` shows what there is",
 }
 """What a remedy says to a program, and what it says at the command."""
 

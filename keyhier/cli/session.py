@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
@@ -25,6 +26,7 @@ from keyhier.cli.config import Configuration
 from keyhier.cli.files import STANDARD
 from keyhier.cli.remedies import listed_by
 from keyhier.errors import InvalidInputError
+from keyhier.identifiers import KeyId
 from keyhier.records.opening import open_records
 
 if TYPE_CHECKING:
@@ -69,6 +71,14 @@ RecordsOption = Annotated[
     str | None,
     typer.Option(metavar="URL", help="The store of records; else KEYHIER_RECORDS, else a profile."),
 ]
+AlsoVaultOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URI", help="Another vault that records need; may be repeated."),
+]
+AliasOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="OLD=NEW", help="The id of a key now, by its id of old; repeatable."),
+]
 ProfileOption = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The vault and records of this profile of keyhier.toml."),
@@ -92,6 +102,8 @@ class Settings:
     Attributes:
         vault, profile, config, records: the options of these names, or None.
         as_json: whether output and errors are JSON.
+        also_vault: URIs of more vaults.
+        alias: ids of keys that moved, each as OLD=NEW.
     """
 
     vault: str | None = None
@@ -99,6 +111,8 @@ class Settings:
     config: str | None = None
     as_json: bool = False
     records: str | None = None
+    also_vault: list[str] | None = None
+    alias: list[str] | None = None
 
     def within(self, outer: Settings) -> Settings:
         """Return these settings with those that were given before the command.
@@ -106,7 +120,11 @@ class Settings:
         Raises:
             InvalidInputError: one is given in both places.
         """
-        merged: dict[str, Any] = {"as_json": self.as_json or outer.as_json}
+        merged: dict[str, Any] = {
+            "as_json": self.as_json or outer.as_json,
+            "also_vault": self.also_vault,
+            "alias": self.alias,
+        }
         for name in ("vault", "profile", "config", "records"):
             inner, other = getattr(self, name), getattr(outer, name)
             if inner is not None and other is not None:
@@ -162,6 +180,14 @@ class Settings:
             )
         return configuration.records(configuration.default)
 
+    def aliases(self) -> dict[str, str]:
+        """Return the ids of keys now by their ids of old.
+
+        Raises:
+            InvalidInputError: one is no pair of ids.
+        """
+        return dict(map(_alias, self.alias or ()))
+
     def audit_path(self) -> str | None:
         """Return the file that operations on keys are written into, or None.
 
@@ -203,7 +229,11 @@ class Session:
             uri: another vault, for a command that works on two.
         """
         log = self.audit_log() if audit is None else audit
-        return keyhier.open(self.settings.vault_uri() if uri is None else uri, audit=log)
+        return keyhier.open(
+            self.settings.vault_uri() if uri is None else uri,
+            aliases=self.settings.aliases(),
+            audit=log,
+        )
 
     def open_records(self, *, read_only: bool = False) -> SqlRecords:
         """Open the store of records that the settings name, as :func:`open_records` does."""
@@ -236,6 +266,15 @@ class Session:
                 "a secret is not shown on a terminal",
                 remedy="name a file, or send standard output into a pipe or a file",
             )
+
+
+def _alias(text: str) -> tuple[str, str]:
+    # Ids of PKCS#11 have an = in them, too, but only behind one is there an id on either side.
+    for place, character in enumerate(text):
+        if character == "=":
+            with suppress(InvalidInputError):
+                return str(KeyId.parse(text[:place])), str(KeyId.parse(text[place + 1 :]))
+    raise InvalidInputError("an alias is given as OLD=NEW, both of them ids of key versions")
 
 
 def find_key(vault: Vault, name: str, version: str | None = None) -> Key:
@@ -292,6 +331,8 @@ def _records_options(
 def _hierarchy_options(
     *,
     vault: VaultOption = None,
+    also_vault: AlsoVaultOption = None,
+    alias: AliasOption = None,
     records: RecordsOption = None,
     profile: ProfileOption = None,
     config: ConfigOption = None,

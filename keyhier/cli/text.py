@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["moment", "printable"]
+__all__ = ["counted", "moment", "printable"]
 
 
 def printable(text: str) -> str:
@@ -16,6 +16,13 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: ``1 record``, ``2 records``, ``1 entry``, ``2 entries``."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
 
 
 def moment(when: datetime | None) -> str | None:

@@ -50,6 +50,23 @@ class VersionCount:
         """Whether nothing needs it."""
         return not (self.records or self.kept or self.sets or self.ade)
 
+    def reasons(self) -> list[str]:
+        """Say what needs it, but for the sets, each of which knows why."""
+        found = []
+        if self.records:
+            found.append(f"{_counted(self.records, 'record needs', 'records need')} it")
+        if self.kept:
+            kept = _counted(self.kept, "envelope before needs", "envelopes before need")
+            found.append(f"{kept} it, until the job that kept it is finalised")
+        if self.ade:
+            secrets = _counted(len(self.ade), "secret", "secrets")
+            found.append(f"the tags of {secrets} of Azure Disk Encryption name it")
+        return found
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"1 {one}" if number == 1 else f"{number} {several}"
+
 
 @attrs.frozen
 class Census:

@@ -13,13 +13,15 @@ from keyhier.errors import (
     AlreadyExistsError,
     IntegrityError,
     InvalidInputError,
+    InvalidStateError,
     NotFoundError,
 )
 from keyhier.hierarchy.kek_cache import KekCache, OpenKek
 from keyhier.hierarchy.kek_use import KekUse
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.hierarchy.middle_kek import MiddleKek, MiddleKeks
 from keyhier.hierarchy.policy import Policy
-from keyhier.hierarchy.vault_keyring import VaultKeyring, untrusted
+from keyhier.hierarchy.vault_keyring import AUTHENTICATE, VaultKeyring, untrusted
 from keyhier.identifiers import KeyId
 from keyhier.records.protocol import Records
 from keyhier.records.record import Query, Record, RecordState
@@ -28,9 +30,6 @@ from keyhier.vault import Vault
 from keyhier.wrapped import WrappedKey
 
 __all__ = ["IN_RECORDS", "MAX_DEPTH", "ChainKeyring"]
-
-IN_RECORDS: Final = "record"
-"""The scheme of the ids of KEKs that are kept in records."""
 
 MAX_DEPTH: Final = 16
 """So many KEKs may lie under each other in records."""
@@ -154,7 +153,8 @@ class ChainKeyring:
             raise AlreadyExistsError(f"there is a KEK {name} already", remedy="rotate it")
         # Two who make the same name at one time make the same version, which only one can keep.
         made = self._middle.make(_version(name, "first"), parent, labels)
-        return attrs.evolve(made, record=self._records.add(made.record)[0])
+        believed = self._is_authentic(parent.id)
+        return attrs.evolve(made, record=self._records.add(made.record)[0], believed=believed)
 
     def new_version(self, key: KeyId, *, tag: str) -> KeyId:
         """Make a new version of a key; see :meth:`Keyring.new_version`."""
@@ -174,10 +174,25 @@ class ChainKeyring:
 
     def require_trust(self, record: Record, target: KeyId) -> None:
         """Refuse a planted KEK; see :meth:`Keyring.require_trust`."""
-        if record.names is None or self._is_authentic(record.key) or not self._is_authentic(target):
+        if record.names is None or not self._gives_trust(record.key, target):
             return
-        if not self.on(record.names, lambda opened: opened.authenticated):
+        if record.key.scheme != IN_RECORDS and self._is_authentic(record.key):
+            return
+        opened = self._open_record(record)
+        opened.kek.close()
+        if not opened.authenticated:
             raise untrusted(record)
+
+    def _is_authentic(self, parent: KeyId) -> bool:
+        if parent.scheme == IN_RECORDS:
+            return self.on(parent, lambda opened: opened.authenticated)
+        return self.vaults.authenticates(parent)
+
+    def _gives_trust(self, key: KeyId, target: KeyId) -> bool:
+        if target.scheme == IN_RECORDS:
+            # One that is not authenticated wraps nothing.
+            return self._is_authentic(target)
+        return key.scheme == IN_RECORDS or self.vaults.gives_trust(key, target)
 
     # ------------------------------------------------------------------ KEKs in records, opened
 
@@ -195,14 +210,25 @@ class ChainKeyring:
     def _open(self, key: KeyId) -> OpenKek:
         self.chain(key)
         record = self.record(key)
-        return self._middle.open(
-            record, self.use(record.key), is_authentic=lambda: self._is_authentic(record.key)
-        )
+        if record.state is RecordState.RETIRED:
+            raise InvalidStateError(f"{key} was retired")
+        return self._open_record(record)
 
-    def _is_authentic(self, parent: KeyId) -> bool:
-        if parent.scheme == IN_RECORDS:
-            return self.on(parent, lambda opened: opened.authenticated)
-        return self.vaults.authenticates(parent)
+    def _open_record(self, record: Record) -> OpenKek:
+        above = record.key
+        if above.scheme != IN_RECORDS:
+            return self._middle.open(
+                record,
+                self.vaults.use(above),
+                is_authentic=lambda: self._is_authentic(above),
+            )
+        # What opens the record and what vouches for it is one and the same KEK.
+        return self.on(
+            above,
+            lambda parent: self._middle.open(
+                record, parent.kek, is_authentic=lambda: parent.authenticated
+            ),
+        )
 
 
 def _version(key: KeyId, tag: str) -> KeyId:
@@ -228,7 +254,7 @@ class _InRecord:
             if not opened.authenticated:
                 raise IntegrityError(
                     f"nothing outside of the records says that {self.id} is the KEK that was made",
-                    remedy="pin the thumbprint that was shown when it was made",
+                    remedy=AUTHENTICATE,
                 )
             return opened.kek.wrap(secret, context=context, content_type=content_type)
 

@@ -66,7 +66,10 @@ class Core:
         if in_records and self.records.count(Query(names=in_records)):
             found.append(in_records)
         if not found:
-            raise NotFoundError(f"there is no KEK {key!r} in the vaults and the records")
+            raise NotFoundError(
+                f"there is no KEK {key!r} in the vaults and the records",
+                remedy="list the keys there are",
+            )
         if len(found) > 1:
             raise AmbiguousError(
                 f"several KEKs are called {key!r}",

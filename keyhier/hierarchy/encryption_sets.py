@@ -245,7 +245,7 @@ class EncryptionSets:
         if checked.active == found.active:
             return checked
         previous = (*(key for key in found.previous if key != checked.active), found.active)
-        return attrs.evolve(checked, previous=previous, last_rotation=datetime.now(UTC))
+        return attrs.evolve(checked, previous=previous, last_rotation=self._core.records.now())
 
     def _with_key(self, wanted: EncryptionSet, reference: KeyReference) -> EncryptionSet:
         """Return the set with the version that a reference means today, if it may use that."""
@@ -258,7 +258,7 @@ class EncryptionSets:
         warnings = judge_set(self._core.policy.placement, wanted, reference.key)
         key = self._core.keyring.vaults.key(reference.key)
         _require_fit(key)
-        now = datetime.now(UTC)
+        now = self._core.records.now()
         seen = {each.key: each for each in wanted.sightings}
         first = seen[key.id].first if key.id in seen else now
         seen[key.id] = Sighting(key.id, first, now)

@@ -73,7 +73,9 @@ class Hierarchy:
         vaults = (vault,) if isinstance(vault, Vault) else tuple(vault)
         if not vaults:
             raise InvalidInputError("a hierarchy needs a vault")
-        keyring = ChainKeyring(VaultKeyring(*vaults), records, policy, audit)
+        keyring = ChainKeyring(
+            VaultKeyring(*vaults, parents=policy.parents), records, policy, audit
+        )
         self._core = Core(check_key_name(name), vaults, records, keyring, policy)
         self._keyring = keyring
 
@@ -132,8 +134,8 @@ class Hierarchy:
     ) -> MiddleKek:
         """Make a KEK that is kept in a record, under another KEK.
 
-        It wraps under a symmetric key of a vault, or once its thumbprint is pinned in
-        :attr:`Policy.pins`: whoever can write the records could plant one under a public key.
+        It wraps where it lies under one of :attr:`Policy.parents`, or once its thumbprint is pinned
+        in :attr:`Policy.pins`: whoever can write the records could plant one under another key.
 
         Args:
             name: 1 to 127 letters, digits and hyphens.
@@ -240,7 +242,7 @@ class Hierarchy:
         First the version is marked as retiring, after which no record gets an envelope under it.
         Caches and the vault's followers have until the propagation window is over. Then a census is
         taken, and the version is disabled only where that is complete and zero. Doing so again goes
-        on where it stopped.
+        on where it stopped. That it is too early is no error: what comes back says when to go on.
 
         Args:
             key: the key, by name or id.
@@ -264,11 +266,11 @@ class Hierarchy:
         """
         Retiring(self._core).reinstate(self._exact(key, version))
 
-    def delete_key(self, key: str | KeyId, *, confirm: str) -> None:
+    def delete_key(self, key: str | KeyId, *, confirm: str) -> Retirement:
         """Delete a key of a vault with all its versions, once each is retired and nothing needs it.
 
-        The latest version, which nothing else can retire, is marked as retiring by this; call it
-        again when the window is over.
+        The latest version, which nothing else can retire, is marked as retiring by this; what comes
+        back says when the window is over and to call it again, or that the key is deleted.
 
         Args:
             key: the key, by name or id.
@@ -277,10 +279,10 @@ class Hierarchy:
         Raises:
             InvalidInputError: ``confirm`` is not the name.
             InvalidStateError: a version is needed, was not retired, or is named by the tags of an
-                Azure Disk Encryption secret; or it is too early.
+                Azure Disk Encryption secret.
         """
         found = self._core.find_key(key)
-        Retiring(self._core).delete(found, confirm=confirm)
+        return Retiring(self._core).delete(found, confirm=confirm)
 
     def _exact(self, key: str | KeyId, version: str | None) -> KeyId:
         found = self._core.find_key(key)

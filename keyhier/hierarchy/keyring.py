@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from keyhier.hierarchy.kek_use import KekUse
 from keyhier.identifiers import KeyId
 from keyhier.records.record import Record
 
-__all__ = ["Keyring"]
+__all__ = ["IN_RECORDS", "Keyring"]
+
+IN_RECORDS: Final = "record"
+"""The scheme of the ids of KEKs that are kept in records."""
 
 
 class Keyring(Protocol):
@@ -52,8 +55,10 @@ class Keyring(Protocol):
     def require_trust(self, record: Record, target: KeyId) -> None:
         """Refuse to lend a KEK in a record more trust than it has.
 
-        Whoever can write the records can plant a KEK under a public key. Were it wrapped anew under
-        a symmetric key, it would look like one that was made by those who may use that key.
+        Whoever can write the records can plant a KEK under a public key, or under another key that
+        they may use. Were it wrapped anew under a symmetric key, it would look like one that was
+        made by those who may use that key. Nothing that is kept of KEKs is asked: it is this very
+        record whose KEK must be the one that was made.
 
         Args:
             record: what is to be wrapped anew; of volume keys nothing is asked.

@@ -5,8 +5,8 @@ the name and version that envelopes under the key use. Whoever can write the dat
 record there whose key they know, since anybody can wrap under an RSA public key. So a KEK wraps
 only if something outside of the database says that it is the one that was made:
 
-* it lies under a symmetric key of the vault, which nobody else can wrap under, or under a KEK of
-  the middle tier that is itself authenticated;
+* it lies under one of the vault's symmetric keys that are for this (:attr:`Policy.parents`), or
+  under a KEK of the middle tier that is itself authenticated;
 * or its thumbprint is pinned in the configuration (:attr:`Policy.pins`).
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 import attrs
@@ -24,7 +25,6 @@ from keyhier.audit import AuditHook
 from keyhier.errors import (
     IntegrityError,
     InvalidInputError,
-    InvalidStateError,
     UnsupportedError,
     UnwrapError,
 )
@@ -35,7 +35,7 @@ from keyhier.hierarchy.local_kek import KEK_ALGORITHM, KEK_BYTES, LocalKek
 from keyhier.hierarchy.policy import Policy
 from keyhier.identifiers import KeyId
 from keyhier.key import Key
-from keyhier.records.record import Record, RecordKind, RecordState, new_record_id
+from keyhier.records.record import Record, RecordKind, new_record_id
 from keyhier.secret import SecretBytes
 from keyhier.session_key import SessionKey
 
@@ -54,11 +54,13 @@ class MiddleKek:
         id: its name and version.
         thumbprint: what is pinned in the configuration; it tells nothing of the key.
         record: where it is kept.
+        believed: whether it wraps as things are; else it does once its thumbprint is pinned.
     """
 
     id: KeyId
     thumbprint: str
     record: Record
+    believed: bool = False
 
 
 def thumbprint(names: KeyId, material: SecretBytes) -> str:
@@ -131,23 +133,21 @@ class MiddleKeks:
         Args:
             record: as the store returned it; nothing in it is believed.
             parent: the KEK that its envelope names.
-            is_authentic: says whether only those who may use the parent can wrap under it.
+            is_authentic: says whether only those who may make KEKs can wrap under the parent.
 
         Raises:
-            InvalidStateError: it was retired.
             IntegrityError: the record contradicts itself, or the KEK is not the one that is pinned.
             UnwrapError: it does not open.
         """
         names = record.names
         if record.kind is not RecordKind.KEK or names is None:
             raise IntegrityError(f"the record {record.id} holds no KEK")
-        if record.state is RecordState.RETIRED:
-            raise InvalidStateError(f"{names} was retired")
         pinned = self._policy.pins.get(names)
+        authenticated = pinned is not None or is_authentic()
         if pinned is None and self._policy.session_keks:
             session = self._open_in_vault(record, parent)
             if session is not None:
-                return OpenKek(session, authenticated=True)
+                return OpenKek(session, authenticated)
         context = context_of(record)
         with parent.unwrap(record.wrapped, context=context) as material:
             if record.wrapped.content_type != KEK_CONTENT_TYPE or len(material) != KEK_BYTES:
@@ -157,14 +157,10 @@ class MiddleKeks:
                     f"{names} is not the KEK that is pinned in the configuration",
                     remedy="somebody may have put another one into the records; restore the record",
                 )
-            authenticated = pinned is not None or is_authentic()
-            return OpenKek(LocalKek(names, material, self._audit), authenticated=authenticated)
+            return OpenKek(LocalKek(names, material, self._audit), authenticated)
 
     def _open_in_vault(self, record: Record, parent: KekUse) -> SessionKey | None:
-        """Unwrap the KEK into its parent's vault, or return None where that cannot be done.
-
-        Only AES keys of a vault are such parents, and nobody else can wrap under these.
-        """
+        """Unwrap the KEK into its parent's vault, or return None where that cannot be done."""
         names, session = record.names, record.details.get(_SESSION)
         if (
             names is None
@@ -181,11 +177,10 @@ class MiddleKeks:
             )
         except (UnsupportedError, InvalidInputError):
             return None
-        try:
-            opened.unwrap(str(session.get("check")), context=context_of(record)).wipe()
-        except (UnwrapError, InvalidInputError):
-            pass
-        else:
-            return opened
-        opened.close()
+        with ExitStack() as unless_checked:
+            unless_checked.callback(opened.close)
+            with suppress(UnwrapError, InvalidInputError):
+                opened.unwrap(str(session.get("check")), context=context_of(record)).wipe()
+                unless_checked.pop_all()
+                return opened
         raise IntegrityError(f"the record {record.id} holds another KEK for sessions than {names}")

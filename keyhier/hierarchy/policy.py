@@ -10,6 +10,7 @@ import attrs
 from keyhier.errors import InvalidInputError
 from keyhier.hierarchy.census_source import CensusSource
 from keyhier.hierarchy.kek_cache import CacheLimits
+from keyhier.hierarchy.parents import parents_from
 from keyhier.hierarchy.recovery_key import RecoveryKey
 from keyhier.identifiers import KeyId
 from keyhier.placement.policy import PlacementPolicy
@@ -32,6 +33,9 @@ class Policy:
         cache: how long an unwrapped KEK is kept.
         pins: thumbprints of KEKs in records by their ids, from the configuration and never from the
             records themselves; any mapping, which may be changed later.
+        parents: names or ids of the AES keys of vaults under which KEKs in records are believed to
+            be those that were made. None stands for the only AES key of each vault; where a vault
+            has several, none of them is one unless it is named.
         session_keks: whether KEKs are unwrapped into the vault where it can, and never seen here.
         recovery_key: whose owner can open every new record without any vault, or None.
         require_recovery: whether nothing is protected without such a key.
@@ -42,6 +46,7 @@ class Policy:
 
     cache: CacheLimits = attrs.field(factory=CacheLimits)
     pins: Mapping[KeyId, str] = attrs.field(factory=dict)
+    parents: tuple[str | KeyId, ...] | None = attrs.field(default=None, converter=parents_from)
     session_keks: bool = False
     recovery_key: RecoveryKey | None = None
     require_recovery: bool = False

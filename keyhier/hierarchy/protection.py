@@ -82,7 +82,9 @@ class Protection:
             return self._core.records.get(volume)
         found = self._active(volume)
         if not found:
-            raise NotFoundError(f"there is no key for {volume} in the records")
+            raise NotFoundError(
+                f"there is no key for {volume} in the records", remedy="list the records there are"
+            )
         if len(found) > 1:
             raise AmbiguousError(
                 f"there are several keys for {volume}",

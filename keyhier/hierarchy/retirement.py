@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
@@ -32,7 +32,9 @@ class Retirement:
         disabled: whether the vault was told not to use it any more.
         census: who needs it, taken after new uses were stopped; None where that was too early.
         blockers: why it is not disabled yet; empty where it is.
-        not_before: when to try again, in UTC, where it is only too early; else None.
+        not_before: when to try again, in UTC by the store's clock, where it is only too early; else
+            None.
+        deleted: whether the whole key was deleted.
     """
 
     key: KeyId
@@ -40,34 +42,32 @@ class Retirement:
     disabled: bool = False
     blockers: tuple[str, ...] = ()
     not_before: datetime | None = None
+    deleted: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
         return {
             "key": str(self.key),
             "disabled": self.disabled,
+            "deleted": self.deleted,
             "blockers": list(self.blockers),
             "not_before": self.not_before and self.not_before.isoformat(),
             "census": self.census and self.census.as_dict(),
         }
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @attrs.frozen
 class Retiring:
-    """Retires versions; the time and the way to wait can be others, for tests."""
+    """Retires versions. Every time is the store's clock's, which set the marks."""
 
     _core: Core
-    _now: Callable[[], datetime] = _utc_now
-    _sleep: Callable[[float], None] = time.sleep
 
     def retire(self, key: KeyId, *, wait: bool) -> Retirement:
         """Stop new uses of a version, and disable it once nothing needs it."""
         if not key.version:
-            raise InvalidInputError(f"{key} names no version that could be retired")
+            raise InvalidInputError(
+                f"{key} names no version that could be retired", remedy="say which version"
+            )
         newest = self._core.keyring.latest(key).id
         if newest == key:
             raise InvalidStateError(
@@ -79,16 +79,18 @@ class Retiring:
         not_before = self._not_before(key, mark.since)
         if mark.state is KeyState.RETIRING and self._now() < not_before:
             if not wait:
-                text = f"what knows the version may use it until {not_before:%Y-%m-%d %H:%M:%S} UTC"
-                return Retirement(key, census=None, blockers=(text,), not_before=not_before)
+                return _too_early(key, not_before)
             while (left := (not_before - self._now()).total_seconds()) > 0:
-                self._sleep(left)
+                time.sleep(left)
         census = take_census(self._core, key)
         blockers = tuple(self._blockers(key, census))
         if blockers:
             return Retirement(key, census=census, blockers=blockers)
         self._disable(key, census)
         return Retirement(key, census=census, disabled=True)
+
+    def _now(self) -> datetime:
+        return self._core.records.now()
 
     def _not_before(self, key: KeyId, since: datetime) -> datetime:
         """Return when caches, here and elsewhere, and the vault's followers have let it go."""
@@ -112,19 +114,13 @@ class Retiring:
         ]
 
     def _blockers(self, key: KeyId, census: Census) -> Iterator[str]:
-        count = census.of(key)
-        if count.records:
-            yield f"{count.records} records need it"
-        if count.kept:
-            yield f"{count.kept} envelopes before need it, until their jobs are finalised"
+        # A tag without a version may mean any.
+        named = {*census.of(key).ade, *census.of(key.versionless).ade}
+        yield from attrs.evolve(census.of(key), ade=tuple(named)).reasons()
         for each in self._sets(key):
             reason = each.needs(key, self._core.policy.window(key), self._now())
             if reason is not None:
                 yield reason
-        # A tag without a version may mean any.
-        named = {*count.ade, *census.of(key.versionless).ade}
-        if named:
-            yield f"tags of {len(named)} Azure Disk Encryption secrets name it"
         for source in census.sources:
             if not source.complete:
                 yield f"the census is not complete: {source.source}: {source.reason}"
@@ -160,7 +156,7 @@ class Retiring:
                 found.enable()
         self._core.key_marks.unmark(key)
 
-    def delete(self, key: KeyId, *, confirm: str) -> None:
+    def delete(self, key: KeyId, *, confirm: str) -> Retirement:
         """Delete a key of a vault with all its versions, none of which anything needs."""
         if confirm != key.name:
             raise InvalidInputError(
@@ -183,10 +179,7 @@ class Retiring:
         )
         not_before = self._not_before(found.id, mark.since)
         if self._now() < not_before:
-            raise InvalidStateError(
-                f"what knows {found.id} may use it until {not_before:%Y-%m-%d %H:%M:%S} UTC",
-                remedy="try again then; no record gets an envelope under it any more",
-            )
+            return _too_early(found.id, not_before)
         census = take_census(self._core, key.versionless)
         needed = [each.key for each in census.versions if not each.is_zero]
         if needed or not census.complete:
@@ -199,3 +192,9 @@ class Retiring:
             raise InvalidStateError(f"{key.versionless} is not deleted: {'; '.join(reasons)}")
         found.delete(confirm=confirm)
         self._core.keyring.forget(key.versionless)
+        return Retirement(found.id, census, deleted=True)
+
+
+def _too_early(key: KeyId, not_before: datetime) -> Retirement:
+    text = f"what knows the version may use it until {not_before:%Y-%m-%d %H:%M:%S} UTC"
+    return Retirement(key, census=None, blockers=(text,), not_before=not_before)

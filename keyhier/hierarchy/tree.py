@@ -24,8 +24,8 @@ class Node:
 
     Attributes:
         key: the version.
-        state: ``in use``, ``retiring``, ``disabled``, ``retired``, ``missing`` where it is in none
-            of the open vaults or the records, or what keeps it from being looked at.
+        state: ``in use``, ``retiring``, ``disabled``, ``retired``, ``missing`` where its vault or
+            the records do not have it, ``vault not open``, or what keeps it from being looked at.
         volumes: how many volume keys lie directly under it, by set; None for those in no set.
         sets: the sets that use it.
         children: KEKs in records under it.
@@ -123,6 +123,6 @@ def _state(core: Core, key: KeyId) -> str:
     try:
         return "in use" if core.keyring.vaults.key(key).enabled else "disabled"
     except NotFoundError:
-        return "missing"
+        return "missing" if core.keyring.vaults.is_open(key) else "vault not open"
     except KeyhierError as error:
         return error.message

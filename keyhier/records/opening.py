@@ -20,7 +20,8 @@ def open_records(url: str, *, read_only: bool = False) -> SqlRecords:
         url: ``sqlite:/path/to/file`` (made if it is not there), ``postgresql://host/database``, or
             ``memory:``, which is a new and empty one. No password stands in it: for PostgreSQL it
             comes from ``password-source=file:/path``, from libpq's own places (``PGPASSWORD``, a
-            pgpass file, a service file), or none is needed.
+            pgpass file, a service file), or none is needed. A server on another machine has to show
+            a certificate for its name (``sslmode=verify-full``), unless ``sslmode`` is given.
         read_only: whether any change is refused, by the database itself.
 
     Raises:

@@ -22,6 +22,7 @@ Rules that hold for all of it:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -61,6 +62,10 @@ class Records(Protocol):
 
     def close(self) -> None:
         """Let the store go; doing so twice is harmless."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the time by the store's clock, in UTC: what its times are compared with."""
         ...
 
     def add(self, *records: Record) -> list[Record]:

@@ -53,6 +53,7 @@ _POSTGRESQL: Final = frozenset(
         "user",
     }
 )
+_PASSWORDS: Final = "use password-source=file:/path or env:NAME, a pgpass file, or a service"
 _PASSWORD_SOURCE: Final = "password-source"  # noqa: S105  # It is the attribute's name.
 
 
@@ -139,11 +140,17 @@ def _postgresql(text: str, rest: str) -> RecordsUrl:
     # Outside of the handler, whose exception could show a password.
     if parts is None or not rest.startswith("//") or parts.fragment:
         raise InvalidInputError("a store in PostgreSQL is named postgresql://HOST/DATABASE")
+    if "@" in parts.path + parts.query:
+        # Of a password with a "/" or a "?" in it, which ends the part where it is looked for.
+        raise InvalidInputError(
+            "an @ stands before the host only, and a password not at all in the URL of a store",
+            remedy=f"{_PASSWORDS}; write %40 for an @ elsewhere",
+        )
     given = parse_qsl(parts.query, keep_blank_values=True)
     if parts.password is not None or any(_is_password(name) for name, _ in given):
         raise InvalidInputError(
             "a password does not belong in the URL of a store",
-            remedy="use password-source=file:/path or env:NAME, a pgpass file, or a service",
+            remedy=_PASSWORDS,
         )
     parameters = {
         "host": unquote(host or ""),

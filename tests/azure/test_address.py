@@ -135,3 +135,20 @@ def test_the_attributes_of_a_uri_are_read() -> None:
 
 def test_nine_tenths_of_the_limits_are_used_by_default() -> None:
     assert read("https://contoso.vault.azure.net").share == 0.9
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("https://contoso.vault.azure.net/keys?$skiptoken=x", "/keys?$skiptoken=x"),
+        ("https://contoso.vault.azure.net:443/keys?$skiptoken=X", "/keys?$skiptoken=X"),
+        ("HTTPS://Contoso.Vault.Azure.net/keys", "/keys"),
+        ("https://contoso.vault.azure.net:8443/keys", None),
+        ("https://contoso.vault.azure.net.example/keys", None),
+        ("https://contoso.vault.azure.net@example/keys", None),
+        ("http://contoso.vault.azure.net/keys", None),
+        ("/keys", None),
+    ],
+)
+def test_promise_4_a_link_leads_to_no_other_host(link: str, path: str | None) -> None:
+    assert read("https://contoso.vault.azure.net").path_of(link) == path

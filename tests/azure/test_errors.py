@@ -24,6 +24,7 @@ from keyhier.errors import (
     UnsupportedError,
     UnwrapError,
 )
+from keyhier_azure.transport import MAX_BYTES
 from tests.azure.sdk import key_client
 
 if TYPE_CHECKING:
@@ -176,6 +177,22 @@ def test_a_list_goes_on_at_no_other_host(keyvault: KeyVault, vault: keyhier.Vaul
     keyvault.faults.add("list_keys", status=200, document=page)
     with pytest.raises(UnavailableError, match="another host"):
         list(vault.keys())
+
+
+def test_a_list_that_does_not_end_is_told(keyvault: KeyVault, vault: keyhier.Vault) -> None:
+    page = {"value": [], "nextLink": f"{keyvault.url}/keys?$skiptoken=x"}
+    keyvault.faults.add("list_keys", status=200, document=page, times=None)
+    with pytest.raises(IntegrityError, match="does not end"):
+        list(vault.keys())
+
+
+def test_an_answer_without_an_end_is_told(keyvault: KeyVault, vault: keyhier.Vault) -> None:
+    # Whatever else it says.
+    page = {"value": [], "padding": "x" * MAX_BYTES}
+    keyvault.faults.add("list_keys", status=200, document=page)
+    with pytest.raises(IntegrityError, match=f"more than {MAX_BYTES} bytes"):
+        list(vault.keys())
+    assert list(vault.keys()) == []
 
 
 def test_a_list_that_is_none_is_told(keyvault: KeyVault, vault: keyhier.Vault) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from keyhier.testing.arm import ResourceManager
 from keyhier.testing.keyvault import KeyVault
+from keyhier_azure.transport import MAX_BYTES
 from tests.azure.environment import logged_in
 from tests.cli.conftest import Run
 
@@ -133,6 +134,23 @@ def test_many_are_asked_for_in_one_query_page_by_page(run: Run, manager: Resourc
     assert report["kept"]["set-disk-region"] == 20
     assert [each["origin"]["file"] for each in report["violations"]] == [missing]
     assert sum(each.startswith("POST") for each in manager.asked) == 6
+
+
+def test_a_list_that_does_not_end_is_an_error(run: Run, manager: ResourceManager) -> None:
+    manager.page = 0
+    names = [f"web-{number:02}" for number in range(20)]
+    manager.put(*(machine(name) for name in names))
+    ids = [machine(name)["id"] for name in names]
+    done = run("check", "--live", "--endpoint", manager.endpoint, *ids)
+    assert done.exit_code == 16, done.stderr
+    assert "does not end" in done.stderr
+
+
+def test_an_answer_without_an_end_is_an_error(run: Run, manager: ResourceManager) -> None:
+    manager.put({**encryption_set(), "tags": {"padding": "x" * MAX_BYTES}})
+    done = run("check", "--live", "--endpoint", manager.endpoint, SET)
+    assert done.exit_code == 14, done.stderr
+    assert f"more than {MAX_BYTES} bytes" in done.stderr
 
 
 def test_a_vault_that_may_not_be_read_tells_its_region_itself(run: Run) -> None:

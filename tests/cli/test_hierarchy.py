@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from keyhier import LinuxPassphrase
+from keyhier import LinuxPassphrase, SecretBytes, Vault
 from keyhier.cli.config import Configuration
 from keyhier.cli.hierarchy_settings import HierarchySettings
 from keyhier.errors import AccessDeniedError, InvalidInputError
+from keyhier.hierarchy.context import context_for
 from keyhier.identifiers import KeyId
-from keyhier.records import open_records
+from keyhier.records import Record, new_record_id, open_records
 from tests.cli.conftest import Run, VaultFile
 
 SECRET = b"what opens the disk of one machine"
@@ -65,6 +66,52 @@ def test_what_is_protected_is_recovered(run: Run, place: Place) -> None:
     assert protect(run, place, "web-01", "--under", "kek", "--replace") != record
     listed = json.loads(run("records", "list", "--label", "os=linux", "--json").stdout)
     assert [each["id"] for each in listed["records"]] == [record]
+
+
+def test_what_lies_under_another_vault_is_recovered_with_it(
+    run: Run, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protect(run, place, "web-01", "--under", "kek")
+    # The vault's file was restored elsewhere, and a new one took its place.
+    moved = VaultFile(place.folder / "moved", place.vault.passphrase)
+    place.vault.path.rename(moved.path)
+    place.vault.open().close()
+    asked = ("recover", "--vm", "web-01", "--volume", "C:", "--out", place.folder / "out")
+    gone = run(*asked)
+    assert (gone.exit_code, "--also-vault" in gone.stderr) == (3, True)
+    assert run(*asked, "--also-vault", moved.uri).exit_code == 0
+    assert (place.folder / "out").read_bytes() == SECRET
+    assert run("tree", "--also-vault", moved.uri).stdout.count("in use") == 1
+
+
+def test_what_lies_under_a_key_that_moved_is_recovered_by_its_alias(
+    run: Run, place: Place, softhsm_vault: Vault
+) -> None:
+    with place.vault.open() as vault:
+        vault.create_key("other", "AES-256")
+        # The same key, under the id that it has in a token by now.
+        material = SecretBytes.random(32)
+        now = vault.import_key("now", material).id
+        old = softhsm_vault.import_key("old", material).id
+    record = Record.of(
+        softhsm_vault.key("old").wrap(SECRET, context=context_for(name := new_record_id())),
+        vm="web-01",
+        volume="C:",
+    )
+    assert record.id == name
+    with open_records(place.url) as store:
+        store.add(record)
+    asked = ("recover", "--record", record.id, "--out", place.folder / "out")
+    gone = run(*asked)
+    assert gone.exit_code == 3
+    assert "--also-vault" in gone.stderr
+    assert "--alias OLD=NEW" in gone.stderr
+    assert "vault not open" in run("tree").stdout
+    for bad in ("x", f"{old}", f"{old}=", f"={now}", "a=b"):
+        assert run(*asked, "--alias", bad).exit_code == 8
+    done = run(*asked, "--alias", f"{old}={now}")
+    assert done.exit_code == 0, done.stderr
+    assert (place.folder / "out").read_bytes() == SECRET
 
 
 def test_a_key_file_of_a_known_kind_says_so(run: Run, place: Place) -> None:
@@ -156,12 +203,17 @@ def test_a_census_and_a_retirement(run: Run, place: Place) -> None:
         first = vault.key("kek").version
         vault.key("kek").rotate()
     shown = run("census", "kek").stdout
-    assert "it is needed" in shown
-    assert "all told" in shown
+    assert f"{first}: 1 record needs it\n" in shown
+    assert "all of it" in shown
     assert json.loads(run("census", "kek", "--json").stdout)["versions"][0]["records"] == 1
-    early = run("retire", "kek", "--version", first)
-    assert early.exit_code == 9
-    assert "run the same command again" in early.stderr
+    marked = run("retire", "kek", "--version", first)
+    assert marked.exit_code == 0, marked.stderr
+    assert "marked" in marked.stdout
+    assert "run the same command again after" in marked.stdout
+    again = json.loads(run("retire", "kek", "--version", first, "--json").stdout)
+    assert (again["disabled"], again["not_before"] is None) == (False, False)
+    assert "no version" in run("retire", "kek").stderr
+    assert "add --version" in run("retire", "kek").stderr
     assert run("reinstate", "kek", "--version", first).exit_code == 0
     assert "the window" in run("retire", "--help").stdout.lower()
 
@@ -213,6 +265,24 @@ def test_pins_and_the_recovery_key_are_read_from_the_profile(
     assert out.read_bytes() == SECRET
 
 
+def test_the_parents_are_read_from_the_profile(
+    run: Run, place: Place, profile: Path, configuration: Path
+) -> None:
+    with place.vault.open() as vault:
+        vault.create_key("root", "AES-256")
+        vault.create_key("guest", "AES-256")
+    made = run("create-kek", "web", "--under", "root")
+    assert "among the pins of the profile" in made.stdout
+    arguments = ("protect", place.secret, "--vm", "a", "--volume", "C:", "--under", "web")
+    refused = run(*arguments)
+    assert (refused.exit_code, "parents in keyhier.toml" in refused.stderr) == (14, True)
+    with configuration.open("a") as file:
+        file.write('parents = ["root"]\n')
+    assert run(*arguments).exit_code == 0
+    more = json.loads(run("create-kek", "more", "--under", "web", "--json").stdout)
+    assert more["believed"] is True
+
+
 def test_a_record_without_a_recovery_envelope_says_so(run: Run, place: Place) -> None:
     record = protect(run, place, "a", "--under", "kek")
     done = run(
@@ -234,12 +304,21 @@ def test_a_record_without_a_recovery_envelope_says_so(run: Run, place: Place) ->
         "recovery-key = 1",
         'recovery-key = "relative.pem"',
         "require-recovery = 1",
+        'parents = "root"',
+        "parents = 1",
+        "parents = [1]",
+        'parents = [""]',
+        'parents = ["a:b"]',
+        'parents = ["memory:root/1"]',
+        'parents = ["record:keys/web"]',
     ],
 )
 def test_a_profile_that_is_not_understood_is_refused(line: str, configuration: Path) -> None:
     configuration.write_text(f'[profiles.lab]\nvault = "memory:"\n{line}\n')
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError) as caught:
         Configuration.load(None)
+    if line.startswith("parents"):
+        assert "profiles.lab.parents: " in caught.value.message
 
 
 def test_a_recovery_key_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from azure.identity import ClientSecretCredential
 from azure.keyvault.keys import KeyClient
 
 from keyhier.testing.keyvault import KeyVault
+from keyhier.uri import VaultUri
+from keyhier_azure.address import VaultAddress, VaultKind
 from tests.cli.conftest import COMMAND
 
 
@@ -60,7 +62,11 @@ def test_json_is_one_line_with_all_that_a_client_needs_and_a_signal_ends_it(
             "client_id",
             "client_secret",
             "token",
+            "keyhier_vault",
         }
+        uri = VaultUri.parse(ready["keyhier_vault"])
+        assert VaultAddress.from_uri(uri).kind is VaultKind.MANAGED_HSM
+        assert uri.query["ca-file"] == ready["ca_file"]
         assert _key_type(ready) == "EC-HSM"
         process.send_signal(end)
         assert process.wait(timeout=30) == 0

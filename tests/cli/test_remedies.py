@@ -70,3 +70,35 @@ def test_a_key_that_is_missing(
 def test_a_key_that_an_earlier_command_made_in_memory(run: Run) -> None:
     result = run("key", "show", "kek", "--vault", "memory:")
     assert result.stderr.endswith("; memory: without ?file= is new and empty for every command\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "lists"),
+    [
+        (["records", "show", "none"], "keyhier records list"),
+        (["recover", "--record", "none", "--out", "OUT"], "keyhier records list"),
+        (["recover", "--vm", "none", "--volume", "C:", "--out", "OUT"], "keyhier records list"),
+        (["set", "show", "none"], "keyhier set list"),
+        (["jobs", "show", "none"], "keyhier jobs list"),
+        (["jobs", "finalize", "none"], "keyhier jobs list"),
+        (["census", "none"], "keyhier tree"),
+        (["rotate", "none"], "keyhier tree"),
+        (["retire", "kek", "--version", "none"], "keyhier key list --all-versions"),
+        (["retire", "kek"], "keyhier key list --all-versions"),
+    ],
+)
+def test_what_is_not_there_is_listed_by_a_command(
+    asked: list[str], lists: str, run: Run, vault_file: VaultFile, tmp_path: Path
+) -> None:
+    env = {"KEYHIER_VAULT": vault_file.uri, "KEYHIER_RECORDS": f"sqlite:{tmp_path}/records.db"}
+    assert run("records", "list", env=env).exit_code == 0
+    out = str(tmp_path / "out")
+    result = run(*(out if each == "OUT" else each for each in asked), env=env)
+    assert result.exit_code in (3, 8)
+    assert f"`{lists}`" in result.stderr
+
+
+def test_a_folder_that_is_missing_is_named(run: Run, tmp_path: Path) -> None:
+    result = run("volume-key", "new", "luks", "--out", tmp_path / "none" / "key")
+    assert result.exit_code == 3
+    assert result.stderr.endswith(f"make the folder {tmp_path / 'none'} first\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keyhier.cli.text import printable
+from keyhier.cli.text import counted, printable
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,17 @@ from keyhier.cli.text import printable
 )
 def test_what_is_not_printable_is_written_as_an_escape(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [
+        (0, "record", "0 records"),
+        (1, "record", "1 record"),
+        (2, "record", "2 records"),
+        (1, "entry", "1 entry"),
+        (3, "entry", "3 entries"),
+    ],
+)
+def test_one_thing_is_not_several(number: int, noun: str, text: str) -> None:
+    assert counted(number, noun) == text

@@ -19,9 +19,11 @@ from keyhier import (
     InvalidStateError,
     KeyId,
     NotFoundError,
+    UnavailableError,
     UnwrapError,
     Vault,
 )
+from keyhier.audit import AuditEvent
 from keyhier.hierarchy.context import context_for
 from keyhier.hierarchy.local_kek import LocalKek
 from keyhier.hierarchy.middle_kek import KEK_CONTENT_TYPE, thumbprint
@@ -30,6 +32,9 @@ from keyhier.hierarchy.volume import Volume
 from keyhier.records import Query, Record, RecordKind, RecordState, new_record_id
 from keyhier.records.sql.store import SqlRecords
 from keyhier.secret import SecretBytes
+from keyhier.testing.counting import counted
+from keyhier_memory.driver import MemoryDriver
+from keyhier_memory.store import MemoryStore
 from tests.hierarchy.conftest import DB, SECRET, WEB
 
 
@@ -117,6 +122,127 @@ def test_promise_4_another_kek_than_the_pinned_one_is_not_used_at_all(
     for use in (lambda: hierarchy.recover(WEB), lambda: hierarchy.protect(DB, SECRET, under="web")):
         with pytest.raises(IntegrityError, match="not the KEK that is pinned"):
             use()
+
+
+def refuses(hierarchy: Hierarchy, under: str | KeyId) -> bool:
+    """Whether a KEK wraps nothing, because nothing says that it is the one that was made."""
+    try:
+        hierarchy.protect(Volume(f"vm-{under}", "C:"), SECRET, under=under, replace=True)
+    except IntegrityError as error:
+        return "parents" in (error.remedy or "")
+    return False
+
+
+def test_promise_4_who_uses_another_aes_key_of_the_vault_plants_no_kek(
+    vault: Vault, store: SqlRecords
+) -> None:
+    for name in ("root", "guest"):
+        vault.create_key(name, "AES-256")
+    with Hierarchy(vault, store, policy=Policy(parents=["root"])) as hierarchy:
+        made = hierarchy.create_kek("web", under="root")
+        below = hierarchy.create_kek("below", under="web")
+        assert not refuses(hierarchy, "below")
+        # A newer version of the same KEK, under the only key that its maker may use.
+        names = attrs.evolve(made.id, version="f" * 32)
+        with SecretBytes.random(32) as material:
+            store.add(planted(names, vault, material, under="guest"))
+        hierarchy.close()
+        assert refuses(hierarchy, names)
+        assert refuses(hierarchy, "web")
+        assert not refuses(hierarchy, below.id)
+
+
+@pytest.mark.parametrize(
+    ("parents", "believed"),
+    [
+        (["root"], True),
+        ((KeyId.parse("memory:root"),), True),
+        (["memory:root"], True),
+        (["guest", "root"], True),
+        (["guest"], False),
+        ([], False),
+        (["cmk"], False),
+        # Which one is meant nobody said (promise 9).
+        (None, False),
+    ],
+)
+def test_a_kek_is_believed_under_the_parents_that_are_named(
+    parents: list[str] | None, believed: bool, vault: Vault, store: SqlRecords
+) -> None:
+    for name, spec in (("root", "AES-256"), ("guest", "AES-256"), ("cmk", "RSA-2048")):
+        vault.create_key(name, spec)
+    with Hierarchy(vault, store, policy=Policy(parents=parents)) as hierarchy:
+        hierarchy.create_kek("web", under="root")
+        assert refuses(hierarchy, "web") is not believed
+        hierarchy.create_kek("open", under="cmk")
+        assert refuses(hierarchy, "open")
+
+
+def test_the_only_aes_key_of_a_vault_is_the_parent_where_none_is_named(
+    hierarchy: Hierarchy, vault: Vault, store: SqlRecords
+) -> None:
+    hierarchy.create_kek("web", under="aes")
+    vault.key("aes").rotate()
+    assert not refuses(hierarchy, "web")
+    late = vault.create_key("late", "AES-256")
+    hierarchy.create_kek("other", under=late.id)
+    assert refuses(hierarchy, "other")
+    # Whoever comes later sees two.
+    with Hierarchy(vault, store) as another:
+        assert refuses(another, "web")
+        # What is there can be read.
+        assert recovered(another, Volume("vm-web", "C:")) == SECRET
+
+
+def test_a_parent_that_moved_is_known_by_its_id_of_old(store: SqlRecords) -> None:
+    with keyhier.open("memory:") as old, Hierarchy(old, store) as hierarchy:
+        old_id = old.create_key("root", "AES-256").id
+        hierarchy.create_kek("web", under="root")
+        backup = old.backup_key("root")
+    with keyhier.open("memory:", aliases={str(old_id): str(old_id)}) as new:
+        new.restore_key(backup)
+        new.create_key("guest", "AES-256")
+        policy = Policy(parents=[old_id.versionless])
+        with Hierarchy(new, store, policy=policy) as hierarchy:
+            assert not refuses(hierarchy, "web")
+
+
+def test_promise_4_a_planted_kek_is_not_rewrapped_because_another_was_open(
+    hierarchy: Hierarchy, store: SqlRecords, vault: Vault, pins: dict[KeyId, str]
+) -> None:
+    made = hierarchy.create_kek("web", under="cmk")
+    pins[made.id] = made.thumbprint
+    # From now on it is in the cache, and known to be the one that was made.
+    hierarchy.protect(WEB, SECRET, under="web")
+    aes = vault.key("aes").id
+    hierarchy.keyring.require_trust(made.record, aes)
+    with SecretBytes.random(32) as material:
+        context = context_for(made.record.id, names=made.id)
+        wrapped = vault.key("cmk").wrap(material, context=context, content_type=KEK_CONTENT_TYPE)
+    changed = store.replace(made.record.with_envelope(wrapped))
+    with pytest.raises(IntegrityError, match="not the KEK that is pinned"):
+        hierarchy.keyring.require_trust(changed, aes)
+    # Without its pin it is believed as little, although what is in the cache was.
+    del pins[made.id]
+    with pytest.raises(IntegrityError, match="it would be trusted"):
+        hierarchy.keyring.require_trust(changed, aes)
+
+
+def test_promise_4_no_key_lends_a_kek_more_trust_than_it_has(
+    vault: Vault, store: SqlRecords
+) -> None:
+    keys = {name: vault.create_key(name, "AES-256") for name in ("root", "guest")}
+    with Hierarchy(vault, store, policy=Policy(parents=["root"])) as hierarchy:
+        guest = hierarchy.create_kek("guest-kek", under="guest")
+        hierarchy.create_kek("web", under="root")
+        trust = hierarchy.keyring.require_trust
+        with pytest.raises(IntegrityError, match="it would be trusted"):
+            trust(guest.record, keys["root"].id)
+        # A newer version of the key that it lies under lends it nothing.
+        trust(guest.record, keys["guest"].rotate().id)
+        trust(hierarchy.create_kek("below", under="web").record, keys["root"].id)
+        retired = hierarchy.create_kek("old", under="root").record
+        trust(store.replace(attrs.evolve(retired, state=RecordState.RETIRED)), keys["guest"].id)
 
 
 def test_a_kek_under_a_symmetric_key_needs_no_pin(hierarchy: Hierarchy) -> None:
@@ -265,7 +391,7 @@ def test_several_vaults_hold_the_keys_of_one_hierarchy(store: SqlRecords) -> Non
             hierarchy.protect(WEB, SECRET, under="one")
             hierarchy.protect(DB, SECRET, under="two")
             assert recovered(hierarchy, WEB) == recovered(hierarchy, DB) == SECRET
-        with Hierarchy(one, store) as hierarchy, pytest.raises(NotFoundError, match="none of the"):
+        with Hierarchy(one, store) as hierarchy, pytest.raises(NotFoundError, match="in its vault"):
             hierarchy.recover(DB)
 
 
@@ -301,6 +427,38 @@ def test_another_kek_for_sessions_than_the_records_is_refused(
         store.replace(attrs.evolve(one.record, details={"session": session}))
         with pytest.raises(IntegrityError, match="another KEK for sessions"):
             hierarchy.protect(WEB, SECRET, under="one")
+
+
+def test_a_kek_for_sessions_goes_where_its_check_fails(store: SqlRecords) -> None:
+    refused: list[str] = []
+
+    def hook(event: AuditEvent) -> None:
+        if event.operation == "unwrap" and event.key in refused:
+            raise UnavailableError("whoever is to be told is away")
+
+    driver, calls = counted(MemoryDriver(MemoryStore()))
+    with Vault(driver, uri="memory:", audit=hook) as vault:
+        vault.create_key("aes", "AES-256")
+        with Hierarchy(vault, store, policy=Policy(session_keks=True)) as hierarchy:
+            made = hierarchy.create_kek("web", under="aes")
+            refused.append(str(made.id))
+            with pytest.raises(UnavailableError):
+                hierarchy.protect(WEB, SECRET, under="web")
+            assert (calls.count("unwrap_into"), calls.count("discard")) == (1, 1)
+
+
+def test_a_kek_for_sessions_is_believed_under_the_parents_only(
+    softhsm_vault: Vault, store: SqlRecords
+) -> None:
+    for name in ("root", "guest"):
+        softhsm_vault.create_key(name, "AES-256")
+    policy = Policy(session_keks=True, parents=["root"])
+    with Hierarchy(softhsm_vault, store, policy=policy) as hierarchy:
+        for name in ("root", "guest"):
+            made = hierarchy.create_kek(f"{name}-kek", under=name)
+            assert "session" in made.record.details
+        assert not refuses(hierarchy, "root-kek")
+        assert refuses(hierarchy, "guest-kek")
 
 
 def test_promise_4_a_search_that_was_tampered_with_leads_to_no_other_kek(

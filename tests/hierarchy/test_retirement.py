@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import attrs
 import pytest
@@ -21,13 +23,16 @@ from keyhier.hierarchy.census_source import SourceResult
 from keyhier.hierarchy.kek_cache import CacheLimits
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.volume import Volume
-from keyhier.records import CensusRow, RecordState
+from keyhier.records import CensusRow, KeyMark, KeyState, RecordState
+from keyhier.records.sql.key_marks import SqlKeyMarks
 from keyhier.records.sql.store import SqlRecords
+from keyhier.records.url import RecordsUrl
 from tests.hierarchy.conftest import DB, SECRET, WEB
 
 CMK = KeyId.parse("memory:cmk")
 # Short enough to wait for, and a window nevertheless.
-QUICK = CacheLimits(age=0.05)
+QUICK = CacheLimits(age=0.2)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def test_a_version_is_disabled_once_nothing_needs_it(quick: Hierarchy, vault: Va
     # The envelope before is kept until the job is finalised.
     waiting = quick.retire(first.id, wait=True)
     assert not waiting.disabled
-    assert any("until their jobs are finalised" in each for each in waiting.blockers)
+    assert any("until the job that kept it is finalised" in each for each in waiting.blockers)
     assert any("has not ended" in each for each in waiting.blockers)
     quick.jobs.finalize(report.job.id)
     done = quick.retire("cmk", first.version)
@@ -105,7 +110,7 @@ def test_what_is_needed_is_not_disabled(quick: Hierarchy, vault: Vault) -> None:
     quick.protect(WEB, SECRET, under="cmk")
     first.rotate()
     found = quick.retire(first.id, wait=True)
-    assert {"1 records need it", "it is the version that the set pinned uses"} == set(
+    assert {"1 record needs it", "it is the version that the set pinned uses"} == set(
         found.blockers
     )
     assert vault.key(first.id).enabled
@@ -159,6 +164,54 @@ def test_other_sources_are_asked_and_must_tell_all(
     )
 
 
+class Ahead(SqlRecords):
+    """A store whose clock is an hour ahead of this machine's."""
+
+    def now(self) -> datetime:
+        return super().now() + HOUR
+
+    @property
+    def key_marks(self) -> SqlKeyMarks:
+        return MarksAhead(self._database)
+
+    @key_marks.setter
+    def key_marks(self, _: SqlKeyMarks) -> None: ...
+
+
+class MarksAhead(SqlKeyMarks):
+    """What is noted of keys by that clock."""
+
+    def get(self, key: KeyId) -> KeyMark | None:
+        found = super().get(key)
+        return found and attrs.evolve(found, since=found.since + HOUR)
+
+    def mark(
+        self, key: KeyId, state: KeyState, details: Mapping[str, Any] | None = None
+    ) -> KeyMark:
+        made = super().mark(key, state, details)
+        return attrs.evolve(made, since=made.since + HOUR)
+
+
+def test_times_are_by_one_clock_the_databases(vault: Vault) -> None:
+    first = vault.create_key("cmk", "RSA-2048")
+    policy = Policy(cache=QUICK, propagation={"memory": 0.2})
+    with (
+        Ahead.open(RecordsUrl.parse("memory:"), read_only=False) as ahead,
+        Hierarchy(vault, ahead, policy=policy) as hierarchy,
+    ):
+        before = ahead.now()
+        hierarchy.sets.create("web", KeyReference.following(CMK))
+        first.rotate()
+        moved = hierarchy.sets.observe("web").set
+        assert moved.last_rotation is not None
+        for seen in (moved.last_rotation, *(each.last for each in moved.sightings)):
+            assert before <= seen <= ahead.now()
+        # By this machine's clock it would be an hour until then.
+        assert hierarchy.retire(first.id, wait=True).blockers == (
+            "the set web is rotating away from it",
+        )
+
+
 def test_a_kek_in_a_record_is_retired_too(quick: Hierarchy) -> None:
     made = quick.create_kek("web", under="aes")
     quick.protect(WEB, SECRET, under="web")
@@ -184,12 +237,12 @@ def test_a_key_is_deleted_on_a_second_word_and_when_nothing_needs_it(
         quick.delete_key("cmk", confirm="cmk")
     quick.records.delete(record)
     assert quick.retire(first.id, wait=True).disabled
-    with pytest.raises(InvalidStateError, match="may use it until"):
-        quick.delete_key("cmk", confirm="cmk")
+    early = quick.delete_key("cmk", confirm="cmk")
+    assert (early.key, early.deleted, early.not_before is None) == (second.id, False, False)
     with pytest.raises(InvalidStateError, match="retiring"):
         quick.protect(WEB, SECRET, under=second.id)
     time.sleep(2 * QUICK.age)
-    quick.delete_key("cmk", confirm="cmk")
+    assert quick.delete_key("cmk", confirm="cmk").deleted
     assert "cmk" in vault.deleted()
     made = quick.create_kek("web", under="aes")
     with pytest.raises(InvalidInputError, match="not deleted"):
@@ -198,8 +251,7 @@ def test_a_key_is_deleted_on_a_second_word_and_when_nothing_needs_it(
 
 def test_a_key_that_is_needed_is_not_deleted(quick: Hierarchy, vault: Vault) -> None:
     quick.protect(WEB, SECRET, under="cmk")
-    with pytest.raises(InvalidStateError, match="may use it until"):
-        quick.delete_key("cmk", confirm="cmk")
+    assert not quick.delete_key("cmk", confirm="cmk").deleted
     time.sleep(2 * QUICK.age)
     with pytest.raises(InvalidStateError, match="is needed"):
         quick.delete_key("cmk", confirm="cmk")

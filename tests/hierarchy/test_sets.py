@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -322,6 +323,42 @@ def test_what_is_made_is_valid_by_arms_schema(
     place = "resourceDefinitions/diskEncryptionSets"
     arm_schemas.validate(known, "2026-03-02/Microsoft.Compute.json", place, document)
     assert document["properties"]["activeKey"]["keyUrl"] == f"{URL}2"
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("Get_WithAutoKeyRotationError", "200"),
+        ("Update_WithRotationToLatestKeyVersionEnabled", "200"),
+        ("Update_WithRotationToLatestKeyVersionEnabled", "202"),
+        ("Create_WithKeyVaultFromADifferentTenant", "200"),
+    ],
+)
+def test_what_azure_answers_is_read_and_written_as_arms_schema_wants(
+    name: str, status: str, material: Path
+) -> None:
+    folder = material / "azure" / "rest-api-specs-examples"
+    text = (folder / f"DiskEncryptionSet_{name}.json").read_text()
+    # Azure's examples have placeholders, and a real key's URL always has its version.
+    for placeholder, value in (
+        ("{subscriptionId}", "s"),
+        ("{subscription-id}", "s"),
+        ("keys/{key}", f"keys/cmk/{'0' * 32}"),
+        ("keyName/keyVersion1", f"cmk/{'0' * 31}1"),
+        ("keyName/KeyVersion2", f"cmk/{'0' * 31}2"),
+        ("vault-int.azure-int.net", "vault.azure.net"),
+    ):
+        text = text.replace(placeholder, value)
+    answered = json.loads(text)["responses"][status]["body"]
+    read = from_arm(answered)
+    written = to_arm(read)
+    known = arm_schemas.registry(material / "azure" / "arm-schemas")
+    place = "resourceDefinitions/diskEncryptionSets"
+    arm_schemas.validate(known, "2026-03-02/Microsoft.Compute.json", place, written)
+    assert from_arm(to_arm(read, state=True)) == read
+    error = answered["properties"].get("autoKeyRotationError")
+    assert (read.rotation_error and attrs.asdict(read.rotation_error)) == error
+    assert (read.last_rotation is None) == ("lastKeyRotationTimestamp" not in str(answered))
 
 
 def test_a_vault_in_another_subscription_is_not_named() -> None:

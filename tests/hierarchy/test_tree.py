@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import attrs
+import pytest
 
-from keyhier import Hierarchy, KeyId, KeyReference, Vault
+from keyhier import Hierarchy, KeyId, KeyReference, NotFoundError, Vault
 from keyhier.cli.tree_graphs import as_dot, as_mermaid, summary
 from keyhier.hierarchy.context import context_for
 from keyhier.hierarchy.volume import Volume
@@ -44,6 +45,19 @@ def test_it_shows_what_lies_under_what(
     assert "soft-deleted" in hierarchy.tree()[0].state
     vault.purge_key("aes", confirm="aes")
     assert hierarchy.tree()[0].state == "missing"
+
+
+def test_a_key_of_a_vault_that_is_not_open_is_not_called_missing(
+    hierarchy: Hierarchy, store: SqlRecords, softhsm_vault: Vault
+) -> None:
+    hierarchy.protect(WEB, SECRET, under="cmk")
+    with Hierarchy(softhsm_vault, store) as elsewhere:
+        [node] = elsewhere.tree()
+        assert node.state == "vault not open"
+        with pytest.raises(NotFoundError, match="none of the vaults that are open"):
+            elsewhere.recover(WEB)
+    with pytest.raises(NotFoundError, match="no memory:cmk/1 in its vault"):
+        hierarchy.protect(Volume("db-01", "C:"), SECRET, under="memory:cmk/1")
 
 
 def test_labels_draw_nothing() -> None:

@@ -63,6 +63,15 @@ def test_a_record_comes_back_as_it_was_kept(store: SqlRecords, maker: Maker) -> 
     assert abs((kept.created - before).total_seconds()) < 60
 
 
+def test_what_time_it_is_is_said_by_the_clock_that_dates_records(
+    store: SqlRecords, maker: Maker
+) -> None:
+    before = store.now()
+    (kept,) = store.add(maker.record())
+    assert kept.created is not None
+    assert before <= kept.created <= store.now()
+
+
 def test_a_kek_is_a_record_with_a_name_and_versions(store: SqlRecords, maker: Maker) -> None:
     names = [KeyId.parse(f"record:fleet/web/{version}") for version in ("1", "2")]
     records = store.add(*(maker.record(kind="kek", names=name) for name in names))

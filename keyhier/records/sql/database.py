@@ -27,6 +27,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from keyhier.errors import AccessDeniedError, InvalidStateError, NotFoundError
 from keyhier.records.sql.errors import translated
+from keyhier.records.sql.server_trust import with_trust
 from keyhier.records.url import RecordsUrl
 
 __all__ = ["Database"]
@@ -112,11 +113,12 @@ def _postgresql(url: RecordsUrl) -> Engine:
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415
 
     def connect() -> psycopg.Connection[Any]:
+        parameters = with_trust(url.parameters, os.environ)
         if url.password is None:
-            return psycopg.connect(make_conninfo(**url.parameters))
+            return psycopg.connect(make_conninfo(**parameters))
         with url.password.read(f"the database {url}", "password") as password:
             return psycopg.connect(
-                make_conninfo(**url.parameters, password=str(password.view(), "utf-8"))
+                make_conninfo(**parameters, password=str(password.view(), "utf-8"))
             )
 
     return create_engine(

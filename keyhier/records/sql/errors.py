@@ -59,6 +59,14 @@ _REFUSED_LOGINS: Final = (
     'role "',
 )
 
+# What libpq says where sslmode asks for more than the server shows.
+_UNTRUSTED: Final = (
+    "server does not support SSL",
+    "root certificate file",
+    "certificate verify failed",
+    "does not match host name",
+)
+
 
 @contextmanager
 def translated() -> Iterator[None]:
@@ -101,6 +109,13 @@ def _translate(raised: BaseException | None) -> KeyhierError:
             return NotFoundError("there is no such database", native=words)
         if any(text in words for text in _REFUSED_LOGINS):
             return AuthenticationError("the database does not accept who is asking", native=words)
+        if any(text in words for text in _UNTRUSTED):
+            return UnavailableError(
+                "the database's server does not prove who it is",
+                native=words,
+                remedy="name its certificate authority by sslrootcert=/path in the URL; "
+                "where it needs to prove less, sslmode= says so",
+            )
         return UnavailableError("the database is away", native=words)
     for start in (state, state[:2]):
         if start in _POSTGRESQL:

@@ -41,7 +41,7 @@ def read_job(connection: Connection, job_id: str) -> Job:
 
 
 def _no_job(job_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no job {job_id!r:.60}")
+    return NotFoundError(f"there is no job {job_id!r:.60}", remedy="list the jobs there are")
 
 
 def state_of(connection: Connection, job_id: str, *, alone: bool = False) -> JobState:

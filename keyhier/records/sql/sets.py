@@ -49,7 +49,9 @@ class SqlSets:
         with self._database.reading() as connection:
             row = connection.execute(select(sets).where(sets.c.name == name)).one_or_none()
         if row is None:
-            raise NotFoundError(f"there is no encryption set {name!r}")
+            raise NotFoundError(
+                f"there is no encryption set {name!r}", remedy="list the sets there are"
+            )
         return set_of(row)
 
     def replace(self, stored: StoredSet) -> StoredSet:

@@ -99,6 +99,11 @@ class SqlRecords:
         """Let the store go; doing so twice is harmless."""
         self._database.close()
 
+    def now(self) -> datetime:
+        """Return the time by the database's clock; see :meth:`Records.now`."""
+        with self._database.reading() as connection:
+            return self._read_clock(connection)
+
     # ------------------------------------------------------------------ changes
 
     def add(self, *new: Record) -> list[Record]:
@@ -208,7 +213,9 @@ class SqlRecords:
             found = connection.execute(select(records).where(records.c.id == record_id))
             row = found.one_or_none()
         if row is None:
-            raise NotFoundError(f"there is no record {record_id!r:.60}")
+            raise NotFoundError(
+                f"there is no record {record_id!r:.60}", remedy="list the records there are"
+            )
         return record_of(row)
 
     def find(self, query: Query = _EVERYTHING, /) -> Iterator[Record]:
