@@ -59,8 +59,7 @@ class Inventory:
         self.views_by_machine = [
             (machine, list(self._attached(machine))) for machine in self.machines
         ]
-        self.disk_views = [view for _, views in self.views_by_machine for view in views]
-        self.disk_views += self._unattached()
+        self.unattached = self._unattached()
 
     def _add(self, resource: Resource) -> None:
         match resource:
@@ -99,7 +98,7 @@ class Inventory:
                 yield DiskView(disk, attached, machine)
 
     def _unattached(self) -> list[DiskView]:
-        attached = {id(view.disk) for view in self.disk_views}
+        attached = {id(view.disk) for _, views in self.views_by_machine for view in views}
         return [DiskView(disk) for disk in self._disks if id(disk) not in attached]
 
     def disks_at(self, identity: ArmId) -> list[Disk]:

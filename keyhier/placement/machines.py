@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypedDict
 
 import attrs
 
 from keyhier.placement.ade_model import read_ade
 from keyhier.placement.arm_id import ArmId
-from keyhier.placement.model import NO_ADE, Ade, AttachedDisk, System, VirtualMachine
+from keyhier.placement.model import NO_ADE, Ade, AttachedDisk, Origin, System, VirtualMachine
 from keyhier.placement.node import Node
+from keyhier.placement.place import Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown, same
 
 __all__ = ["read_machine"]
@@ -20,13 +21,29 @@ ENCRYPTED: Final = "EncryptionState/encrypted"
 NOT_ENCRYPTED: Final = "EncryptionState/notEncrypted"
 
 
-def read_machine(properties: Node, *, sku: Node, scale_set: bool) -> VirtualMachine:
-    """Read what a machine is like; its name and place are read by the caller.
+_OLD: Final = attrs.evolve(NO_ADE, ever=UNKNOWN)
+
+
+class Whose(TypedDict):
+    """What every resource has: what it is called, where it is, and where it was read."""
+
+    id: Maybe[ArmId]
+    name: Maybe[str]
+    placement: Placement
+    origin: Origin | None
+
+
+def read_machine(
+    properties: Node, whose: Whose, *, sku: Node, scale_set: bool, extension: Ade | None
+) -> VirtualMachine:
+    """Read what a machine is like.
 
     Args:
         properties: the machine's properties, or a scale set's virtualMachineProfile.
+        whose: what it is called, and where it is.
         sku: the name of a scale set's SKU, which is the size of its machines.
         scale_set: whether it is a scale set.
+        extension: what a disk encryption extension within its document says, if there is one.
 
     Raises:
         InvalidInputError: something is malformed.
@@ -38,7 +55,11 @@ def read_machine(properties: Node, *, sku: Node, scale_set: bool) -> VirtualMach
     )
     size = sku.text() if scale_set else properties.at("hardwareProfile", "vmSize").text()
     security = properties.at("securityProfile", "securityType").text()
+    if extension is None:
+        # Where the machine is described and no extension stands beside it, there is none.
+        extension = (NO_ADE if _is_new(properties) else _OLD) if whole else Ade()
     return VirtualMachine(
+        **whose,
         system=_system(properties),
         size=or_unknown(size),
         generation=_generation(properties, security),
@@ -49,15 +70,13 @@ def read_machine(properties: Node, *, sku: Node, scale_set: bool) -> VirtualMach
             properties.at("securityProfile", "encryptionAtHost").flag(), default=False, whole=whole
         ),
         disks=_disks(properties, whole=whole),
-        # Where the machine is described and no extension stands beside it, there is none.
-        ade=attrs.evolve(NO_ADE, ever=_was_before(properties)) if whole else Ade(),
+        ade=extension,
     )
 
 
-def _was_before(properties: Node) -> Maybe[bool]:
-    """Whether the machine had a past that its document does not tell."""
-    is_new = properties.at("vmId").absent and properties.at("provisioningState").absent
-    return False if is_new else UNKNOWN
+def _is_new(properties: Node) -> bool:
+    """Whether the document makes the machine; one that is there may have a past that it hides."""
+    return properties.at("vmId").absent and properties.at("provisioningState").absent
 
 
 def _system(properties: Node) -> Maybe[System]:

@@ -44,7 +44,7 @@ class MalformedError(InvalidInputError):
         return type(self), (self.pointer, self.what)
 
 
-@attrs.frozen
+@attrs.define(eq=False)  # A large file has millions of them, and frozen ones take twice as long.
 class Node:
     """A value, or its absence, at a place of a document.
 
@@ -83,7 +83,11 @@ class Node:
         """
         value, pointer = self.value, self.pointer
         for name in names:
-            value, pointer = _below(value, pointer, name)
+            # Nearly all are dictionaries, whose members are spelled as the documentation has them.
+            if type(value) is dict and name in value:
+                value, pointer = value[name], f"{pointer}/{name}"
+            else:
+                value, pointer = _below(value, pointer, name)
         return Node(value, pointer)
 
     def text(self) -> Maybe[str | None]:
@@ -92,11 +96,14 @@ class Node:
         Raises:
             InvalidInputError: it is no text.
         """
-        if self.value is None:
+        value = self.value
+        if value is None:
             return None
+        if isinstance(value, str) and value[:1] != "[":
+            return value or None
         value = self.known
         if isinstance(value, str):
-            return value or None
+            return value
         if isinstance(value, Unknown):
             return value
         raise self.wrong("text belongs here")
@@ -148,7 +155,6 @@ def _below(value: object, pointer: str, name: str) -> tuple[object, str]:
     """Return what stands below a value under a name, and its place; nothing below nothing."""
     if value is None:
         return None, f"{pointer}/{name}"
-    # Nearly all are dictionaries, and large files have millions of them.
     if type(value) is not dict and not isinstance(value, Mapping):
         node = Node(value, pointer)
         if isinstance(node.known, Unknown):

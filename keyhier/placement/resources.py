@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -15,7 +16,7 @@ import attrs
 
 from keyhier.placement.ade_model import read_ade, read_extension
 from keyhier.placement.arm_id import ArmId
-from keyhier.placement.machines import read_machine
+from keyhier.placement.machines import Whose, read_machine
 from keyhier.placement.model import (
     Ade,
     Disk,
@@ -169,29 +170,34 @@ def _properties(node: Node) -> Node:
     return node if properties.absent else properties
 
 
-def _placement(node: Node, tenant: Maybe[str | None] = UNKNOWN) -> Placement:
-    return Placement(
-        or_unknown(node.at("location").text()),
-        tenant=or_unknown(tenant),
+def _whose(node: Node, origin: Origin | None, tenant: Maybe[str | None] = UNKNOWN) -> Whose:
+    """Return what every resource has: what it is called, and where it is."""
+    return Whose(
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
+        placement=_placement(node, tenant),
+        origin=origin,
     )
+
+
+def _placement(node: Node, tenant: Maybe[str | None] = UNKNOWN) -> Placement:
+    return _place(or_unknown(node.at("location").text()), or_unknown(tenant))
+
+
+@lru_cache(maxsize=4096)  # Many resources are in one place.
+def _place(region: Maybe[str], tenant: Maybe[str]) -> Placement:
+    return Placement(region, tenant=tenant)
 
 
 def _machine(node: Node, origin: Origin | None) -> Resource:
     properties = _properties(node)
     scaled = properties.at("virtualMachineProfile")
-    machine = read_machine(
+    return read_machine(
         properties if scaled.absent else scaled,
+        _whose(node, origin, node.at("identity", "tenantId").text()),
         sku=node.at("sku", "name"),
         scale_set=not scaled.absent,
-    )
-    embedded = _embedded(node, scaled)
-    return attrs.evolve(
-        machine,
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node, node.at("identity", "tenantId").text()),
-        origin=origin,
-        ade=machine.ade if embedded is None else embedded,
+        extension=_embedded(node, scaled),
     )
 
 
@@ -237,10 +243,7 @@ def _set_id(properties: Node) -> Maybe[ArmId | None]:
 def _disk(node: Node, origin: Origin | None) -> Resource:
     properties = _properties(node)
     return Disk(
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node),
-        origin=origin,
+        **_whose(node, origin),
         set_id=_set_id(properties),
         storage_type=or_unknown(node.at("sku", "name").text()),
         ade=_disk_ade(properties),
@@ -254,10 +257,7 @@ def _snapshot(node: Node, origin: Origin | None) -> Resource:
     if whole:
         source = properties.at("creationData", "sourceResourceId").arm_id()
     return Snapshot(
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node),
-        origin=origin,
+        **_whose(node, origin),
         set_id=_set_id(properties),
         source_id=source,
         incremental=in_whole(properties.at("incremental").flag(), default=False, whole=whole),
@@ -273,10 +273,7 @@ def _encryption_set(node: Node, origin: Origin | None) -> Resource:
     url = key.at("keyUrl").text()
     vault = VaultReference(or_unknown(key.at("sourceVault", "id").arm_id()), or_unknown(url))
     return EncryptionSetResource(
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node, node.at("identity", "tenantId").text()),
-        origin=origin,
+        **_whose(node, origin, node.at("identity", "tenantId").text()),
         key=UNKNOWN if key.absent else KeyUse(or_unknown(url), vault),
         user_assigned="userassigned" in kind.casefold() if isinstance(kind, str) else UNKNOWN,
         # The word None clears the property, says the API.
@@ -297,10 +294,7 @@ def _vault(node: Node, origin: Origin | None) -> Resource:
         return in_whole(properties.at(name).flag(), default=False, whole=whole)
 
     return VaultResource(
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node, properties.at("tenantId").text()),
-        origin=origin,
+        **_whose(node, origin, properties.at("tenantId").text()),
         host=or_unknown(url if url is not None else properties.at("hsmUri").text()),
         for_disk_encryption=flag("enabledForDiskEncryption"),
         for_deployment=flag("enabledForDeployment"),

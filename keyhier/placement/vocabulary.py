@@ -59,6 +59,9 @@ class Field(StrEnum):
 class Fact(StrEnum):
     """What ``never``, ``any`` and ``unless`` ask for."""
 
+    # Facts are looked up for each of many resources, and the hash of Enum is written in Python.
+    __hash__ = str.__hash__
+
     ADE = "ade"
     """Azure Disk Encryption is on."""
 
