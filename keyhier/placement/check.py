@@ -63,7 +63,14 @@ def check_placement(resources: Iterable[Resource], rules: RuleSet | str = DEFAUL
 
 @attrs.define
 class _Verdict:
-    """Which rules a pair breaks and keeps, those of which nobody can tell, and of how many it is."""
+    """What rules say of pairs that are alike.
+
+    Attributes:
+        broken: the rules that they break.
+        open: those of which nobody can tell.
+        kept: those that they keep.
+        pairs: how many there are.
+    """
 
     broken: list[Rule] = attrs.field(factory=list)
     open: list[Rule] = attrs.field(factory=list)

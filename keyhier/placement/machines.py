@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, TypedDict
 
-import attrs
-
 from keyhier.placement.ade_model import read_ade
 from keyhier.placement.arm_id import ArmId
-from keyhier.placement.model import NO_ADE, Ade, AttachedDisk, Origin, System, VirtualMachine
+from keyhier.placement.model import (
+    NO_ADE,
+    NO_ADE_NOW,
+    Ade,
+    AttachedDisk,
+    Origin,
+    System,
+    VirtualMachine,
+)
 from keyhier.placement.node import Node
 from keyhier.placement.place import Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown, same
@@ -19,9 +25,6 @@ __all__ = ["read_machine"]
 
 ENCRYPTED: Final = "EncryptionState/encrypted"
 NOT_ENCRYPTED: Final = "EncryptionState/notEncrypted"
-
-
-_OLD: Final = attrs.evolve(NO_ADE, ever=UNKNOWN)
 
 
 class Whose(TypedDict):
@@ -57,7 +60,7 @@ def read_machine(
     security = properties.at("securityProfile", "securityType").text()
     if extension is None:
         # Where the machine is described and no extension stands beside it, there is none.
-        extension = (NO_ADE if _is_new(properties) else _OLD) if whole else Ade()
+        extension = (NO_ADE if _is_new(properties) else NO_ADE_NOW) if whole else Ade()
     return VirtualMachine(
         **whose,
         system=_system(properties),
@@ -160,7 +163,7 @@ def _instance_views(properties: Node) -> Mapping[str, Ade]:
         elif ENCRYPTED in texts:
             ade = Ade(enabled=True, ever=True)
         elif NOT_ENCRYPTED in texts:
-            ade = Ade(enabled=False, vault=None, kek=None)
+            ade = NO_ADE_NOW
         else:
             continue
         found[str(each.at("name").text())] = ade

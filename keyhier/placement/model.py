@@ -8,7 +8,6 @@ Azure, or a declaration, so a vault may as well be a PKCS#11 token.
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cached_property
 from typing import Final, TypeAlias
 
 import attrs
@@ -20,6 +19,7 @@ from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
 __all__ = [
     "NO_ADE",
+    "NO_ADE_NOW",
     "Ade",
     "AttachedDisk",
     "Disk",
@@ -138,6 +138,9 @@ class Ade:
 NO_ADE: Final = Ade(enabled=False, ever=False, volumes=UNKNOWN, vault=None, kek=None)
 """A resource that Azure Disk Encryption was never used on."""
 
+NO_ADE_NOW: Final = attrs.evolve(NO_ADE, ever=UNKNOWN)
+"""A resource that Azure Disk Encryption is not used on, and may have been."""
+
 
 @attrs.frozen
 class AttachedDisk:
@@ -168,7 +171,7 @@ class AttachedDisk:
     write_accelerator: Maybe[bool] = UNKNOWN
     ade: Ade | None = None
 
-    @cached_property
+    @property
     def label(self) -> str:
         """What a report calls it."""
         return _label("disk", self.id, self.name)
@@ -183,12 +186,12 @@ class _Resource:
 
     KIND = "resource"
 
-    @cached_property
+    @property
     def label(self) -> str:
         """What a report calls it: what it is, and its name."""
         return _label(self.KIND, self.id, self.name)
 
-    @cached_property
+    @property
     def place(self) -> Placement:
         """Where it is, the id's subscription included."""
         return self.placement if isinstance(self.id, Unknown) else self.placement.of(self.id)

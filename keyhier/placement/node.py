@@ -85,9 +85,10 @@ class Node:
         for name in names:
             # Nearly all are dictionaries, whose members are spelled as the documentation has them.
             if type(value) is dict and name in value:
-                value, pointer = value[name], f"{pointer}/{name}"
+                value, spelled = value[name], name
             else:
-                value, pointer = _below(value, pointer, name)
+                value, spelled = _below(value, pointer, name)
+            pointer = f"{pointer}/{spelled}"
         return Node(value, pointer)
 
     def text(self) -> Maybe[str | None]:
@@ -152,19 +153,17 @@ class Node:
 
 
 def _below(value: object, pointer: str, name: str) -> tuple[object, str]:
-    """Return what stands below a value under a name, and its place; nothing below nothing."""
+    """Return what stands below a value under a name, and the name as it is spelled there."""
     if value is None:
-        return None, f"{pointer}/{name}"
+        return None, name
     if type(value) is not dict and not isinstance(value, Mapping):
         node = Node(value, pointer)
         if isinstance(node.known, Unknown):
-            return UNKNOWN, f"{pointer}/{name}"
+            return UNKNOWN, name
         raise node.wrong("an object belongs here")
-    if name in value:
-        return value[name], f"{pointer}/{name}"
     folded, length = name.casefold(), len(name)
     for key in value:
         # The names that are looked for are ASCII, which folds into as many characters.
         if len(key) == length and key.casefold() == folded:
-            return value[key], f"{pointer}/{key}"
-    return None, f"{pointer}/{name}"
+            return value[key], key
+    return None, name

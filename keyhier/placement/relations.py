@@ -65,13 +65,19 @@ def _side(resource: Snapshot | EncryptionSetResource | VaultResource) -> Side:
 
 def _vault_sides(
     inventory: Inventory, reference: VaultReference
-) -> Iterator[tuple[Side, VaultResource | None]]:
+) -> Iterator[tuple[Side, Mapping[Fact, Maybe[bool]]]]:
     found = inventory.vaults_at(reference)
     for vault in found:
-        yield _side(vault), vault
+        yield (
+            _side(vault),
+            {
+                Fact.PURGE_PROTECTION: vault.purge_protection,
+                Fact.DISK_ENCRYPTION_ALLOWED: vault.for_disk_encryption,
+            },
+        )
     if not found:
         place = NOWHERE if isinstance(reference.id, Unknown) else NOWHERE.of(reference.id)
-        yield Side(str(reference), place), None
+        yield Side(str(reference), place), {}
 
 
 # Finders
@@ -150,13 +156,7 @@ def _kek_vaults(described: Described) -> Iterator[Pair]:
 
 
 def _with_vault(described: Described, pair: Pair, reference: VaultReference) -> Iterator[Pair]:
-    for side, vault in _vault_sides(described.inventory, reference):
-        of_vault: Mapping[Fact, Maybe[bool]] = {}
-        if vault:
-            of_vault = {
-                Fact.PURGE_PROTECTION: vault.purge_protection,
-                Fact.DISK_ENCRYPTION_ALLOWED: vault.for_disk_encryption,
-            }
+    for side, of_vault in _vault_sides(described.inventory, reference):
         yield attrs.evolve(pair, object=side, facts={**pair.facts, **of_vault})
 
 

@@ -18,6 +18,8 @@ from keyhier.placement.ade_model import read_ade, read_extension
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.machines import Whose, read_machine
 from keyhier.placement.model import (
+    NO_ADE,
+    NO_ADE_NOW,
     Ade,
     Disk,
     EncryptionSetResource,
@@ -125,6 +127,8 @@ def read_resources(documents: Iterable[Document], refused: Refused | None = None
             extensions.append(read)
         elif read is not None:
             resources.append(read)
+    if not extensions:
+        return resources
     machines = [each for each in resources if isinstance(each, VirtualMachine)]
     apart = _Extensions(extensions, machines)
     return [*map(apart.joined, resources), *map(_unknown_machine, apart.others)]
@@ -213,6 +217,9 @@ def _embedded(node: Node, scaled: Node) -> Ade | None:
     return None
 
 
+_FROM_NOTHING: Final = frozenset({"Empty", "FromImage", "Upload"})
+
+
 def _disk_ade(properties: Node) -> Ade:
     """Read Azure Disk Encryption of a disk or snapshot.
 
@@ -227,8 +234,8 @@ def _disk_ade(properties: Node) -> Ade:
     if properties.at("creationData").absent:
         return Ade()
     option = properties.at("creationData", "createOption").text()
-    is_new = properties.at("timeCreated").absent and option in {"Empty", "FromImage", "Upload"}
-    return Ade(enabled=False, ever=False if is_new else UNKNOWN, vault=None, kek=None)
+    is_new = option in _FROM_NOTHING and properties.at("timeCreated").absent
+    return NO_ADE if is_new else NO_ADE_NOW
 
 
 def _set_id(properties: Node) -> Maybe[ArmId | None]:
