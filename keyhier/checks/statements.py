@@ -8,7 +8,7 @@ from typing import Final
 from keyhier.doctor import Severity
 from keyhier.placement.rules import Statement
 
-__all__ = ["ELIGIBLE", "NOT_READ", "READABLE", "SETTINGS"]
+__all__ = ["ELIGIBLE", "NOT_READ", "READABLE", "SETTINGS", "TRANSITION"]
 
 READABLE: Final = Statement(
     id="document",
@@ -44,4 +44,13 @@ ELIGIBLE: Final = Statement(
     remedy="change the machine, or encrypt it by another method",
     source="https://learn.microsoft.com/azure/virtual-machines/disk-encryption-overview",
     date=dt.date(2026, 1, 1),
+)
+
+TRANSITION: Final = Statement(
+    id="transition",
+    severity=Severity.ERROR,
+    text="What is asked of disk encryption may follow on what the machine has",
+    remedy="see what is encrypted with `az vm encryption show`, and ask for what may follow",
+    source="https://learn.microsoft.com/azure/virtual-machines/linux/disk-encryption-linux",
+    date=dt.date(2026, 2, 20),
 )

@@ -21,7 +21,7 @@ from keyhier.placement.node import Node
 from keyhier.placement.place import Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown, same
 
-__all__ = ["read_machine"]
+__all__ = ["Whose", "is_new", "read_machine"]
 
 ENCRYPTED: Final = "EncryptionState/encrypted"
 NOT_ENCRYPTED: Final = "EncryptionState/notEncrypted"
@@ -60,7 +60,7 @@ def read_machine(
     security = properties.at("securityProfile", "securityType").text()
     if extension is None:
         # Where the machine is described and no extension stands beside it, there is none.
-        extension = (NO_ADE if _is_new(properties) else NO_ADE_NOW) if whole else Ade()
+        extension = (NO_ADE if is_new(properties) else NO_ADE_NOW) if whole else Ade()
     return VirtualMachine(
         **whose,
         system=_system(properties),
@@ -77,7 +77,7 @@ def read_machine(
     )
 
 
-def _is_new(properties: Node) -> bool:
+def is_new(properties: Node) -> bool:
     """Whether the document makes the machine; one that is there may have a past that it hides."""
     return properties.at("vmId").absent and properties.at("provisioningState").absent
 

@@ -35,7 +35,14 @@ from keyhier.placement.node import MalformedError, Node
 from keyhier.placement.place import Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown
 
-__all__ = ["Document", "Refused", "read_resources"]
+__all__ = [
+    "Document",
+    "Refused",
+    "machine_keys",
+    "machine_of",
+    "properties_in",
+    "read_resources",
+]
 
 Document: TypeAlias = tuple[object, Origin | None]
 """A resource's JSON and where it was read, if that is known."""
@@ -61,7 +68,7 @@ class _Extensions:
         self, extensions: Iterable[_Extension], machines: Iterable[VirtualMachine]
     ) -> None:
         self._by_machine: dict[ArmId | str, set[Ade]] = defaultdict(set)
-        named = {key for machine in machines for key in _keys(machine)}
+        named = {key for machine in machines for key in machine_keys(machine)}
         self.others: list[_Extension] = []
         self._doubtful = False
         for each in extensions:
@@ -77,7 +84,7 @@ class _Extensions:
         """Return a machine with what its extension says, and any other resource as it is."""
         if not isinstance(resource, VirtualMachine):
             return resource
-        keys = _keys(resource)
+        keys = machine_keys(resource)
         own = {ade for key in keys for ade in self._by_machine.get(key, ())}
         if len(own) == 1:
             return attrs.evolve(resource, ade=own.pop())
@@ -89,14 +96,14 @@ class _Extensions:
         return resource
 
 
-def _keys(machine: VirtualMachine) -> list[ArmId | str]:
-    """Return what an extension may call its machine."""
+def machine_keys(machine: VirtualMachine) -> list[ArmId | str]:
+    """Return what an extension may call a machine."""
     keys: list[ArmId | str] = [machine.id] if isinstance(machine.id, ArmId) else []
     return [*keys, machine.name.casefold()] if isinstance(machine.name, str) else keys
 
 
-Refused: TypeAlias = Callable[[MalformedError, Origin | None], None]
-"""Is told of a document that is no resource, and of where it was read."""
+Refused: TypeAlias = Callable[[MalformedError, Document], None]
+"""Is told what is wrong with a document that is no resource."""
 
 
 def read_resources(documents: Iterable[Document], refused: Refused | None = None) -> list[Resource]:
@@ -121,7 +128,7 @@ def read_resources(documents: Iterable[Document], refused: Refused | None = None
         except MalformedError as error:
             if refused is None:
                 raise
-            refused(error, origin)
+            refused(error, (content, origin))
             continue
         if isinstance(read, _Extension):
             extensions.append(read)
@@ -140,15 +147,15 @@ def _read(node: Node, origin: Origin | None) -> Resource | _Extension | None:
     if not isinstance(kind, str):
         raise node.wrong("a resource has a type")
     if kind.casefold().endswith(_EXTENSIONS):
-        ade = read_extension(_properties(node))
+        ade = read_extension(properties_in(node))
         if ade is None:
             return None
-        return _Extension(_machine_of(node), ade, _placement(node), origin)
+        return _Extension(machine_of(node), ade, _placement(node), origin)
     reader = _READERS.get(kind.casefold())
     return None if reader is None else reader(node, origin)
 
 
-def _machine_of(extension: Node) -> ArmId | str | None:
+def machine_of(extension: Node) -> ArmId | str | None:
     """Return the id or the name of an extension's machine, or None where nobody can tell."""
     identity = extension.at("id").arm_id()
     if isinstance(identity, ArmId) and len(identity.names) > 1:
@@ -169,7 +176,8 @@ def _unknown_machine(extension: _Extension) -> VirtualMachine:
     )
 
 
-def _properties(node: Node) -> Node:
+def properties_in(node: Node) -> Node:
+    """Return what holds a resource's properties: ``az`` prints them beside its name."""
     properties = node.at("properties")
     return node if properties.absent else properties
 
@@ -194,7 +202,7 @@ def _place(region: Maybe[str], tenant: Maybe[str]) -> Placement:
 
 
 def _machine(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     scaled = properties.at("virtualMachineProfile")
     return read_machine(
         properties if scaled.absent else scaled,
@@ -211,7 +219,7 @@ def _embedded(node: Node, scaled: Node) -> Ade | None:
     for each in lists:
         items = each.items()
         for item in () if isinstance(items, Unknown) else items:
-            found = read_extension(_properties(item))
+            found = read_extension(properties_in(item))
             if found is not None:
                 return found
     return None
@@ -248,7 +256,7 @@ def _set_id(properties: Node) -> Maybe[ArmId | None]:
 
 
 def _disk(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     return Disk(
         **_whose(node, origin),
         set_id=_set_id(properties),
@@ -258,7 +266,7 @@ def _disk(node: Node, origin: Origin | None) -> Resource:
 
 
 def _snapshot(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     whole = not properties.at("creationData").absent
     source: Maybe[ArmId | None] = UNKNOWN
     if whole:
@@ -273,7 +281,7 @@ def _snapshot(node: Node, origin: Origin | None) -> Resource:
 
 
 def _encryption_set(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     kind = node.at("identity", "type").text()
     client = properties.at("federatedClientId").text()
     key = properties.at("activeKey")
@@ -289,7 +297,7 @@ def _encryption_set(node: Node, origin: Origin | None) -> Resource:
 
 
 def _vault(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     whole = not properties.at("tenantId").absent
     url = properties.at("vaultUri").text()
     roles = properties.at("enableRbacAuthorization").flag()
