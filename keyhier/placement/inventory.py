@@ -16,6 +16,7 @@ from keyhier.placement.model import (
     EncryptionSetResource,
     Resource,
     Snapshot,
+    TemplateDeployment,
     VaultReference,
     VaultResource,
     VirtualMachine,
@@ -50,6 +51,7 @@ class Inventory:
         self.snapshots: list[Snapshot] = []
         self.sets: list[EncryptionSetResource] = []
         self.vaults: list[VaultResource] = []
+        self.deployments: list[TemplateDeployment] = []
         self._disks: list[Disk] = []
         self._disks_by_id: dict[ArmId, list[Disk]] = defaultdict(list)
         self._sets_by_id: dict[ArmId, list[EncryptionSetResource]] = defaultdict(list)
@@ -79,6 +81,8 @@ class Inventory:
                 self.vaults.append(resource)
                 for label in _labels(resource.reference):
                     self._vaults_by_label[label].append(resource)
+            case TemplateDeployment():
+                self.deployments.append(resource)
             case _:
                 raise InvalidInputError(f"{type(resource).__name__} is no resource to check")
 
@@ -88,6 +92,7 @@ class Inventory:
         yield from self.snapshots
         yield from self.sets
         yield from self.vaults
+        yield from self.deployments
 
     def _attached(self, machine: VirtualMachine) -> Iterator[DiskView]:
         for attached in () if isinstance(machine.disks, Unknown) else machine.disks:

@@ -15,6 +15,7 @@ from keyhier.placement.model import (
     AttachedDisk,
     Origin,
     System,
+    VaultReference,
     VirtualMachine,
 )
 from keyhier.placement.node import Node
@@ -74,6 +75,7 @@ def read_machine(
         ),
         disks=_disks(properties, whole=whole),
         ade=extension,
+        secret_vaults=_secret_vaults(properties, whole=whole),
     )
 
 
@@ -98,6 +100,22 @@ def _generation(properties: Node, security: Maybe[str | None]) -> Maybe[int]:
         return int(str(named)[1])
     # https://learn.microsoft.com/azure/virtual-machines/trusted-launch: both need Generation 2.
     return 2 if security in {"TrustedLaunch", "ConfidentialVM"} else UNKNOWN
+
+
+def _secret_vaults(properties: Node, *, whole: bool) -> Maybe[tuple[VaultReference, ...]]:
+    """Return the vaults whose secrets the machine is given when it is deployed."""
+    certificates = properties.at("osProfile", "secrets")
+    listed = certificates.items()
+    if isinstance(listed, Unknown) or (certificates.absent and not whole):
+        return UNKNOWN
+    vaults = [VaultReference(or_unknown(each.at("sourceVault", "id").arm_id())) for each in listed]
+    settings = properties.at("storageProfile", "osDisk", "encryptionSettings")
+    if not settings.absent and is_new(properties):
+        # The disk is encrypted already, so the host fetches its key before it starts the machine.
+        ade = read_ade(settings)
+        if ade.enabled is not False and isinstance(ade.vault, VaultReference):
+            vaults.append(ade.vault)
+    return tuple(vaults)
 
 
 def _image(storage: Node, *, whole: bool) -> Maybe[tuple[str, str, str] | None]:

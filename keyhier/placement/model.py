@@ -29,6 +29,7 @@ __all__ = [
     "Resource",
     "Snapshot",
     "System",
+    "TemplateDeployment",
     "VaultReference",
     "VaultResource",
     "VirtualMachine",
@@ -218,6 +219,8 @@ class VirtualMachine(_Resource):
         host_encryption: whether encryption at host is on.
         disks: the OS disk and the data disks.
         ade: Azure Disk Encryption as the machine's extension or model tells it.
+        secret_vaults: the vaults whose secrets it is given when it is deployed: certificates, and
+            the keys of an encrypted VHD.
     """
 
     KIND = "VM"
@@ -231,6 +234,7 @@ class VirtualMachine(_Resource):
     host_encryption: Maybe[bool] = UNKNOWN
     disks: Maybe[tuple[AttachedDisk, ...]] = UNKNOWN
     ade: Ade = Ade()
+    secret_vaults: Maybe[tuple[VaultReference, ...]] = UNKNOWN
 
 
 @attrs.frozen(kw_only=True)
@@ -314,5 +318,20 @@ class VaultResource(_Resource):
         return VaultReference(self.id, self.host)
 
 
-Resource: TypeAlias = VirtualMachine | Disk | Snapshot | EncryptionSetResource | VaultResource
+@attrs.frozen(kw_only=True)
+class TemplateDeployment(_Resource):
+    """The deployment of a template.
+
+    Attributes:
+        secret_vaults: the vaults whose secrets its parameters refer to.
+    """
+
+    KIND = "deployment"
+
+    secret_vaults: Maybe[tuple[VaultReference, ...]] = UNKNOWN
+
+
+Resource: TypeAlias = (
+    VirtualMachine | Disk | Snapshot | EncryptionSetResource | VaultResource | TemplateDeployment
+)
 """What rules are about."""

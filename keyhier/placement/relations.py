@@ -17,6 +17,7 @@ from keyhier.placement.model import (
     EncryptionSetResource,
     Origin,
     Snapshot,
+    TemplateDeployment,
     VaultReference,
     VaultResource,
     VirtualMachine,
@@ -59,7 +60,9 @@ def pairs(inventory: Inventory) -> Iterator[tuple[Relation, Pair]]:
 # Sides
 
 
-def _side(resource: Snapshot | EncryptionSetResource | VaultResource) -> Side:
+def _side(
+    resource: Snapshot | EncryptionSetResource | VaultResource | TemplateDeployment,
+) -> Side:
     return Side(resource.label, resource.place)
 
 
@@ -73,6 +76,8 @@ def _vault_sides(
             {
                 Fact.PURGE_PROTECTION: vault.purge_protection,
                 Fact.DISK_ENCRYPTION_ALLOWED: vault.for_disk_encryption,
+                Fact.DEPLOYMENT_ALLOWED: vault.for_deployment,
+                Fact.TEMPLATE_DEPLOYMENT_ALLOWED: vault.for_template_deployment,
             },
         )
     if not found:
@@ -172,6 +177,28 @@ def _cmk_vaults(described: Described) -> Iterator[Pair]:
         )
 
 
+def _secret_vaults(described: Described) -> Iterator[Pair]:
+    for each in described.machines:
+        pair = Pair(each.side, origin=each.machine.origin)
+        yield from _with_vaults(described, pair, each.machine.secret_vaults)
+
+
+def _template_vaults(described: Described) -> Iterator[Pair]:
+    for each in described.inventory.deployments:
+        pair = Pair(_side(each), origin=each.origin)
+        yield from _with_vaults(described, pair, each.secret_vaults)
+
+
+def _with_vaults(
+    described: Described, pair: Pair, vaults: Maybe[tuple[VaultReference, ...]]
+) -> Iterator[Pair]:
+    if isinstance(vaults, Unknown):
+        yield attrs.evolve(pair, object=Side("a vault for its secrets"), applies=UNKNOWN)
+        return
+    for reference in dict.fromkeys(vaults):
+        yield from _with_vault(described, pair, reference)
+
+
 def _machine_sets(described: Described) -> Iterator[Pair]:
     for each in described.machines:
         if isinstance(each.machine.disks, Unknown):
@@ -239,6 +266,8 @@ _FINDERS: Final[Mapping[Relation, Callable[[Described], Iterable[Pair]]]] = Mapp
         Relation.ADE_VAULT: _ade_vaults,
         Relation.KEK_VAULT: _kek_vaults,
         Relation.CMK_VAULT: _cmk_vaults,
+        Relation.SECRET_VAULT: _secret_vaults,
+        Relation.TEMPLATE_VAULT: _template_vaults,
         Relation.VM_SET: _machine_sets,
         Relation.DISK_SET: _disk_sets,
         Relation.SNAPSHOT_SET: _snapshot_sets,

@@ -27,6 +27,7 @@ from keyhier.placement.model import (
     Origin,
     Resource,
     Snapshot,
+    TemplateDeployment,
     VaultReference,
     VaultResource,
     VirtualMachine,
@@ -296,6 +297,20 @@ def _encryption_set(node: Node, origin: Origin | None) -> Resource:
     )
 
 
+def _deployment(node: Node, origin: Origin | None) -> Resource:
+    """Read a deployment, or a parameter file, of which only what it takes from vaults counts."""
+    parameters = properties_in(node).at("parameters")
+    vaults: list[VaultReference] = []
+    for name in parameters.value if isinstance(parameters.value, Mapping) else ():
+        vault = parameters.at(name, "reference", "keyVault")
+        if not vault.absent:
+            vaults.append(VaultReference(or_unknown(vault.at("id").arm_id())))
+    return TemplateDeployment(
+        **_whose(node, origin),
+        secret_vaults=UNKNOWN if isinstance(parameters.known, Unknown) else tuple(vaults),
+    )
+
+
 def _vault(node: Node, origin: Origin | None) -> Resource:
     properties = properties_in(node)
     whole = not properties.at("tenantId").absent
@@ -328,5 +343,6 @@ _READERS: Final[Mapping[str, Callable[[Node, Origin | None], Resource]]] = Mappi
         "microsoft.compute/diskencryptionsets": _encryption_set,
         "microsoft.keyvault/vaults": _vault,
         "microsoft.keyvault/managedhsms": _vault,
+        "microsoft.resources/deployments": _deployment,
     }
 )

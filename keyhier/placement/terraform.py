@@ -233,6 +233,7 @@ class _Plan:
         return {
             "properties": {
                 "hardwareProfile": {"vmSize": self.value(each, "size")},
+                "osProfile": {"secrets": self._secrets(each)},
                 "storageProfile": {
                     "imageReference": self._image(each),
                     "osDisk": os_disk,
@@ -245,6 +246,15 @@ class _Plan:
                 },
             }
         }
+
+    def _secrets(self, each: _Planned) -> object:
+        """Return the certificates that a machine is given, of one vault or of some unknown one."""
+        found = self.value(each, "secret")
+        if found is None or found == [] or isinstance(found, Unknown):
+            return found
+        several = isinstance(found, list) and len(found) > 1
+        vault = UNKNOWN if several else self._reference(each, "secret", "key_vault_id")
+        return [{"sourceVault": {"id": vault}}]
 
     def _security_type(self, each: _Planned) -> Maybe[str | None]:
         told = [self.value(each, name) for name in ("secure_boot_enabled", "vtpm_enabled")]

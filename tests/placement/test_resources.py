@@ -20,6 +20,7 @@ from keyhier.placement.model import (
     Resource,
     Snapshot,
     System,
+    TemplateDeployment,
     VaultResource,
     VirtualMachine,
     Volumes,
@@ -493,7 +494,7 @@ def test_every_resource_of_every_template_is_read(material: Path) -> None:
         for resource in template.get("resources", []):
             kinds |= {type(each) for each in read(resource)}
             read_resources([(resource, Origin(str(path)))])
-    assert kinds == {VirtualMachine, Disk}
+    assert kinds == {VirtualMachine, Disk, TemplateDeployment}
 
 
 def test_no_extension_of_a_template_is_passed_in_silence(material: Path) -> None:
