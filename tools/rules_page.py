@@ -29,7 +29,8 @@ _DOCUMENTS = """\
 
 ## Documents
 
-What `keyhier check` finds beside the rules; `eligibility` is followed by the name of an obstacle below.
+What `keyhier check` finds beside the rules. On `eligibility` follows the name of an obstacle, from
+the tables below.
 """
 _ELIGIBILITY = """\
 

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from keyhier.errors import InvalidInputError
-from keyhier.placement.arm.scope import Deployment
+from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.arm.template import (
     DEPLOYMENTS,
     is_parameter_file,

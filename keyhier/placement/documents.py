@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from keyhier.placement.arm.scope import Deployment, Problem, Problems, TooMuchError
+from keyhier.placement.arm.deployment import Deployment, Problem, Problems, TooMuchError
 from keyhier.placement.arm.template import is_template, unfold
 from keyhier.placement.json_text import JsonText, below
 from keyhier.placement.model import Origin

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import attrs
 
-from keyhier.placement.arm.scope import Deployment, Problems
+from keyhier.placement.arm.deployment import Deployment, Problems
 from keyhier.placement.arm_id import own_group
 from keyhier.placement.json_text import below
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown

@@ -9,7 +9,7 @@ import pytest
 
 from keyhier.checks.check import check_documents
 from keyhier.checks.files import Files
-from keyhier.placement.arm.scope import Deployment
+from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.report import Report
 
 GROUP = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/shop/providers"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from keyhier.checks.check import check_documents
-from keyhier.placement.arm.scope import Deployment, Problems
+from keyhier.placement.arm.deployment import Deployment, Problems
 from keyhier.placement.model import Origin
 from keyhier.placement.report import Report
 from keyhier.placement.terraform import is_plan, read_plan

@@ -14,7 +14,9 @@ from typing import Any, Final
 import attrs
 
 from keyhier.errors import InvalidInputError
-from keyhier.placement.arm.scope import Deployment, Problems, Scope
+from keyhier.placement.arm.deployment import Deployment, Problems
+from keyhier.placement.arm.resource_functions import resource_id
+from keyhier.placement.arm.scope import Scope
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.json_text import below
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
@@ -194,7 +196,7 @@ class _Template:
         if isinstance(name, Unknown):
             return UNKNOWN
         try:
-            found = scope.resource_id([kind, name], pointer)
+            found = resource_id(scope.deployment, [kind, name])
             return str(ArmId.parse(str(found)))
         except InvalidInputError as error:
             return self._problems.add(below(pointer, "name"), error.message)
