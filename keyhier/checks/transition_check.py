@@ -86,7 +86,7 @@ def _extensions(documents: Iterable[tuple[dict[str, Any], Origin | None]]) -> It
         node, kind = Node(content), _kind(content)
         if kind.endswith("/extensions"):
             yield from _extension(node, or_unknown(machine_of(node)), origin)
-        elif kind == _MACHINE:
+        elif kind == _MACHINE and not node.at("resources").absent:
             identity, embedded = node.at("id").arm_id(), node.at("resources").items()
             for each in () if isinstance(embedded, Unknown) else embedded:
                 yield from _extension(each, or_unknown(identity), origin)

@@ -86,6 +86,8 @@ class Node:
             # Nearly all are dictionaries, whose members are spelled as the documentation has them.
             if type(value) is dict and name in value:
                 value, spelled = value[name], name
+            elif value is None:
+                spelled = name
             else:
                 value, spelled = _below(value, pointer, name)
             pointer = f"{pointer}/{spelled}"
@@ -154,8 +156,6 @@ class Node:
 
 def _below(value: object, pointer: str, name: str) -> tuple[object, str]:
     """Return what stands below a value under a name, and the name as it is spelled there."""
-    if value is None:
-        return None, name
     if type(value) is not dict and not isinstance(value, Mapping):
         node = Node(value, pointer)
         if isinstance(node.known, Unknown):
