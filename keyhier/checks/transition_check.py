@@ -41,6 +41,7 @@ _VOLUMES: Final[Mapping[tuple[bool, bool], frozenset[Volumes | None]]] = Mapping
     }
 )
 _MACHINE: Final = "microsoft.compute/virtualmachines"
+_DISK: Final = "microsoft.compute/disks"
 _ANY_GENERATION: Final[frozenset[Generation | None]] = frozenset({None, *Generation})
 _ENABLING: Final = frozenset({Operation.ENABLE, Operation.ENABLE_FORMAT_ALL})
 
@@ -85,28 +86,35 @@ def _extensions(documents: Iterable[tuple[dict[str, Any], Origin | None]]) -> It
     for content, origin in documents:
         node, kind = Node(content), _kind(content)
         if kind.endswith("/extensions"):
-            yield from _extension(node, or_unknown(machine_of(node)), origin)
+            settings = _settings(node)
+            if settings is not None:
+                yield _Extension(_key(machine_of(node)), settings, _ran(node), origin)
         elif kind == _MACHINE and not node.at("resources").absent:
-            identity, embedded = node.at("id").arm_id(), node.at("resources").items()
+            embedded = node.at("resources").items()
             for each in () if isinstance(embedded, Unknown) else embedded:
-                yield from _extension(each, or_unknown(identity), origin)
+                settings = _settings(each)
+                if settings is not None:
+                    yield _Extension(_key(node.at("id").arm_id()), settings, _ran(each), origin)
 
 
 def _kind(content: Mapping[str, Any]) -> str:
     return str(content.get("type")).casefold()
 
 
-def _extension(
-    node: Node, machine: Maybe[ArmId | str], origin: Origin | None
-) -> Iterator[_Extension]:
+def _settings(extension: Node) -> ExtensionSettings | None:
     try:
-        settings = ExtensionSettings.parse(node.value)
+        return ExtensionSettings.parse(extension.value)
     except InvalidInputError:
         # Another's extension, or one whose settings are told to be wrong or unknown elsewhere.
-        return
-    ran = not properties_in(node).at("provisioningState").absent
-    machine = machine.casefold() if isinstance(machine, str) else machine
-    yield _Extension(machine, settings, ran, origin)
+        return None
+
+
+def _ran(extension: Node) -> bool:
+    return not properties_in(extension).at("provisioningState").absent
+
+
+def _key(machine: Maybe[ArmId | str | None]) -> Maybe[ArmId | str]:
+    return machine.casefold() if isinstance(machine, str) else or_unknown(machine)
 
 
 @attrs.frozen
@@ -150,10 +158,14 @@ class _States:
 
     def _note(self, node: Node, kind: str) -> None:
         """Note of a document what resources do not hold."""
+        if kind not in {_MACHINE, _DISK}:
+            return
         identity = node.at("id").arm_id()
-        if kind == _MACHINE and isinstance(identity, ArmId) and is_new(properties_in(node)):
+        if not isinstance(identity, ArmId):
+            return
+        if kind == _MACHINE and is_new(properties_in(node)):
             self._new.add(identity)
-        elif kind == "microsoft.compute/disks" and isinstance(identity, ArmId):
+        elif kind == _DISK:
             collection = properties_in(node).at("encryptionSettingsCollection")
             if not collection.absent:
                 try:

@@ -223,3 +223,15 @@ def test_what_is_no_list_of_extensions_is_no_traceback() -> None:
     odd = {**machine(), "resources": "none", "id": "web-01"}
     rules = {each.rule.id for each in report_of(odd, extension()).violations}
     assert "document" in rules
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"type": "Microsoft.Resources/resourceGroups", "id": "/subscriptions/x/resourceGroups/y"},
+        {"type": "Microsoft.Compute/virtualMachines/extensions", "id": "/subscriptions/x"},
+    ],
+)
+def test_the_ids_of_what_is_none_of_ours_are_not_looked_at(other: dict[str, Any]) -> None:
+    shown = machine(os_disk=True, data=True)
+    assert list(problems(report_of(shown, other, extension("DisableEncryption", "Data"))))
