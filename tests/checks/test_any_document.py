@@ -51,7 +51,7 @@ DOCUMENTS: list[Any] = [
         "resource_changes": [{"address": "x", "change": {"after_unknown": {"data_disk": [{}]}}}],
     },
 ]
-ODD = [
+ODD: list[Any] = [
     *(None, True, 0, -1, 1.5, 10**30, "", "x", "\ud800", "a" * 3000, "[x(]", "[[x"),
     *([], [1], [None], [[]], {}, {"": {}}, {"a": 1}, "/subscriptions/x"),
     *("[parameters('a')]", "[variables('x')]", "[if(true(), 1, 2)]", "EnableEncryption"),
