@@ -16,7 +16,7 @@ import attrs
 
 from keyhier.checks.check import check_documents
 from keyhier.checks.files import Files
-from keyhier.placement.arm.scope import Deployment
+from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.report import Report
 
 __all__ = ["MACHINES", "Measured", "fleet", "main", "measure"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keyhier.checks.statements import STATEMENTS
 from keyhier.placement import rule_set, shipped_rule_sets
 from tools import rules_page
 
@@ -17,3 +18,12 @@ def test_the_page_lists_every_rule() -> None:
         for rule in rule_set(name):
             assert f"`{rule.id}`" in page
             assert rule.source in page
+
+
+def test_the_page_lists_what_is_found_beside_the_rules() -> None:
+    page = rules_page.page()
+    for each in STATEMENTS.values():
+        assert (
+            f"| `{each.id}` | {each.severity} | {each.text} | [{each.date}]({each.source}) |"
+            in page
+        )

@@ -11,6 +11,7 @@ from keyhier.azure_disk.eligibility_rules import (
     eligibility_rules,
     shipped_eligibility_rules,
 )
+from keyhier.checks.statements import STATEMENTS
 from keyhier.placement import Rule, RuleSet, rule_set, shipped_rule_sets
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "rules.md"
@@ -23,6 +24,13 @@ This page is made from the data (`python tools/rules_page.py`), and a test holds
 ## Placement
 
 `strict` is the default. A set that builds on another lists only what it adds.
+"""
+_DOCUMENTS = """\
+
+## Documents
+
+What `keyhier check` finds beside the rules. On `eligibility` follows the name of an obstacle, from
+the tables below.
 """
 _ELIGIBILITY = """\
 
@@ -41,6 +49,7 @@ def page() -> str:
     for name in sets:
         lines += _rule_set(rule_set(name), shown)
         shown |= set(rule_set(name))
+    lines += [_DOCUMENTS.rstrip("\n"), "", *_statements()]
     lines.append(_ELIGIBILITY.rstrip("\n"))
     for name in reversed(shipped_eligibility_rules()):
         lines += _eligibility(eligibility_rules(name))
@@ -66,6 +75,16 @@ def _rule_set(rules: RuleSet, shown: set[Rule]) -> Iterator[str]:
             )
             for rule in rules
             if rule not in shown
+        ),
+    )
+
+
+def _statements() -> Iterator[str]:
+    yield from _table(
+        ("Finding", "Severity", "What it says", "Source"),
+        (
+            (f"`{each.id}`", each.severity.value, each.text, f"[{each.date}]({each.source})")
+            for each in STATEMENTS.values()
         ),
     )
 

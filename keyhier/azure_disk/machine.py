@@ -148,6 +148,7 @@ class Machine:
             release=_release(machine),
             size=machine.size,
             generation=machine.generation,
+            volumes=machine.ade.volumes,
             image=_image(machine),
             # The classic model's machines have no id in ARM and cannot be described here.
             classic=False,
@@ -161,6 +162,7 @@ class Machine:
             cmk=_any(disks, _under_set),
             ade=machine.ade.enabled,
             ade_ever=machine.ade.was_ever,
+            kek_bits=0 if machine.ade.kek is None else UNKNOWN,
         )
 
     @property

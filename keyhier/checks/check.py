@@ -11,6 +11,7 @@ from keyhier.azure_disk.eligibility_rules import EligibilityRules, eligibility_r
 from keyhier.checks.eligibility_check import check_machines
 from keyhier.checks.settings_check import check_settings
 from keyhier.checks.statements import NOT_READ, READABLE
+from keyhier.checks.transition_check import check_transitions
 from keyhier.placement.check import check_placement
 from keyhier.placement.documents import Trouble
 from keyhier.placement.model import Origin
@@ -48,17 +49,20 @@ def check_documents(
     chosen = eligibility_rules(eligibility) if isinstance(eligibility, str) else eligibility
     listed = list(documents)
     found: list[Violation | NotChecked] = [_told(each) for each in troubles]
-    refused: set[Origin] = set()
+    refused: set[int] = set()
 
-    def refuse(error: MalformedError, origin: Origin | None) -> None:
-        if origin is not None:
-            refused.add(origin)
-            origin = locate(origin, error.pointer) if locate else origin
+    def refuse(error: MalformedError, document: Document) -> None:
+        content, origin = document
+        refused.add(id(content))
+        if origin is not None and locate:
+            origin = locate(origin, error.pointer)
         found.append(_violation(error.what, origin, error.pointer))
 
     resources = read_resources(listed, refuse)
     found += check_machines(resources, chosen)
-    found += check_settings(each for each in listed if each[1] not in refused)
+    sound = [each for each in listed if id(each[0]) not in refused]
+    found += check_settings(sound)
+    found += check_transitions(sound, resources)
     return check_placement(resources, rules).with_more(
         [each for each in found if isinstance(each, Violation)],
         [each for each in found if isinstance(each, NotChecked)],

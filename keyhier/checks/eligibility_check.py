@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import attrs
-
 from keyhier.azure_disk.eligibility import Answer, check_eligibility
 from keyhier.azure_disk.eligibility_rules import EligibilityRules, Method
 from keyhier.azure_disk.machine import Machine
@@ -14,7 +12,7 @@ from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import Disk, Resource, VirtualMachine
 from keyhier.placement.report import Comparison, NotChecked, Violation
 from keyhier.placement.rules import Statement
-from keyhier.placement.unknown import UNKNOWN, Unknown
+from keyhier.placement.unknown import Unknown
 
 __all__ = ["check_machines"]
 
@@ -32,10 +30,11 @@ def check_machines(
     for machine in listed:
         if isinstance(machine, VirtualMachine):
             for method in _methods(machine, under_set):
-                facts = _facts(machine)
-                if (facts, method) not in answers:
-                    answers[facts, method] = check_eligibility(facts, method, rules)
-                yield from _told(machine, answers[facts, method])
+                facts = Machine.of(machine)
+                answer = answers.get((facts, method))
+                if answer is None:
+                    answer = answers[facts, method] = check_eligibility(facts, method, rules)
+                yield from _told(machine, answer)
 
 
 def _methods(machine: VirtualMachine, under_set: set[ArmId | Unknown]) -> Iterator[Method]:
@@ -46,12 +45,6 @@ def _methods(machine: VirtualMachine, under_set: set[ArmId | Unknown]) -> Iterat
         yield Method.HOST
     if any(isinstance(each.set_id, ArmId) or each.id in under_set for each in disks):
         yield Method.CMK
-
-
-def _facts(machine: VirtualMachine) -> Machine:
-    facts = Machine.of(machine)
-    kek = 0 if machine.ade.kek is None else UNKNOWN
-    return attrs.evolve(facts, volumes=machine.ade.volumes, kek_bits=kek)
 
 
 def _told(machine: VirtualMachine, answer: Answer) -> Iterator[Violation | NotChecked]:

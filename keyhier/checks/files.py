@@ -9,11 +9,17 @@ from typing import Final
 import attrs
 
 from keyhier.errors import InvalidInputError
-from keyhier.placement.arm.scope import Deployment
-from keyhier.placement.arm.template import is_parameter_file, is_template, read_parameters
+from keyhier.placement.arm.deployment import Deployment
+from keyhier.placement.arm.template import (
+    DEPLOYMENTS,
+    is_parameter_file,
+    is_template,
+    read_parameters,
+)
 from keyhier.placement.documents import Documents, Trouble, read_documents
 from keyhier.placement.json_text import JsonText, NotJsonError
 from keyhier.placement.model import Origin
+from keyhier.placement.unknown import UNKNOWN
 
 __all__ = ["Files"]
 
@@ -35,6 +41,7 @@ class Files:
     troubles: list[Trouble] = attrs.field(factory=list)
     _texts: dict[str, JsonText] = attrs.field(factory=dict, init=False)
     _given: dict[str, object] = attrs.field(factory=dict, init=False)
+    _parameter_files: list[JsonText] = attrs.field(factory=list, init=False)
 
     def add(self, file: str, content: bytes) -> None:
         """Take a file; what is no JSON becomes a trouble."""
@@ -57,10 +64,12 @@ class Files:
 
     def _values(self, text: JsonText) -> dict[str, object]:
         try:
-            return read_parameters(text.value)
+            values = read_parameters(text.value)
         except InvalidInputError as error:
             self.troubles.append(Trouble(error.message, text.origin("/parameters")))
             return {}
+        self._parameter_files.append(text)
+        return values
 
     def documents(self) -> Iterator[Documents]:
         """Yield the resources of each file; of a template for each of its parameter files."""
@@ -79,6 +88,7 @@ class Files:
                 name = f"{file} {number}" if number else file
                 where = attrs.evolve(self.deployment, name=name)
                 yield read_documents(text, where, {**given, **self._given})
+        yield from filter(None, map(_references, self._parameter_files))
         for file in values:
             if file not in used:
                 what = "the template that these parameters are for is not among the files"
@@ -88,6 +98,15 @@ class Files:
         """Return the place of a value below another's."""
         text = self._texts.get(origin.file)
         return origin if text is None else text.origin(origin.pointer + pointer)
+
+
+def _references(parameters: JsonText) -> Documents | None:
+    """Return the deployment that a parameter file is for, if it refers to secrets of vaults."""
+    document = parameters.value
+    if not isinstance(document, dict) or UNKNOWN not in read_parameters(document).values():
+        return None
+    deployment = {**document, "type": DEPLOYMENTS, "name": parameters.file}
+    return Documents(((deployment, parameters.origin("")),))
 
 
 def _belongs(parameters: str, template: str) -> bool:

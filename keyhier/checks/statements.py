@@ -1,47 +1,38 @@
-"""What findings rest on that no placement rule speaks of, with the pages that say so."""
+"""What findings rest on that no placement rule speaks of: data, in ``statements.toml``."""
 
 from __future__ import annotations
 
-import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from keyhier.doctor import Severity
 from keyhier.placement.rules import Statement
+from keyhier.placement.table_file import Reader, TableFile, read_date, read_text, read_word
 
-__all__ = ["ELIGIBLE", "NOT_READ", "READABLE", "SETTINGS"]
+__all__ = ["ELIGIBLE", "NOT_READ", "READABLE", "SETTINGS", "STATEMENTS", "TRANSITION"]
 
-READABLE: Final = Statement(
-    id="document",
-    severity=Severity.ERROR,
-    text="A document is well-formed, and what its expressions name is there",
-    remedy="correct the document at the place that is named",
-    source="https://learn.microsoft.com/azure/azure-resource-manager/templates/syntax",
-    date=dt.date(2026, 1, 1),
-)
+_READERS: Final[Mapping[str, Reader]] = {
+    "id": read_text,
+    "severity": read_word(Severity),
+    "text": read_text,
+    "remedy": read_text,
+    "source": read_text,
+    "date": read_date,
+}
 
-NOT_READ: Final = Statement(
-    id="document-part",
-    severity=Severity.WARNING,
-    text="All of a document is read",
-    remedy="give what is missing as a file of its own, or look at this part yourself",
-    source="https://learn.microsoft.com/azure/azure-resource-manager/templates/syntax",
-    date=dt.date(2026, 1, 1),
-)
 
-SETTINGS: Final = Statement(
-    id="settings",
-    severity=Severity.ERROR,
-    text="Settings of disk encryption are complete, and do not contradict each other",
-    remedy="correct the setting; the page that is named lists what each may be",
-    source="https://learn.microsoft.com/azure/virtual-machines/extensions/azure-disk-enc-linux",
-    date=dt.date(2026, 1, 1),
-)
+def _read(path: Path) -> Mapping[str, Statement]:
+    tables = TableFile.read(path, {"statement"}).tables("statement", _READERS, tuple(_READERS))
+    return MappingProxyType({fields["id"]: Statement(**fields) for _, fields in tables})
 
-ELIGIBLE: Final = Statement(
-    id="eligibility",
-    severity=Severity.ERROR,
-    text="A machine can be encrypted by the method that it uses",
-    remedy="change the machine, or encrypt it by another method",
-    source="https://learn.microsoft.com/azure/virtual-machines/disk-encryption-overview",
-    date=dt.date(2026, 1, 1),
-)
+
+STATEMENTS: Final = _read(Path(__file__).with_suffix(".toml"))
+"""All of them, by their ids."""
+
+READABLE: Final = STATEMENTS["document"]
+NOT_READ: Final = STATEMENTS["document-part"]
+SETTINGS: Final = STATEMENTS["settings"]
+TRANSITION: Final = STATEMENTS["transition"]
+ELIGIBLE: Final = STATEMENTS["eligibility"]

@@ -25,7 +25,7 @@ from keyhier.errors import (
     NotFoundError,
     UnavailableError,
 )
-from keyhier.placement.arm.scope import Deployment
+from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.json_text import MAX_BYTES
 from keyhier.placement.junit import as_junit
 from keyhier.placement.report import Report

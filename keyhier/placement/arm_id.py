@@ -21,6 +21,7 @@ __all__ = ["ArmId", "is_deployments_own", "own_group", "own_subscription"]
 _OWN: Final = "{the deployment's own "
 
 _MAX_CHARACTERS: Final = 2048
+_WORDS: Final = ["subscriptions", "resourcegroups", "providers"]
 _FORM: Final = "/subscriptions/…/resourceGroups/…/providers/NAMESPACE/TYPE/NAME"
 
 
@@ -110,16 +111,27 @@ _REMEDY: Final = f"an id has the form {_FORM}; `az resource show --query id` pri
 @lru_cache(maxsize=65536)  # One vault or set stands in the documents of many machines.
 def _read(text: str) -> ArmId:
     parts = text.removesuffix("/").split("/")
+    rest = parts[7:]
+    if (
+        parts[0]
+        or [each.casefold() for each in parts[1:6:2]] != _WORDS
+        or not rest
+        or len(rest) % 2
+        or not all(map(str.strip, parts[1:]))
+    ):
+        raise _malformed(text, _missing(parts))
+    return ArmId(parts[2], parts[4], "/".join([parts[6], *rest[::2]]), tuple(rest[1::2]))
+
+
+def _missing(parts: list[str]) -> str:
+    """Return what is wrong with the parts of what is no id."""
     if parts[0] or len(parts) < 2:
-        raise _malformed(text, "it does not begin with /subscriptions")
+        return "it does not begin with /subscriptions"
     for position, word in ((1, "subscriptions"), (3, "resourceGroups"), (5, "providers")):
         if len(parts) <= position or parts[position].casefold() != word.casefold():
-            raise _malformed(text, f"{word!r} is missing")
+            return f"{word!r} is missing"
         if len(parts) <= position + 1 or not parts[position + 1].strip():
-            raise _malformed(text, f"nothing stands behind {word!r}")
-    namespace, rest = parts[6], parts[7:]
-    if not rest or len(rest) % 2:
-        raise _malformed(text, "type and name do not come in pairs")
-    if not all(part.strip() for part in rest):
-        raise _malformed(text, "a type or a name is empty")
-    return ArmId(parts[2], parts[4], "/".join([namespace, *rest[::2]]), tuple(rest[1::2]))
+            return f"nothing stands behind {word!r}"
+    if len(parts) == 7 or not len(parts) % 2:
+        return "type and name do not come in pairs"
+    return "a type or a name is empty"

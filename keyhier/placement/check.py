@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
+import attrs
+
 from keyhier.placement.arm_id import ArmId
+from keyhier.placement.described import Side
 from keyhier.placement.inventory import Inventory
 from keyhier.placement.model import Resource
 from keyhier.placement.node import printable
 from keyhier.placement.place import AZURE
 from keyhier.placement.regions import near_regions
-from keyhier.placement.relations import Pair, Side, pairs
+from keyhier.placement.relations import Pair, pairs
 from keyhier.placement.report import Comparison, NotChecked, Notice, Report, Violation
 from keyhier.placement.rule_files import DEFAULT_RULES, rule_set
 from keyhier.placement.rules import Rule, RuleSet
@@ -36,28 +39,88 @@ def check_placement(resources: Iterable[Resource], rules: RuleSet | str = DEFAUL
         InvalidInputError: something among the resources is none.
     """
     chosen = rule_set(rules) if isinstance(rules, str) else rules
-    by_relation: dict[Relation, list[Rule]] = defaultdict(list)
-    for rule in chosen:
-        by_relation[rule.about].append(rule)
     inventory = Inventory(resources)
+    verdicts = _Verdicts(chosen)
     # Several who name one vault, such as a machine and its disks, make one finding and not many.
     violations: dict[Violation, None] = {}
     not_checked: dict[NotChecked, None] = {}
-    kept: Counter[str] = Counter()
     for relation, pair in pairs(inventory):
-        for rule in by_relation.get(relation, ()):
+        verdict = verdicts.of(relation, pair)
+        for rule in verdict.open:
+            missing = tuple(dict.fromkeys(_missing(rule, pair)))
+            not_checked[NotChecked(rule, pair.subject.label, missing, pair.origin)] = None
+        for rule in verdict.broken:
+            compared = tuple(_compared(rule, pair))
+            violations[Violation(rule, pair.subject.label, compared, pair.origin)] = None
+    return Report(
+        chosen,
+        tuple(violations),
+        tuple(not_checked),
+        tuple(_notices(inventory)),
+        verdicts.kept(),
+    )
+
+
+@attrs.define
+class _Verdict:
+    """What rules say of pairs that are alike.
+
+    Attributes:
+        broken: the rules that they break.
+        open: those of which nobody can tell.
+        kept: those that they keep.
+        pairs: how many there are.
+    """
+
+    broken: list[Rule] = attrs.field(factory=list)
+    open: list[Rule] = attrs.field(factory=list)
+    kept: list[Rule] = attrs.field(factory=list)
+    pairs: int = 0
+
+
+class _Verdicts:
+    """What rules say of pairs. Of many that no rule can tell apart, the first is judged."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules: dict[Relation, list[Rule]] = defaultdict(list)
+        for rule in rules:
+            self._rules[rule.about].append(rule)
+        self._known: dict[tuple[object, ...], _Verdict] = {}
+
+    def of(self, relation: Relation, pair: Pair) -> _Verdict:
+        one, other = pair.subject, pair.object
+        # All that a rule may ask about; what a pair is called and where it was read is not.
+        asked = (
+            relation,
+            pair.applies,
+            one.place,
+            one.sets,
+            other and (other.place, other.sets),
+            *pair.facts.items(),
+        )
+        found = self._known.get(asked)
+        if found is None:
+            found = self._known[asked] = self._judged(relation, pair)
+        found.pairs += 1
+        return found
+
+    def _judged(self, relation: Relation, pair: Pair) -> _Verdict:
+        verdict = _Verdict()
+        for rule in self._rules[relation]:
             broken = all_of(pair.applies, negated(_holds(rule, pair)))
             if isinstance(broken, Unknown):
-                missing = tuple(dict.fromkeys(_missing(rule, pair)))
-                not_checked[NotChecked(rule, pair.subject.label, missing, pair.origin)] = None
-            elif broken:
-                compared = tuple(_compared(rule, pair))
-                violations[Violation(rule, pair.subject.label, compared, pair.origin)] = None
+                verdict.open.append(rule)
             else:
-                kept[rule.id] += 1
-    return Report(
-        chosen, tuple(violations), tuple(not_checked), tuple(_notices(inventory)), dict(kept)
-    )
+                (verdict.broken if broken else verdict.kept).append(rule)
+        return verdict
+
+    def kept(self) -> dict[str, int]:
+        """Return how often each rule was kept."""
+        found: Counter[str] = Counter()
+        for verdict in self._known.values():
+            for rule in verdict.kept:
+                found[rule.id] += verdict.pairs
+        return dict(found)
 
 
 def _holds(rule: Rule, pair: Pair) -> Maybe[bool]:

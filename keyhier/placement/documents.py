@@ -12,12 +12,12 @@ from typing import Final
 
 import attrs
 
-from keyhier.placement.arm.scope import Deployment, Problem, Problems, TooMuchError
+from keyhier.placement.arm.deployment import Deployment, Problem, Problems, TooMuchError
 from keyhier.placement.arm.template import is_template, unfold
 from keyhier.placement.json_text import JsonText, below
 from keyhier.placement.model import Origin
 from keyhier.placement.resources import Document
-from keyhier.placement.terraform import is_plan, read_plan
+from keyhier.placement.terraform.reader import is_plan, read_plan
 
 __all__ = ["Documents", "Trouble", "read_documents"]
 

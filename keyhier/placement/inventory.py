@@ -16,6 +16,7 @@ from keyhier.placement.model import (
     EncryptionSetResource,
     Resource,
     Snapshot,
+    TemplateDeployment,
     VaultReference,
     VaultResource,
     VirtualMachine,
@@ -50,6 +51,7 @@ class Inventory:
         self.snapshots: list[Snapshot] = []
         self.sets: list[EncryptionSetResource] = []
         self.vaults: list[VaultResource] = []
+        self.deployments: list[TemplateDeployment] = []
         self._disks: list[Disk] = []
         self._disks_by_id: dict[ArmId, list[Disk]] = defaultdict(list)
         self._sets_by_id: dict[ArmId, list[EncryptionSetResource]] = defaultdict(list)
@@ -59,8 +61,7 @@ class Inventory:
         self.views_by_machine = [
             (machine, list(self._attached(machine))) for machine in self.machines
         ]
-        self.disk_views = [view for _, views in self.views_by_machine for view in views]
-        self.disk_views += self._unattached()
+        self.unattached = self._unattached()
 
     def _add(self, resource: Resource) -> None:
         match resource:
@@ -80,6 +81,8 @@ class Inventory:
                 self.vaults.append(resource)
                 for label in _labels(resource.reference):
                     self._vaults_by_label[label].append(resource)
+            case TemplateDeployment():
+                self.deployments.append(resource)
             case _:
                 raise InvalidInputError(f"{type(resource).__name__} is no resource to check")
 
@@ -89,6 +92,7 @@ class Inventory:
         yield from self.snapshots
         yield from self.sets
         yield from self.vaults
+        yield from self.deployments
 
     def _attached(self, machine: VirtualMachine) -> Iterator[DiskView]:
         for attached in () if isinstance(machine.disks, Unknown) else machine.disks:
@@ -99,7 +103,7 @@ class Inventory:
                 yield DiskView(disk, attached, machine)
 
     def _unattached(self) -> list[DiskView]:
-        attached = {id(view.disk) for view in self.disk_views}
+        attached = {id(view.disk) for _, views in self.views_by_machine for view in views}
         return [DiskView(disk) for disk in self._disks if id(disk) not in attached]
 
     def disks_at(self, identity: ArmId) -> list[Disk]:

@@ -4,29 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
-
-import attrs
+from typing import Final, TypedDict
 
 from keyhier.placement.ade_model import read_ade
 from keyhier.placement.arm_id import ArmId
-from keyhier.placement.model import NO_ADE, Ade, AttachedDisk, System, VirtualMachine
+from keyhier.placement.model import (
+    NO_ADE,
+    NO_ADE_NOW,
+    Ade,
+    AttachedDisk,
+    Origin,
+    System,
+    VaultReference,
+    VirtualMachine,
+)
 from keyhier.placement.node import Node
+from keyhier.placement.place import Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown, same
 
-__all__ = ["read_machine"]
+__all__ = ["Whose", "is_new", "read_machine"]
 
 ENCRYPTED: Final = "EncryptionState/encrypted"
 NOT_ENCRYPTED: Final = "EncryptionState/notEncrypted"
 
 
-def read_machine(properties: Node, *, sku: Node, scale_set: bool) -> VirtualMachine:
-    """Read what a machine is like; its name and place are read by the caller.
+class Whose(TypedDict):
+    """What every resource has: what it is called, where it is, and where it was read."""
+
+    id: Maybe[ArmId]
+    name: Maybe[str]
+    placement: Placement
+    origin: Origin | None
+
+
+def read_machine(
+    properties: Node, whose: Whose, *, sku: Node, scale_set: bool, extension: Ade | None
+) -> VirtualMachine:
+    """Read what a machine is like.
 
     Args:
         properties: the machine's properties, or a scale set's virtualMachineProfile.
+        whose: what it is called, and where it is.
         sku: the name of a scale set's SKU, which is the size of its machines.
         scale_set: whether it is a scale set.
+        extension: what a disk encryption extension within its document says, if there is one.
 
     Raises:
         InvalidInputError: something is malformed.
@@ -38,7 +59,11 @@ def read_machine(properties: Node, *, sku: Node, scale_set: bool) -> VirtualMach
     )
     size = sku.text() if scale_set else properties.at("hardwareProfile", "vmSize").text()
     security = properties.at("securityProfile", "securityType").text()
+    if extension is None:
+        # Where the machine is described and no extension stands beside it, there is none.
+        extension = (NO_ADE if is_new(properties) else NO_ADE_NOW) if whole else Ade()
     return VirtualMachine(
+        **whose,
         system=_system(properties),
         size=or_unknown(size),
         generation=_generation(properties, security),
@@ -49,15 +74,14 @@ def read_machine(properties: Node, *, sku: Node, scale_set: bool) -> VirtualMach
             properties.at("securityProfile", "encryptionAtHost").flag(), default=False, whole=whole
         ),
         disks=_disks(properties, whole=whole),
-        # Where the machine is described and no extension stands beside it, there is none.
-        ade=attrs.evolve(NO_ADE, ever=_was_before(properties)) if whole else Ade(),
+        ade=extension,
+        secret_vaults=_secret_vaults(properties, whole=whole),
     )
 
 
-def _was_before(properties: Node) -> Maybe[bool]:
-    """Whether the machine had a past that its document does not tell."""
-    is_new = properties.at("vmId").absent and properties.at("provisioningState").absent
-    return False if is_new else UNKNOWN
+def is_new(properties: Node) -> bool:
+    """Whether the document makes the machine; one that is there may have a past that it hides."""
+    return properties.at("vmId").absent and properties.at("provisioningState").absent
 
 
 def _system(properties: Node) -> Maybe[System]:
@@ -76,6 +100,22 @@ def _generation(properties: Node, security: Maybe[str | None]) -> Maybe[int]:
         return int(str(named)[1])
     # https://learn.microsoft.com/azure/virtual-machines/trusted-launch: both need Generation 2.
     return 2 if security in {"TrustedLaunch", "ConfidentialVM"} else UNKNOWN
+
+
+def _secret_vaults(properties: Node, *, whole: bool) -> Maybe[tuple[VaultReference, ...]]:
+    """Return the vaults whose secrets the machine is given when it is deployed."""
+    certificates = properties.at("osProfile", "secrets")
+    listed = certificates.items()
+    if isinstance(listed, Unknown) or (certificates.absent and not whole):
+        return UNKNOWN
+    vaults = [VaultReference(or_unknown(each.at("sourceVault", "id").arm_id())) for each in listed]
+    settings = properties.at("storageProfile", "osDisk", "encryptionSettings")
+    if not settings.absent and is_new(properties):
+        # The disk is encrypted already, so the host fetches its key before it starts the machine.
+        ade = read_ade(settings)
+        if ade.enabled is not False and isinstance(ade.vault, VaultReference):
+            vaults.append(ade.vault)
+    return tuple(vaults)
 
 
 def _image(storage: Node, *, whole: bool) -> Maybe[tuple[str, str, str] | None]:
@@ -141,7 +181,7 @@ def _instance_views(properties: Node) -> Mapping[str, Ade]:
         elif ENCRYPTED in texts:
             ade = Ade(enabled=True, ever=True)
         elif NOT_ENCRYPTED in texts:
-            ade = Ade(enabled=False, vault=None, kek=None)
+            ade = NO_ADE_NOW
         else:
             continue
         found[str(each.at("name").text())] = ade

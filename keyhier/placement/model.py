@@ -8,7 +8,6 @@ Azure, or a declaration, so a vault may as well be a PKCS#11 token.
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cached_property
 from typing import Final, TypeAlias
 
 import attrs
@@ -20,6 +19,7 @@ from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
 __all__ = [
     "NO_ADE",
+    "NO_ADE_NOW",
     "Ade",
     "AttachedDisk",
     "Disk",
@@ -29,6 +29,7 @@ __all__ = [
     "Resource",
     "Snapshot",
     "System",
+    "TemplateDeployment",
     "VaultReference",
     "VaultResource",
     "VirtualMachine",
@@ -138,6 +139,9 @@ class Ade:
 NO_ADE: Final = Ade(enabled=False, ever=False, volumes=UNKNOWN, vault=None, kek=None)
 """A resource that Azure Disk Encryption was never used on."""
 
+NO_ADE_NOW: Final = attrs.evolve(NO_ADE, ever=UNKNOWN)
+"""A resource that Azure Disk Encryption is not used on, and may have been."""
+
 
 @attrs.frozen
 class AttachedDisk:
@@ -168,7 +172,7 @@ class AttachedDisk:
     write_accelerator: Maybe[bool] = UNKNOWN
     ade: Ade | None = None
 
-    @cached_property
+    @property
     def label(self) -> str:
         """What a report calls it."""
         return _label("disk", self.id, self.name)
@@ -183,12 +187,12 @@ class _Resource:
 
     KIND = "resource"
 
-    @cached_property
+    @property
     def label(self) -> str:
         """What a report calls it: what it is, and its name."""
         return _label(self.KIND, self.id, self.name)
 
-    @cached_property
+    @property
     def place(self) -> Placement:
         """Where it is, the id's subscription included."""
         return self.placement if isinstance(self.id, Unknown) else self.placement.of(self.id)
@@ -215,6 +219,8 @@ class VirtualMachine(_Resource):
         host_encryption: whether encryption at host is on.
         disks: the OS disk and the data disks.
         ade: Azure Disk Encryption as the machine's extension or model tells it.
+        secret_vaults: the vaults whose secrets it is given when it is deployed: certificates, and
+            the keys of an encrypted VHD.
     """
 
     KIND = "VM"
@@ -228,6 +234,7 @@ class VirtualMachine(_Resource):
     host_encryption: Maybe[bool] = UNKNOWN
     disks: Maybe[tuple[AttachedDisk, ...]] = UNKNOWN
     ade: Ade = Ade()
+    secret_vaults: Maybe[tuple[VaultReference, ...]] = UNKNOWN
 
 
 @attrs.frozen(kw_only=True)
@@ -311,5 +318,20 @@ class VaultResource(_Resource):
         return VaultReference(self.id, self.host)
 
 
-Resource: TypeAlias = VirtualMachine | Disk | Snapshot | EncryptionSetResource | VaultResource
+@attrs.frozen(kw_only=True)
+class TemplateDeployment(_Resource):
+    """The deployment of a template.
+
+    Attributes:
+        secret_vaults: the vaults whose secrets its parameters refer to.
+    """
+
+    KIND = "deployment"
+
+    secret_vaults: Maybe[tuple[VaultReference, ...]] = UNKNOWN
+
+
+Resource: TypeAlias = (
+    VirtualMachine | Disk | Snapshot | EncryptionSetResource | VaultResource | TemplateDeployment
+)
 """What rules are about."""

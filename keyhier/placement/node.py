@@ -44,7 +44,7 @@ class MalformedError(InvalidInputError):
         return type(self), (self.pointer, self.what)
 
 
-@attrs.frozen
+@attrs.define(eq=False)  # A large file has millions of them, and frozen ones take twice as long.
 class Node:
     """A value, or its absence, at a place of a document.
 
@@ -83,7 +83,14 @@ class Node:
         """
         value, pointer = self.value, self.pointer
         for name in names:
-            value, pointer = _below(value, pointer, name)
+            # Nearly all are dictionaries, whose members are spelled as the documentation has them.
+            if type(value) is dict and name in value:
+                value, spelled = value[name], name
+            elif value is None:
+                spelled = name
+            else:
+                value, spelled = _below(value, pointer, name)
+            pointer = f"{pointer}/{spelled}"
         return Node(value, pointer)
 
     def text(self) -> Maybe[str | None]:
@@ -92,11 +99,14 @@ class Node:
         Raises:
             InvalidInputError: it is no text.
         """
-        if self.value is None:
+        value = self.value
+        if value is None:
             return None
+        if isinstance(value, str) and value[:1] != "[":
+            return value or None
         value = self.known
         if isinstance(value, str):
-            return value or None
+            return value
         if isinstance(value, Unknown):
             return value
         raise self.wrong("text belongs here")
@@ -145,20 +155,15 @@ class Node:
 
 
 def _below(value: object, pointer: str, name: str) -> tuple[object, str]:
-    """Return what stands below a value under a name, and its place; nothing below nothing."""
-    if value is None:
-        return None, f"{pointer}/{name}"
-    # Nearly all are dictionaries, and large files have millions of them.
+    """Return what stands below a value under a name, and the name as it is spelled there."""
     if type(value) is not dict and not isinstance(value, Mapping):
         node = Node(value, pointer)
         if isinstance(node.known, Unknown):
-            return UNKNOWN, f"{pointer}/{name}"
+            return UNKNOWN, name
         raise node.wrong("an object belongs here")
-    if name in value:
-        return value[name], f"{pointer}/{name}"
     folded, length = name.casefold(), len(name)
     for key in value:
         # The names that are looked for are ASCII, which folds into as many characters.
         if len(key) == length and key.casefold() == folded:
-            return value[key], f"{pointer}/{key}"
-    return None, f"{pointer}/{name}"
+            return value[key], key
+    return None, name

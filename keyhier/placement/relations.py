@@ -4,45 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Final
 
 import attrs
 
 from keyhier.placement.arm_id import ArmId
-from keyhier.placement.inventory import DiskView, Inventory
+from keyhier.placement.described import Described, Side, is_set, once
+from keyhier.placement.inventory import Inventory
 from keyhier.placement.model import (
     Ade,
     Disk,
     EncryptionSetResource,
     Origin,
     Snapshot,
+    TemplateDeployment,
     VaultReference,
     VaultResource,
     VirtualMachine,
-    Volumes,
 )
 from keyhier.placement.node import printable
-from keyhier.placement.place import NOWHERE, Placement
-from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, all_of, any_of, negated, same
+from keyhier.placement.place import NOWHERE
+from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 from keyhier.placement.vocabulary import Fact, Relation
 
-__all__ = ["Pair", "Side", "pairs"]
-
-
-@attrs.frozen
-class Side:
-    """One of the two that are compared.
-
-    Attributes:
-        label: what a report calls it.
-        place: where it is.
-        sets: the encryption sets that it is encrypted under.
-    """
-
-    label: str
-    place: Placement = NOWHERE
-    sets: Maybe[frozenset[ArmId]] = UNKNOWN
+__all__ = ["Pair", "pairs"]
 
 
 @attrs.frozen
@@ -66,290 +51,195 @@ class Pair:
 
 def pairs(inventory: Inventory) -> Iterator[tuple[Relation, Pair]]:
     """Yield all pairs of all relations among the resources."""
+    described = Described(inventory)
     for relation, find in _FINDERS.items():
-        for pair in find(inventory):
+        for pair in find(described):
             yield relation, pair
-
-
-Told = TypeVar("Told")
-
-
-def _remembered(function: Callable[[DiskView], Told]) -> Callable[[DiskView], Told]:
-    """Let several relations ask the same of a disk, which is found out once while it is there."""
-    known: WeakKeyDictionary[DiskView, Told] = WeakKeyDictionary()
-
-    def remember(view: DiskView) -> Told:
-        if view not in known:
-            known[view] = function(view)
-        return known[view]
-
-    return remember
-
-
-# What is known of Azure Disk Encryption and encryption sets
-
-
-def _of_kind(ade: Ade, view: DiskView) -> Maybe[bool]:
-    """Whether a disk is among the volumes that a machine's Azure Disk Encryption is for."""
-    is_os = view.attached.is_os if view.attached else UNKNOWN
-    return any_of(
-        same(ade.volumes, Volumes.ALL),
-        all_of(same(ade.volumes, Volumes.OS), is_os),
-        all_of(same(ade.volumes, Volumes.DATA), negated(is_os)),
-    )
-
-
-def _of_machine(machine: VirtualMachine, view: DiskView) -> Ade:
-    """What a machine's Azure Disk Encryption says of one of its disks."""
-    of_kind = _of_kind(machine.ade, view)
-    # Volumes that it is not for today may have been encrypted before.
-    ever = all_of(machine.ade.was_ever, any_of(of_kind, UNKNOWN))
-    return Ade(enabled=all_of(machine.ade.enabled, of_kind), ever=ever)
-
-
-def _speakers(view: DiskView) -> Iterator[Ade]:
-    """Yield what each who describes a disk says of Azure Disk Encryption on it."""
-    if view.machine:
-        yield _of_machine(view.machine, view)
-    yield from _of_disk(view)
-
-
-def _of_disk(view: DiskView) -> Iterator[Ade]:
-    if view.attached and view.attached.ade:
-        yield view.attached.ade
-    if view.disk:
-        yield view.disk.ade
-    elif _is_missing(view):
-        yield Ade()
-
-
-def _is_missing(view: DiskView) -> bool:
-    """Whether a disk is a resource of its own that is not among those to check."""
-    return view.disk is None and view.attached is not None and view.attached.id is not None
-
-
-def _once(enabled: Maybe[bool], ever: Maybe[bool]) -> Maybe[bool]:
-    return all_of(ever, negated(enabled))
-
-
-def _named_sets(view: DiskView) -> Iterator[Maybe[ArmId | None]]:
-    if view.attached:
-        yield view.attached.set_id
-    if view.disk:
-        yield view.disk.set_id
-    elif _is_missing(view):
-        yield UNKNOWN
-
-
-def _is_set(named: Maybe[ArmId | None]) -> Maybe[bool]:
-    return UNKNOWN if isinstance(named, Unknown) else named is not None
-
-
-def _machine_ade(machine: VirtualMachine, views: Iterable[DiskView]) -> Ade:
-    """Azure Disk Encryption of a machine: its own, or that of any of its disks."""
-    spoken = [machine.ade, *(ade for view in views for ade in _of_disk(view))]
-    if isinstance(machine.disks, Unknown):
-        spoken.append(Ade())
-    return Ade(
-        enabled=any_of(*(ade.enabled for ade in spoken)),
-        ever=any_of(*(ade.was_ever for ade in spoken)),
-    )
 
 
 # Sides
 
 
-@_remembered
-def _disk_side(view: DiskView) -> Side:
-    sets = list(_named_sets(view))
-    known = frozenset(each for each in sets if isinstance(each, ArmId))
-    place = view.disk.place if view.disk else NOWHERE
-    if view.disk is None and view.attached is not None and isinstance(view.attached.id, ArmId):
-        place = NOWHERE.of(view.attached.id)
-    elif view.disk is None and view.machine is not None:
-        # A disk that only a machine's model describes is made where the machine is.
-        place = view.machine.place
-    label = view.disk.label if view.disk else (view.attached.label if view.attached else "disk")
-    if view.machine:
-        label = f"{label} of {view.machine.label}"
-    return Side(label, place, known if known or UNKNOWN not in sets else UNKNOWN)
-
-
-def _side(resource: VirtualMachine | Snapshot | EncryptionSetResource | VaultResource) -> Side:
+def _side(
+    resource: Snapshot | EncryptionSetResource | VaultResource | TemplateDeployment,
+) -> Side:
     return Side(resource.label, resource.place)
-
-
-def _set_sides(inventory: Inventory, identity: ArmId) -> list[Side]:
-    found = [_side(each) for each in inventory.sets_at(identity)]
-    return found or [Side(f"encryption set {printable(identity.name)}", NOWHERE.of(identity))]
 
 
 def _vault_sides(
     inventory: Inventory, reference: VaultReference
-) -> Iterator[tuple[Side, VaultResource | None]]:
+) -> Iterator[tuple[Side, Mapping[Fact, Maybe[bool]]]]:
     found = inventory.vaults_at(reference)
     for vault in found:
-        yield _side(vault), vault
+        yield (
+            _side(vault),
+            {
+                Fact.PURGE_PROTECTION: vault.purge_protection,
+                Fact.DISK_ENCRYPTION_ALLOWED: vault.for_disk_encryption,
+                Fact.DEPLOYMENT_ALLOWED: vault.for_deployment,
+                Fact.TEMPLATE_DEPLOYMENT_ALLOWED: vault.for_template_deployment,
+            },
+        )
     if not found:
         place = NOWHERE if isinstance(reference.id, Unknown) else NOWHERE.of(reference.id)
-        yield Side(str(reference), place), None
+        yield Side(str(reference), place), {}
 
 
 # Finders
 
 
-def _machines(inventory: Inventory) -> Iterator[Pair]:
-    for machine, views in inventory.views_by_machine:
-        ade = _machine_ade(machine, views)
-        facts = {
-            Fact.ADE: ade.enabled,
-            Fact.ADE_ONCE: _once(ade.enabled, ade.was_ever),
-            Fact.HOST_ENCRYPTION: machine.host_encryption,
-        }
-        yield Pair(_side(machine), facts=facts, origin=machine.origin)
+def _machines(described: Described) -> Iterator[Pair]:
+    for each in described.machines:
+        yield Pair(each.side, facts=each.facts, origin=each.machine.origin)
 
 
-@_remembered
-def _disk_facts(view: DiskView) -> Mapping[Fact, Maybe[bool]]:
-    spoken = list(_speakers(view))
-    enabled = any_of(*(ade.enabled for ade in spoken))
-    ever = any_of(*(ade.was_ever for ade in spoken))
-    cmk = any_of(*map(_is_set, _named_sets(view)))
-    return {Fact.ADE: enabled, Fact.ADE_ONCE: _once(enabled, ever), Fact.CMK: cmk}
-
-
-def _origin(view: DiskView) -> Origin | None:
-    if view.disk and view.disk.origin:
-        return view.disk.origin
-    return view.machine.origin if view.machine else None
-
-
-def _unknown_disks(inventory: Inventory) -> Iterator[tuple[VirtualMachine, Side]]:
-    for machine in inventory.machines:
+def _unknown_disks(described: Described) -> Iterator[tuple[VirtualMachine, Side]]:
+    for machine in described.inventory.machines:
         if isinstance(machine.disks, Unknown):
             yield machine, Side(f"the disks of {machine.label}")
 
 
-def _disks(inventory: Inventory) -> Iterator[Pair]:
-    for machine, disks in _unknown_disks(inventory):
+def _disks(described: Described) -> Iterator[Pair]:
+    for machine, disks in _unknown_disks(described):
         yield Pair(disks, applies=UNKNOWN, origin=machine.origin)
-    for view in inventory.disk_views:
-        yield Pair(_disk_side(view), facts=_disk_facts(view), origin=_origin(view))
+    for disk in described.disks:
+        yield Pair(disk.side, facts=disk.facts, origin=disk.origin)
 
 
-def _snapshots(inventory: Inventory) -> Iterator[Pair]:
-    for snapshot in inventory.snapshots:
+def _snapshots(described: Described) -> Iterator[Pair]:
+    for snapshot in described.inventory.snapshots:
         enabled = snapshot.ade.enabled
         facts = {
             Fact.ADE: enabled,
-            Fact.ADE_ONCE: _once(enabled, snapshot.ade.was_ever),
-            Fact.CMK: _is_set(snapshot.set_id),
+            Fact.ADE_ONCE: once(enabled, snapshot.ade.was_ever),
+            Fact.CMK: is_set(snapshot.set_id),
         }
         yield Pair(_side(snapshot), facts=facts, origin=snapshot.origin)
 
 
-def _machine_disks(inventory: Inventory) -> Iterator[Pair]:
-    for machine, disks in _unknown_disks(inventory):
-        facts = {Fact.HOST_ENCRYPTION: machine.host_encryption}
-        yield Pair(_side(machine), disks, facts=facts, origin=machine.origin)
-    for machine, views in inventory.views_by_machine:
-        for view in views:
-            facts = {**_disk_facts(view), Fact.HOST_ENCRYPTION: machine.host_encryption}
-            yield Pair(_side(machine), _disk_side(view), facts=facts, origin=machine.origin)
+def _machine_disks(described: Described) -> Iterator[Pair]:
+    for each in described.machines:
+        machine, host = each.machine, {Fact.HOST_ENCRYPTION: each.machine.host_encryption}
+        if isinstance(machine.disks, Unknown):
+            disks = Side(f"the disks of {machine.label}")
+            yield Pair(each.side, disks, facts=host, origin=machine.origin)
+        for disk in each.disks:
+            yield Pair(each.side, disk.side, facts={**disk.facts, **host}, origin=machine.origin)
 
 
-def _users_of_ade(inventory: Inventory) -> Iterator[tuple[Side, Origin | None, Ade]]:
+def _users_of_ade(described: Described) -> Iterator[tuple[Side, Origin | None, Ade]]:
     """Yield each that names a vault for Azure Disk Encryption, and what it names."""
-    for machine in inventory.machines:
-        yield _side(machine), machine.origin, machine.ade
-    for machine, disks in _unknown_disks(inventory):
+    for each in described.machines:
+        yield each.side, each.machine.origin, each.machine.ade
+        for disk in each.disks:
+            for ade in disk.ade:
+                yield each.side, disk.origin, ade
+    for machine, disks in _unknown_disks(described):
         yield disks, machine.origin, Ade()
-    for view in inventory.disk_views:
-        side = _side(view.machine) if view.machine else _disk_side(view)
-        for ade in _of_disk(view):
-            yield side, _origin(view), ade
+    for disk in described.unattached:
+        for ade in disk.ade:
+            yield disk.side, disk.origin, ade
 
 
-def _ade_vaults(inventory: Inventory) -> Iterator[Pair]:
-    for side, origin, ade in _users_of_ade(inventory):
+def _ade_vaults(described: Described) -> Iterator[Pair]:
+    for side, origin, ade in _users_of_ade(described):
         # What is encrypted has a vault, whether or not it is named.
         if ade.enabled is True or (ade.enabled is UNKNOWN and ade.vault is not None):
             reference = ade.vault if isinstance(ade.vault, VaultReference) else VaultReference()
             yield from _with_vault(
-                inventory, Pair(side, None, ade.enabled, origin=origin), reference
+                described, Pair(side, None, ade.enabled, origin=origin), reference
             )
 
 
-def _kek_vaults(inventory: Inventory) -> Iterator[Pair]:
-    for side, origin, ade in _users_of_ade(inventory):
+def _kek_vaults(described: Described) -> Iterator[Pair]:
+    for side, origin, ade in _users_of_ade(described):
         if ade.kek is not None and ade.enabled is not False:
             unknown = isinstance(ade.kek, Unknown)
             reference = VaultReference() if isinstance(ade.kek, Unknown) else ade.kek.vault
             applies = UNKNOWN if unknown else ade.enabled
-            yield from _with_vault(inventory, Pair(side, None, applies, origin=origin), reference)
+            yield from _with_vault(described, Pair(side, None, applies, origin=origin), reference)
 
 
-def _with_vault(inventory: Inventory, pair: Pair, reference: VaultReference) -> Iterator[Pair]:
-    for side, vault in _vault_sides(inventory, reference):
-        of_vault: Mapping[Fact, Maybe[bool]] = {}
-        if vault:
-            of_vault = {
-                Fact.PURGE_PROTECTION: vault.purge_protection,
-                Fact.DISK_ENCRYPTION_ALLOWED: vault.for_disk_encryption,
-            }
+def _with_vault(described: Described, pair: Pair, reference: VaultReference) -> Iterator[Pair]:
+    for side, of_vault in _vault_sides(described.inventory, reference):
         yield attrs.evolve(pair, object=side, facts={**pair.facts, **of_vault})
 
 
-def _cmk_vaults(inventory: Inventory) -> Iterator[Pair]:
-    for each in inventory.sets:
+def _cmk_vaults(described: Described) -> Iterator[Pair]:
+    for each in described.inventory.sets:
         reference = VaultReference() if isinstance(each.key, Unknown) else each.key.vault
         facts = {
             Fact.USER_ASSIGNED_IDENTITY: each.user_assigned,
             Fact.FEDERATED_CLIENT: each.federated_client,
         }
         yield from _with_vault(
-            inventory, Pair(_side(each), facts=facts, origin=each.origin), reference
+            described, Pair(_side(each), facts=facts, origin=each.origin), reference
         )
 
 
-def _machine_sets(inventory: Inventory) -> Iterator[Pair]:
-    for machine, _ in _unknown_disks(inventory):
-        yield from _with_set(inventory, _side(machine), machine.origin, UNKNOWN)
-    for machine, views in inventory.views_by_machine:
-        named = [each for view in views for each in _named_sets(view)]
-        for each in dict.fromkeys(named):
-            yield from _with_set(inventory, _side(machine), machine.origin, each)
+def _secret_vaults(described: Described) -> Iterator[Pair]:
+    for each in described.machines:
+        pair = Pair(each.side, origin=each.machine.origin)
+        yield from _with_vaults(described, pair, each.machine.secret_vaults)
 
 
-def _disk_sets(inventory: Inventory) -> Iterator[Pair]:
-    for machine, disks in _unknown_disks(inventory):
-        yield from _with_set(inventory, disks, machine.origin, UNKNOWN)
-    for view in inventory.disk_views:
-        for each in dict.fromkeys(_named_sets(view)):
-            yield from _with_set(inventory, _disk_side(view), _origin(view), each)
+def _template_vaults(described: Described) -> Iterator[Pair]:
+    for each in described.inventory.deployments:
+        pair = Pair(_side(each), origin=each.origin)
+        yield from _with_vaults(described, pair, each.secret_vaults)
 
 
-def _snapshot_sets(inventory: Inventory) -> Iterator[Pair]:
-    for snapshot in inventory.snapshots:
-        yield from _with_set(inventory, _side(snapshot), snapshot.origin, snapshot.set_id)
+def _with_vaults(
+    described: Described, pair: Pair, vaults: Maybe[tuple[VaultReference, ...]]
+) -> Iterator[Pair]:
+    if isinstance(vaults, Unknown):
+        yield attrs.evolve(pair, object=Side("a vault for its secrets"), applies=UNKNOWN)
+        return
+    for reference in dict.fromkeys(vaults):
+        yield from _with_vault(described, pair, reference)
+
+
+def _machine_sets(described: Described) -> Iterator[Pair]:
+    for each in described.machines:
+        if isinstance(each.machine.disks, Unknown):
+            yield from _with_set(described, each.side, each.machine.origin, (UNKNOWN,))
+        named = [one for disk in each.disks for one in disk.sets]
+        yield from _with_set(described, each.side, each.machine.origin, named)
+
+
+def _disk_sets(described: Described) -> Iterator[Pair]:
+    for machine, disks in _unknown_disks(described):
+        yield from _with_set(described, disks, machine.origin, (UNKNOWN,))
+    for disk in described.disks:
+        yield from _with_set(described, disk.side, disk.origin, disk.sets)
+
+
+def _snapshot_sets(described: Described) -> Iterator[Pair]:
+    for snapshot in described.inventory.snapshots:
+        yield from _with_set(described, _side(snapshot), snapshot.origin, (snapshot.set_id,))
 
 
 def _with_set(
-    inventory: Inventory, side: Side, origin: Origin | None, named: Maybe[ArmId | None]
+    described: Described,
+    side: Side,
+    origin: Origin | None,
+    named: Iterable[Maybe[ArmId | None]],
 ) -> Iterator[Pair]:
-    if isinstance(named, Unknown):
-        yield Pair(side, Side("its encryption set"), UNKNOWN, origin=origin)
-    elif named is not None:
-        for set_side in _set_sides(inventory, named):
-            yield Pair(side, set_side, origin=origin)
+    """Yield a resource with each set that is named for it, once for all who name it."""
+    for each in dict.fromkeys(named):
+        if isinstance(each, Unknown):
+            yield Pair(side, Side("its encryption set"), UNKNOWN, origin=origin)
+        elif each is not None:
+            for set_side in described.sets_at(each):
+                yield Pair(side, set_side, origin=origin)
 
 
-def _snapshot_sources(inventory: Inventory) -> Iterator[Pair]:
-    for snapshot in inventory.snapshots:
+def _snapshot_sources(described: Described) -> Iterator[Pair]:
+    for snapshot in described.inventory.snapshots:
         if snapshot.incremental is False or snapshot.source_id is None:
             continue
         subject = Side(snapshot.label, snapshot.place, _sets_of(snapshot))
-        for source in _source_sides(inventory, snapshot.source_id):
+        for source in _source_sides(described.inventory, snapshot.source_id):
             applies = UNKNOWN if snapshot.source_id is UNKNOWN else snapshot.incremental
             yield Pair(subject, source, applies, origin=snapshot.origin)
 
@@ -367,7 +257,7 @@ def _sets_of(resource: Disk | Snapshot) -> Maybe[frozenset[ArmId]]:
     return frozenset() if resource.set_id is None else frozenset({resource.set_id})
 
 
-_FINDERS: Final[Mapping[Relation, Callable[[Inventory], Iterable[Pair]]]] = MappingProxyType(
+_FINDERS: Final[Mapping[Relation, Callable[[Described], Iterable[Pair]]]] = MappingProxyType(
     {
         Relation.VM: _machines,
         Relation.DISK: _disks,
@@ -376,6 +266,8 @@ _FINDERS: Final[Mapping[Relation, Callable[[Inventory], Iterable[Pair]]]] = Mapp
         Relation.ADE_VAULT: _ade_vaults,
         Relation.KEK_VAULT: _kek_vaults,
         Relation.CMK_VAULT: _cmk_vaults,
+        Relation.SECRET_VAULT: _secret_vaults,
+        Relation.TEMPLATE_VAULT: _template_vaults,
         Relation.VM_SET: _machine_sets,
         Relation.DISK_SET: _disk_sets,
         Relation.SNAPSHOT_SET: _snapshot_sets,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -15,8 +16,10 @@ import attrs
 
 from keyhier.placement.ade_model import read_ade, read_extension
 from keyhier.placement.arm_id import ArmId
-from keyhier.placement.machines import read_machine
+from keyhier.placement.machines import Whose, read_machine
 from keyhier.placement.model import (
+    NO_ADE,
+    NO_ADE_NOW,
     Ade,
     Disk,
     EncryptionSetResource,
@@ -24,6 +27,7 @@ from keyhier.placement.model import (
     Origin,
     Resource,
     Snapshot,
+    TemplateDeployment,
     VaultReference,
     VaultResource,
     VirtualMachine,
@@ -32,7 +36,14 @@ from keyhier.placement.node import MalformedError, Node
 from keyhier.placement.place import Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown
 
-__all__ = ["Document", "Refused", "read_resources"]
+__all__ = [
+    "Document",
+    "Refused",
+    "machine_keys",
+    "machine_of",
+    "properties_in",
+    "read_resources",
+]
 
 Document: TypeAlias = tuple[object, Origin | None]
 """A resource's JSON and where it was read, if that is known."""
@@ -58,7 +69,7 @@ class _Extensions:
         self, extensions: Iterable[_Extension], machines: Iterable[VirtualMachine]
     ) -> None:
         self._by_machine: dict[ArmId | str, set[Ade]] = defaultdict(set)
-        named = {key for machine in machines for key in _keys(machine)}
+        named = {key for machine in machines for key in machine_keys(machine)}
         self.others: list[_Extension] = []
         self._doubtful = False
         for each in extensions:
@@ -74,7 +85,7 @@ class _Extensions:
         """Return a machine with what its extension says, and any other resource as it is."""
         if not isinstance(resource, VirtualMachine):
             return resource
-        keys = _keys(resource)
+        keys = machine_keys(resource)
         own = {ade for key in keys for ade in self._by_machine.get(key, ())}
         if len(own) == 1:
             return attrs.evolve(resource, ade=own.pop())
@@ -86,14 +97,14 @@ class _Extensions:
         return resource
 
 
-def _keys(machine: VirtualMachine) -> list[ArmId | str]:
-    """Return what an extension may call its machine."""
+def machine_keys(machine: VirtualMachine) -> list[ArmId | str]:
+    """Return what an extension may call a machine."""
     keys: list[ArmId | str] = [machine.id] if isinstance(machine.id, ArmId) else []
     return [*keys, machine.name.casefold()] if isinstance(machine.name, str) else keys
 
 
-Refused: TypeAlias = Callable[[MalformedError, Origin | None], None]
-"""Is told of a document that is no resource, and of where it was read."""
+Refused: TypeAlias = Callable[[MalformedError, Document], None]
+"""Is told what is wrong with a document that is no resource."""
 
 
 def read_resources(documents: Iterable[Document], refused: Refused | None = None) -> list[Resource]:
@@ -118,12 +129,14 @@ def read_resources(documents: Iterable[Document], refused: Refused | None = None
         except MalformedError as error:
             if refused is None:
                 raise
-            refused(error, origin)
+            refused(error, (content, origin))
             continue
         if isinstance(read, _Extension):
             extensions.append(read)
         elif read is not None:
             resources.append(read)
+    if not extensions:
+        return resources
     machines = [each for each in resources if isinstance(each, VirtualMachine)]
     apart = _Extensions(extensions, machines)
     return [*map(apart.joined, resources), *map(_unknown_machine, apart.others)]
@@ -135,15 +148,15 @@ def _read(node: Node, origin: Origin | None) -> Resource | _Extension | None:
     if not isinstance(kind, str):
         raise node.wrong("a resource has a type")
     if kind.casefold().endswith(_EXTENSIONS):
-        ade = read_extension(_properties(node))
+        ade = read_extension(properties_in(node))
         if ade is None:
             return None
-        return _Extension(_machine_of(node), ade, _placement(node), origin)
+        return _Extension(machine_of(node), ade, _placement(node), origin)
     reader = _READERS.get(kind.casefold())
     return None if reader is None else reader(node, origin)
 
 
-def _machine_of(extension: Node) -> ArmId | str | None:
+def machine_of(extension: Node) -> ArmId | str | None:
     """Return the id or the name of an extension's machine, or None where nobody can tell."""
     identity = extension.at("id").arm_id()
     if isinstance(identity, ArmId) and len(identity.names) > 1:
@@ -164,34 +177,40 @@ def _unknown_machine(extension: _Extension) -> VirtualMachine:
     )
 
 
-def _properties(node: Node) -> Node:
+def properties_in(node: Node) -> Node:
+    """Return what holds a resource's properties: ``az`` prints them beside its name."""
     properties = node.at("properties")
     return node if properties.absent else properties
 
 
-def _placement(node: Node, tenant: Maybe[str | None] = UNKNOWN) -> Placement:
-    return Placement(
-        or_unknown(node.at("location").text()),
-        tenant=or_unknown(tenant),
+def _whose(node: Node, origin: Origin | None, tenant: Maybe[str | None] = UNKNOWN) -> Whose:
+    """Return what every resource has: what it is called, and where it is."""
+    return Whose(
+        id=or_unknown(node.at("id").arm_id()),
+        name=or_unknown(node.at("name").text()),
+        placement=_placement(node, tenant),
+        origin=origin,
     )
+
+
+def _placement(node: Node, tenant: Maybe[str | None] = UNKNOWN) -> Placement:
+    return _place(or_unknown(node.at("location").text()), or_unknown(tenant))
+
+
+@lru_cache(maxsize=4096)  # Many resources are in one place.
+def _place(region: Maybe[str], tenant: Maybe[str]) -> Placement:
+    return Placement(region, tenant=tenant)
 
 
 def _machine(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     scaled = properties.at("virtualMachineProfile")
-    machine = read_machine(
+    return read_machine(
         properties if scaled.absent else scaled,
+        _whose(node, origin, node.at("identity", "tenantId").text()),
         sku=node.at("sku", "name"),
         scale_set=not scaled.absent,
-    )
-    embedded = _embedded(node, scaled)
-    return attrs.evolve(
-        machine,
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node, node.at("identity", "tenantId").text()),
-        origin=origin,
-        ade=machine.ade if embedded is None else embedded,
+        extension=_embedded(node, scaled),
     )
 
 
@@ -201,10 +220,13 @@ def _embedded(node: Node, scaled: Node) -> Ade | None:
     for each in lists:
         items = each.items()
         for item in () if isinstance(items, Unknown) else items:
-            found = read_extension(_properties(item))
+            found = read_extension(properties_in(item))
             if found is not None:
                 return found
     return None
+
+
+_FROM_NOTHING: Final = frozenset({"Empty", "FromImage", "Upload"})
 
 
 def _disk_ade(properties: Node) -> Ade:
@@ -221,8 +243,8 @@ def _disk_ade(properties: Node) -> Ade:
     if properties.at("creationData").absent:
         return Ade()
     option = properties.at("creationData", "createOption").text()
-    is_new = properties.at("timeCreated").absent and option in {"Empty", "FromImage", "Upload"}
-    return Ade(enabled=False, ever=False if is_new else UNKNOWN, vault=None, kek=None)
+    is_new = option in _FROM_NOTHING and properties.at("timeCreated").absent
+    return NO_ADE if is_new else NO_ADE_NOW
 
 
 def _set_id(properties: Node) -> Maybe[ArmId | None]:
@@ -235,12 +257,9 @@ def _set_id(properties: Node) -> Maybe[ArmId | None]:
 
 
 def _disk(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     return Disk(
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node),
-        origin=origin,
+        **_whose(node, origin),
         set_id=_set_id(properties),
         storage_type=or_unknown(node.at("sku", "name").text()),
         ade=_disk_ade(properties),
@@ -248,16 +267,13 @@ def _disk(node: Node, origin: Origin | None) -> Resource:
 
 
 def _snapshot(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     whole = not properties.at("creationData").absent
     source: Maybe[ArmId | None] = UNKNOWN
     if whole:
         source = properties.at("creationData", "sourceResourceId").arm_id()
     return Snapshot(
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node),
-        origin=origin,
+        **_whose(node, origin),
         set_id=_set_id(properties),
         source_id=source,
         incremental=in_whole(properties.at("incremental").flag(), default=False, whole=whole),
@@ -266,17 +282,14 @@ def _snapshot(node: Node, origin: Origin | None) -> Resource:
 
 
 def _encryption_set(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     kind = node.at("identity", "type").text()
     client = properties.at("federatedClientId").text()
     key = properties.at("activeKey")
     url = key.at("keyUrl").text()
     vault = VaultReference(or_unknown(key.at("sourceVault", "id").arm_id()), or_unknown(url))
     return EncryptionSetResource(
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node, node.at("identity", "tenantId").text()),
-        origin=origin,
+        **_whose(node, origin, node.at("identity", "tenantId").text()),
         key=UNKNOWN if key.absent else KeyUse(or_unknown(url), vault),
         user_assigned="userassigned" in kind.casefold() if isinstance(kind, str) else UNKNOWN,
         # The word None clears the property, says the API.
@@ -284,8 +297,22 @@ def _encryption_set(node: Node, origin: Origin | None) -> Resource:
     )
 
 
+def _deployment(node: Node, origin: Origin | None) -> Resource:
+    """Read a deployment, or a parameter file, of which only what it takes from vaults counts."""
+    parameters = properties_in(node).at("parameters")
+    vaults: list[VaultReference] = []
+    for name in parameters.value if isinstance(parameters.value, Mapping) else ():
+        vault = parameters.at(name, "reference", "keyVault")
+        if not vault.absent:
+            vaults.append(VaultReference(or_unknown(vault.at("id").arm_id())))
+    return TemplateDeployment(
+        **_whose(node, origin),
+        secret_vaults=UNKNOWN if isinstance(parameters.known, Unknown) else tuple(vaults),
+    )
+
+
 def _vault(node: Node, origin: Origin | None) -> Resource:
-    properties = _properties(node)
+    properties = properties_in(node)
     whole = not properties.at("tenantId").absent
     url = properties.at("vaultUri").text()
     roles = properties.at("enableRbacAuthorization").flag()
@@ -297,10 +324,7 @@ def _vault(node: Node, origin: Origin | None) -> Resource:
         return in_whole(properties.at(name).flag(), default=False, whole=whole)
 
     return VaultResource(
-        id=or_unknown(node.at("id").arm_id()),
-        name=or_unknown(node.at("name").text()),
-        placement=_placement(node, properties.at("tenantId").text()),
-        origin=origin,
+        **_whose(node, origin, properties.at("tenantId").text()),
         host=or_unknown(url if url is not None else properties.at("hsmUri").text()),
         for_disk_encryption=flag("enabledForDiskEncryption"),
         for_deployment=flag("enabledForDeployment"),
@@ -319,5 +343,6 @@ _READERS: Final[Mapping[str, Callable[[Node, Origin | None], Resource]]] = Mappi
         "microsoft.compute/diskencryptionsets": _encryption_set,
         "microsoft.keyvault/vaults": _vault,
         "microsoft.keyvault/managedhsms": _vault,
+        "microsoft.resources/deployments": _deployment,
     }
 )

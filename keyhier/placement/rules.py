@@ -14,7 +14,7 @@ from keyhier.placement.vocabulary import FACTS, FIELDS, Fact, Field, Relation
 __all__ = ["Rule", "RuleSet", "Statement"]
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Statement:
     """What a finding rests on: what is asked, and who says so.
 
@@ -41,7 +41,7 @@ class Statement:
             raise InvalidInputError(f"the rule {self.id} names no page as its source")
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Rule(Statement):
     """A statement about placements. One of ``same``, ``never`` and ``any`` says what it asks.
 

@@ -30,6 +30,9 @@ class Unknown(Enum):
 
     UNKNOWN = "unknown"
 
+    # It is a part of many values that are looked up, and the hash of Enum is written in Python.
+    __hash__ = object.__hash__
+
     def __bool__(self) -> NoReturn:
         raise TypeError("what is unknown is neither true nor false: compare it with UNKNOWN")
 
@@ -49,14 +52,14 @@ Maybe: TypeAlias = T | Unknown
 
 def all_of(*truths: Maybe[bool]) -> Maybe[bool]:
     """Whether all hold; one that does not hold decides, whatever is unknown (Kleene's logic)."""
-    if any(truth is False for truth in truths):
+    if False in truths:
         return False
     return UNKNOWN if UNKNOWN in truths else True
 
 
 def any_of(*truths: Maybe[bool]) -> Maybe[bool]:
     """Whether one holds; one that holds decides, whatever is unknown."""
-    if any(truth is True for truth in truths):
+    if True in truths:
         return True
     return UNKNOWN if UNKNOWN in truths else False
 

@@ -34,6 +34,12 @@ class Relation(StrEnum):
     CMK_VAULT = "cmk-vault"
     """Each encryption set and the vault of its key."""
 
+    SECRET_VAULT = "secret-vault"  # noqa: S105  # The name of a relation.
+    """Each machine and each vault whose secrets it is given when it is deployed."""
+
+    TEMPLATE_VAULT = "template-vault"
+    """Each deployment and each vault whose secrets its parameters refer to."""
+
     VM_SET = "vm-set"
     """Each machine and each encryption set of its disks."""
 
@@ -59,6 +65,9 @@ class Field(StrEnum):
 class Fact(StrEnum):
     """What ``never``, ``any`` and ``unless`` ask for."""
 
+    # Facts are looked up for each of many resources, and the hash of Enum is written in Python.
+    __hash__ = str.__hash__
+
     ADE = "ade"
     """Azure Disk Encryption is on."""
 
@@ -83,6 +92,12 @@ class Fact(StrEnum):
     DISK_ENCRYPTION_ALLOWED = "disk-encryption-allowed"
     """The vault is enabled for disk encryption."""
 
+    DEPLOYMENT_ALLOWED = "deployment-allowed"
+    """The vault is enabled for deployment: of machines that are given its secrets."""
+
+    TEMPLATE_DEPLOYMENT_ALLOWED = "template-deployment-allowed"
+    """The vault is enabled for template deployment."""
+
 
 _PLACE: Final = frozenset({Field.REGION, Field.SUBSCRIPTION, Field.TENANT})
 
@@ -93,6 +108,7 @@ FIELDS: Final[Mapping[Relation, frozenset[Field]]] = MappingProxyType(
         Relation.ADE_VAULT: _PLACE,
         Relation.KEK_VAULT: _PLACE,
         Relation.CMK_VAULT: _PLACE,
+        Relation.SECRET_VAULT: _PLACE,
         Relation.VM_SET: _PLACE,
         Relation.DISK_SET: _PLACE,
         Relation.SNAPSHOT_SET: _PLACE,
@@ -115,6 +131,8 @@ FACTS: Final[Mapping[Relation, frozenset[Fact]]] = MappingProxyType(
         Relation.CMK_VAULT: frozenset(
             {Fact.USER_ASSIGNED_IDENTITY, Fact.FEDERATED_CLIENT, Fact.PURGE_PROTECTION}
         ),
+        Relation.SECRET_VAULT: frozenset({Fact.DEPLOYMENT_ALLOWED, Fact.PURGE_PROTECTION}),
+        Relation.TEMPLATE_VAULT: frozenset({Fact.TEMPLATE_DEPLOYMENT_ALLOWED}),
     }
 )
 """What a rule about a relation can ask for."""

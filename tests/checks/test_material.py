@@ -14,7 +14,7 @@ import pytest
 
 from keyhier.checks.check import check_documents
 from keyhier.checks.files import Files
-from keyhier.placement.arm.scope import Deployment
+from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.model import Origin
 from keyhier.placement.report import Report
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from benchmarks.placement import fleet
 from keyhier.checks.check import check_documents
 from keyhier.checks.files import Files
-from keyhier.placement.arm.scope import Deployment
+from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.json_text import MAX_BYTES
 from keyhier.placement.report import Report
 from tests.cli.conftest import Process, Run

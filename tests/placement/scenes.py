@@ -15,6 +15,7 @@ from keyhier.placement.model import (
     Resource,
     Snapshot,
     System,
+    TemplateDeployment,
     VaultReference,
     VaultResource,
     VirtualMachine,
@@ -86,6 +87,7 @@ VM = VirtualMachine(
     host_encryption=False,
     disks=(ATTACHED_OS, ATTACHED_DATA),
     ade=NO_ADE,
+    secret_vaults=(),
 )
 SET = EncryptionSetResource(
     id=SET_ID,
@@ -129,4 +131,13 @@ PLAIN_SCENE: dict[str, Resource] = {
 }
 """A machine with encryption at host."""
 
-SCENES = {"ade": ADE_SCENE, "cmk": CMK_SCENE, "host": PLAIN_SCENE}
+SECRET_SCENE: dict[str, Resource] = {
+    "vm": attrs.evolve(VM, host_encryption=True, secret_vaults=(VAULT.reference,)),
+    "os": OS_DISK,
+    "data": DATA_DISK,
+    "deployment": TemplateDeployment(name="shop", secret_vaults=(VAULT.reference,)),
+    "vault": attrs.evolve(VAULT, for_deployment=True, for_template_deployment=True),
+}
+"""A machine that is given secrets of a vault, by a template whose parameters refer to others."""
+
+SCENES = {"ade": ADE_SCENE, "cmk": CMK_SCENE, "host": PLAIN_SCENE, "secret": SECRET_SCENE}

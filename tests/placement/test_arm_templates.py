@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyhier.placement.arm.scope import Deployment, Problems, Scope, TooMuchError
+from keyhier.placement.arm.deployment import Deployment, Problems, TooMuchError
+from keyhier.placement.arm.functions import FUNCTIONS
+from keyhier.placement.arm.resource_functions import RESOURCE_FUNCTIONS
+from keyhier.placement.arm.scope import Scope
 from keyhier.placement.arm.template import unfold
 from keyhier.placement.unknown import UNKNOWN
 
@@ -251,3 +254,17 @@ def test_ids_of_one_deployment_are_equal_and_of_two_are_not_compared() -> None:
 def test_no_text_is_too_odd(text: str) -> None:
     _, problems = told(f"[{text}]")
     assert len(problems) <= 1
+
+
+ODD = ["'a'", "'a/b'", "1", "createArray()", "createObject()", "null()", "resourceGroup()"]
+NAMES = sorted({*FUNCTIONS, *RESOURCE_FUNCTIONS, "and", "or", "not", "coalesce", "copyIndex", "if"})
+
+
+@pytest.mark.parametrize("name", [*NAMES, "parameters", "variables"])
+def test_no_function_is_brought_down_by_what_it_is_given(name: str) -> None:
+    given = ["", *ODD, *(f"{each}, 1" for each in ODD), *(f"'a', {each}" for each in ODD)]
+    given += [f"{each}, {each}, {each}" for each in ODD]
+    variables = {f"v{number}": f"[{name}({each})]" for number, each in enumerate(given)}
+    problems = Problems()
+    unfold({"variables": variables, "resources": []}, {}, Deployment(""), problems)
+    assert all(each.pointer.startswith("/variables/") for each in problems.found)

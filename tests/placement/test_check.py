@@ -108,6 +108,11 @@ SPOILED: dict[str, tuple[Scene, set[str]]] = {
         set(),
     ),
     "vm-unencrypted": (spoiled("host", vm={"host_encryption": False}), set()),
+    "secret-vault-enabled": (spoiled("secret", vault={"for_deployment": False}), set()),
+    "template-vault-enabled": (
+        spoiled("secret", vault={"for_template_deployment": False}),
+        set(),
+    ),
 }
 OF_OTHER_SETS: dict[str, tuple[str, Scene, set[str]]] = {
     f"{kind}-vault-tenant": (
@@ -136,6 +141,7 @@ def test_each_rule_is_kept_by_a_scene(rules: str) -> None:
     assert broken(SCENES["ade"], rules) == {"ade-retires"}
     assert broken(SCENES["cmk"], rules) == set()
     assert broken(SCENES["host"], rules) == set()
+    assert broken(SCENES["secret"], rules) == set()
     kept = set().union(*(check_placement(each.values(), rules).kept for each in SCENES.values()))
     assert kept == {rule.id for rule in rule_set(rules)}
 

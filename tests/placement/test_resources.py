@@ -13,244 +13,25 @@ from hypothesis import strategies as st
 from keyhier.errors import InvalidInputError
 from keyhier.placement import UNKNOWN, check_placement
 from keyhier.placement.model import (
-    Ade,
     Disk,
     EncryptionSetResource,
     Origin,
-    Resource,
     Snapshot,
     System,
+    TemplateDeployment,
     VaultResource,
     VirtualMachine,
-    Volumes,
 )
 from keyhier.placement.resources import read_resources
+from tests.placement.documents import MACHINE, VAULT, read
 from tests.placement.scenes import (
     CMK_URL,
     DATA_DISK_ID,
-    OS_DISK_ID,
     SET_ID,
     SUBSCRIPTION,
     TENANT,
     VAULT_ID,
-    VM_ID,
 )
-
-MACHINE: dict[str, Any] = {
-    "id": str(VM_ID),
-    "name": "web-01",
-    "type": "Microsoft.Compute/virtualMachines",
-    "location": "East US 2",
-    "identity": {"tenantId": TENANT},
-    "properties": {
-        "hardwareProfile": {"vmSize": "Standard_D4s_v5"},
-        "storageProfile": {
-            "imageReference": {"publisher": "Canonical", "offer": "ubuntu", "sku": "server"},
-            "osDisk": {
-                "name": "os",
-                "osType": "Linux",
-                "createOption": "FromImage",
-                "managedDisk": {"id": str(OS_DISK_ID), "storageAccountType": "Premium_LRS"},
-            },
-            "dataDisks": [
-                {
-                    "lun": 0,
-                    "name": "data",
-                    "createOption": "Attach",
-                    "managedDisk": {
-                        "id": str(DATA_DISK_ID),
-                        "diskEncryptionSet": {"id": str(SET_ID).upper()},
-                    },
-                }
-            ],
-        },
-        "securityProfile": {"encryptionAtHost": True, "securityType": "TrustedLaunch"},
-    },
-}
-EXTENSION: dict[str, Any] = {
-    "type": "Microsoft.Compute/virtualMachines/extensions",
-    "name": "web-01/AzureDiskEncryptionForLinux",
-    "properties": {
-        "publisher": "Microsoft.Azure.Security",
-        "type": "AzureDiskEncryptionForLinux",
-        "settings": {
-            "EncryptionOperation": "EnableEncryption",
-            "KeyVaultURL": "https://contoso-kv.vault.azure.net/",
-            "KeyVaultResourceId": str(VAULT_ID),
-            "KeyEncryptionKeyURL": "",
-            "KekVaultResourceId": "",
-            "VolumeType": "All",
-        },
-    },
-}
-VAULT: dict[str, Any] = {
-    "id": str(VAULT_ID),
-    "name": "contoso-kv",
-    "type": "Microsoft.KeyVault/vaults",
-    "location": "eastus2",
-    "properties": {
-        "tenantId": TENANT,
-        "vaultUri": "https://contoso-kv.vault.azure.net/",
-        "enabledForDiskEncryption": True,
-    },
-}
-
-
-def read(*documents: Any) -> list[Resource]:
-    return read_resources((each, None) for each in documents)
-
-
-def flattened(document: dict[str, Any]) -> dict[str, Any]:
-    rest = {name: value for name, value in document.items() if name != "properties"}
-    return {**rest, **document["properties"]}
-
-
-@pytest.mark.parametrize("document", [MACHINE, flattened(MACHINE)], ids=["ARM", "az"])
-def test_a_machine_is_read(document: Any) -> None:
-    (machine,) = read(document)
-    assert isinstance(machine, VirtualMachine)
-    assert (machine.id, machine.placement.region) == (VM_ID, "eastus2")
-    assert machine.placement.tenant == TENANT
-    assert (machine.system, machine.size, machine.generation) == (
-        System.LINUX,
-        "Standard_D4s_v5",
-        2,
-    )
-    assert machine.image == ("Canonical", "ubuntu", "server")
-    assert machine.host_encryption is True
-    assert isinstance(machine.disks, tuple)
-    os_disk, data = machine.disks
-    assert (os_disk.id, os_disk.set_id, os_disk.is_os) == (OS_DISK_ID, None, True)
-    assert (data.id, data.set_id, data.is_os) == (DATA_DISK_ID, SET_ID, False)
-    assert os_disk.ephemeral is False
-    assert machine.ade == Ade(enabled=False, ever=False, vault=None, kek=None)
-
-
-def test_an_extension_tells_its_machine_of_encryption() -> None:
-    for extension in (EXTENSION, {**EXTENSION, "id": f"{VM_ID}/extensions/ade"}):
-        (machine,) = read(extension, MACHINE)
-        assert isinstance(machine, VirtualMachine)
-        assert machine.ade.enabled is True
-        assert machine.ade.volumes is Volumes.ALL
-        assert machine.ade.kek is None
-        assert machine.ade.vault not in {None, UNKNOWN}
-
-
-def test_an_extension_without_its_machine_is_not_lost() -> None:
-    (machine,) = read({**EXTENSION, "location": "westus"})
-    assert isinstance(machine, VirtualMachine)
-    assert (machine.name, machine.disks, machine.ade.enabled) == ("web-01", UNKNOWN, True)
-    report = check_placement(read({**EXTENSION, "location": "westus"}, VAULT))
-    assert "ade-vault-region" in {each.rule.id for each in report.errors}
-    (machine,) = read({**EXTENSION, "id": f"{VM_ID}/extensions/ade"})
-    assert isinstance(machine, VirtualMachine)
-    assert machine.id == VM_ID
-
-
-def test_an_extension_of_nobody_knows_whom_may_be_any_machines() -> None:
-    nameless = {**EXTENSION, "name": "[concat(parameters('vm'), '/ade')]"}
-    machine, other = read(MACHINE, nameless)
-    assert isinstance(machine, VirtualMachine)
-    assert isinstance(other, VirtualMachine)
-    assert machine.ade == Ade()
-    assert (other.name, other.ade.enabled) == (UNKNOWN, True)
-
-
-def test_extensions_that_contradict_each_other_leave_it_open() -> None:
-    settings = {"EncryptionOperation": "DisableEncryption", "VolumeType": "All"}
-    off = {**EXTENSION, "properties": {"type": "AzureDiskEncryption", "settings": settings}}
-    for documents in ((EXTENSION, off), (off, EXTENSION)):
-        (machine,) = read(MACHINE, *documents)
-        assert isinstance(machine, VirtualMachine)
-        assert machine.ade == Ade(ever=True)
-
-
-def test_an_extension_that_names_no_vault_is_not_passed() -> None:
-    settings = {"EncryptionOperation": "EnableEncryption", "VolumeType": "All"}
-    on = {**EXTENSION, "properties": {"type": "AzureDiskEncryption", "settings": settings}}
-    report = check_placement(read(MACHINE, on))
-    assert "ade-vault-region" in {each.rule.id for each in report.not_checked}
-
-
-def test_an_extension_inside_its_machine_is_read() -> None:
-    (machine,) = read({**MACHINE, "resources": [EXTENSION]})
-    assert isinstance(machine, VirtualMachine)
-    assert machine.ade.enabled is True
-
-
-def test_another_extension_says_nothing() -> None:
-    other = {**EXTENSION, "properties": {"type": "CustomScript"}}
-    (machine,) = read(MACHINE, other)
-    assert isinstance(machine, VirtualMachine)
-    assert machine.ade.enabled is False
-
-
-def test_disabling_says_that_it_was_enabled() -> None:
-    settings = {"EncryptionOperation": "DisableEncryption", "VolumeType": 2}
-    extension = {"type": "AzureDiskEncryption", "settings": settings}
-    (machine,) = read({**MACHINE, "resources": [{"properties": extension}]})
-    assert isinstance(machine, VirtualMachine)
-    assert (machine.ade.enabled, machine.ade.was_ever) == (False, True)
-    assert machine.ade.volumes is Volumes.ALL
-
-
-def test_a_part_of_a_machine_leaves_the_rest_unknown() -> None:
-    update = {
-        "type": "Microsoft.Compute/virtualMachines",
-        "name": "web-01",
-        "properties": {"storageProfile": {"osDisk": {"encryptionSettings": {"enabled": False}}}},
-    }
-    (machine,) = read(update)
-    assert isinstance(machine, VirtualMachine)
-    assert machine.host_encryption is UNKNOWN
-    assert machine.disks is UNKNOWN
-    assert machine.ade.enabled is UNKNOWN
-
-
-@pytest.mark.parametrize(
-    ("view", "enabled"),
-    [
-        ({"statuses": [{"code": "EncryptionState/encrypted"}]}, True),
-        ({"statuses": [{"code": "EncryptionState/notEncrypted"}]}, False),
-        ({"encryptionSettings": [{"enabled": True}]}, True),
-        ({"statuses": [{"code": "ProvisioningState/succeeded"}]}, None),
-        ({"statuses": "[variables('s')]"}, None),
-        ({"encryptionSettings": "[variables('s')]"}, None),
-    ],
-)
-def test_an_instance_view_tells_of_each_disk(view: Any, enabled: bool | None) -> None:
-    properties = {
-        **MACHINE["properties"],
-        "securityProfile": {},
-        "instanceView": {"hyperVGeneration": "V1", "disks": [{"name": "os", **view}]},
-    }
-    (machine,) = read({**MACHINE, "properties": properties})
-    assert isinstance(machine, VirtualMachine)
-    assert machine.generation == 1
-    assert isinstance(machine.disks, tuple)
-    ade = machine.disks[0].ade
-    assert (None if ade is None else ade.enabled) == enabled
-
-
-def with_storage(**changes: Any) -> VirtualMachine:
-    storage = {**MACHINE["properties"]["storageProfile"], **changes}
-    document = {**MACHINE, "properties": {**MACHINE["properties"], "storageProfile": storage}}
-    (machine,) = read(document)
-    assert isinstance(machine, VirtualMachine)
-    return machine
-
-
-def test_expressions_for_disks_and_images_leave_them_unknown() -> None:
-    assert with_storage(dataDisks="[variables('disks')]").disks is UNKNOWN
-    assert with_storage(imageReference="[variables('image')]").image is UNKNOWN
-    assert with_storage(imageReference={"id": "/a/gallery/image"}).image is None
-
-
-def test_an_attached_disk_without_an_id_is_one_that_nobody_knows() -> None:
-    machine = with_storage(osDisk={"createOption": "Attach"}, dataDisks=[])
-    assert machine.system is UNKNOWN
-    assert isinstance(machine.disks, tuple)
-    assert machine.disks[0].id is UNKNOWN
 
 
 def test_expressions_of_a_template_are_unknown() -> None:
@@ -493,7 +274,7 @@ def test_every_resource_of_every_template_is_read(material: Path) -> None:
         for resource in template.get("resources", []):
             kinds |= {type(each) for each in read(resource)}
             read_resources([(resource, Origin(str(path)))])
-    assert kinds == {VirtualMachine, Disk}
+    assert kinds == {VirtualMachine, Disk, TemplateDeployment}
 
 
 def test_no_extension_of_a_template_is_passed_in_silence(material: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from keyhier.checks.check import check_documents
-from keyhier.placement.arm.scope import Deployment, Problems
+from keyhier.placement.arm.deployment import Deployment, Problems
 from keyhier.placement.model import Origin
 from keyhier.placement.report import Report
-from keyhier.placement.terraform import is_plan, read_plan
+from keyhier.placement.terraform.reader import is_plan, read_plan
 
 KEY = "https://contoso-kv.vault.azure.net/keys/cmk/0123456789abcdef0123456789abcdef"
 
@@ -239,10 +239,10 @@ def test_the_settings_of_a_disk_are_read() -> None:
 
 def test_what_is_not_read_is_told() -> None:
     document = plan()
-    other = planned("azurerm_linux_virtual_machine_scale_set", "set")
+    other = planned("azurerm_virtual_machine_scale_set", "set")
     document["planned_values"]["root_module"]["resources"].append(other)
     problems = Problems()
     list(read_plan(document, Deployment("plan"), problems))
     assert [each.text for each in problems.found] == [
-        "azurerm_linux_virtual_machine_scale_set is not read"
+        "azurerm_virtual_machine_scale_set is not read"
     ]

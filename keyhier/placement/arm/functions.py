@@ -15,10 +15,20 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from keyhier.errors import InvalidInputError
-from keyhier.placement.arm_id import is_deployments_own
+from keyhier.placement.arm.values import (
+    as_flag,
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+    equal,
+    member,
+    shown_as_text,
+    written,
+)
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
-__all__ = ["FUNCTIONS", "equal", "is_known_name", "member"]
+__all__ = ["FUNCTIONS", "is_known_name"]
 
 _MAX_TEXT: Final = 131_072
 _MAX_ITEMS: Final = 10_000
@@ -45,100 +55,10 @@ def is_known_name(name: str) -> bool:
     return name in FUNCTIONS or name in _NOT_EVALUATED or name.startswith("list")
 
 
-def _wrong(what: str) -> InvalidInputError:
-    return InvalidInputError(what)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise _wrong("a text belongs here")
-    return value
-
-
-def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong("a number belongs here")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, str) and value.casefold() in {"true", "false"}:
-        return value.casefold() == "true"
-    if not isinstance(value, bool):
-        raise _wrong("true or false belongs here")
-    return value
-
-
-def _list(value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise _wrong("an array belongs here")
-    return value
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _wrong("an object belongs here")
-    return value
-
-
-def _shown(value: object) -> Maybe[str]:
-    if isinstance(value, Unknown):
-        return UNKNOWN
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list | dict):
-        return _written(value)
-    return str(value)
-
-
-def _written(value: object) -> Maybe[str]:
-    try:
-        return json.dumps(value, separators=(",", ":"))
-    except TypeError:
-        # Somewhere in it is what is unknown.
-        return UNKNOWN
-
-
-def equal(one: object, other: object) -> Maybe[bool]:
-    """Whether two values are equal; texts count with case.
-
-    An id of the deployment itself is equal to itself, and to others as may be.
-    """
-    if isinstance(one, Unknown) or isinstance(other, Unknown):
-        return UNKNOWN
-    if one == other and type(one) is type(other):
-        return UNKNOWN if isinstance(one, list | dict) and _written(one) is UNKNOWN else True
-    for each in (one, other):
-        shown = _shown(each)
-        if isinstance(shown, Unknown) or is_deployments_own(shown):
-            return UNKNOWN
-    return False
-
-
-def member(of: object, key: object, *, optional: bool = False) -> object:
-    """Return a member of a value, by its name without case, or by its number.
-
-    Raises:
-        InvalidInputError: there is none.
-    """
-    if isinstance(of, Unknown) or isinstance(key, Unknown):
-        return UNKNOWN
-    if isinstance(of, dict) and isinstance(key, str):
-        folded = key.casefold()
-        for name, value in of.items():
-            if name.casefold() == folded:
-                return value
-    elif isinstance(of, list) and isinstance(key, int) and 0 <= key < len(of):
-        return of[key]
-    if optional:
-        return None
-    raise _wrong(f"there is no member {key!r:.80}")
-
-
 def _concat(*given: Any) -> object:
     if given and isinstance(given[0], list):
-        return [item for each in given for item in _list(each)]
-    shown = [_shown(each) for each in given]
+        return [item for each in given for item in as_list(each)]
+    shown = [shown_as_text(each) for each in given]
     known = [each for each in shown if not isinstance(each, Unknown)]
     return "".join(known) if len(known) == len(shown) else UNKNOWN
 
@@ -152,23 +72,23 @@ def _format(form: str, *given: Any) -> Maybe[str]:
             return found[0][0]
         number = int(found["number"])
         if number >= len(given):
-            raise _wrong(f"format has no value number {number}")
-        shown = _shown(given[number])
+            raise InvalidInputError(f"format has no value number {number}")
+        shown = shown_as_text(given[number])
         # .NET's own forms of numbers and dates are not told here.
         unknown = unknown or isinstance(shown, Unknown) or bool(found["form"])
         return "" if isinstance(shown, Unknown) else shown
 
-    text = _FORMAT.sub(filled, _text(form))
+    text = _FORMAT.sub(filled, as_text(form))
     return UNKNOWN if unknown else text
 
 
 def _contains(of: Any, what: Any) -> Maybe[bool]:
     if isinstance(of, dict):
-        return any(name.casefold() == _text(what).casefold() for name in of)
+        return any(name.casefold() == as_text(what).casefold() for name in of)
     if isinstance(of, list):
         found = [equal(each, what) for each in of]
         return True if True in found else UNKNOWN if UNKNOWN in found else False
-    return _text(what) in _text(of)
+    return as_text(what) in as_text(of)
 
 
 def _empty(value: Any) -> bool:
@@ -177,52 +97,52 @@ def _empty(value: Any) -> bool:
 
 def _length(value: Any) -> int:
     if not isinstance(value, str | list | dict):
-        raise _wrong("a text, an array or an object belongs here")
+        raise InvalidInputError("a text, an array or an object belongs here")
     return len(value)
 
 
 def _split(text: Any, by: Any) -> list[str]:
-    marks = [_text(each) for each in (by if isinstance(by, list) else [by]) if each != ""]
+    marks = [as_text(each) for each in (by if isinstance(by, list) else [by]) if each != ""]
     if not marks:
-        return [_text(text)]
-    return re.split("|".join(map(re.escape, marks)), _text(text))
+        return [as_text(text)]
+    return re.split("|".join(map(re.escape, marks)), as_text(text))
 
 
 def _join(items: Any, by: Any) -> Maybe[str]:
-    shown = [_shown(each) for each in _list(items)]
+    shown = [shown_as_text(each) for each in as_list(items)]
     known = [each for each in shown if not isinstance(each, Unknown)]
-    return _text(by).join(known) if len(known) == len(shown) else UNKNOWN
+    return as_text(by).join(known) if len(known) == len(shown) else UNKNOWN
 
 
 def _ends(items: Any, number: int) -> object:
     if isinstance(items, str):
         return items[number : number + 1 or None]
-    found = _list(items)
+    found = as_list(items)
     return found[number] if found else None
 
 
 def _take(items: Any, count: Any) -> object:
-    many = max(_number(count), 0)
-    return items[:many] if isinstance(items, str) else _list(items)[:many]
+    many = max(as_number(count), 0)
+    return items[:many] if isinstance(items, str) else as_list(items)[:many]
 
 
 def _skip(items: Any, count: Any) -> object:
-    many = max(_number(count), 0)
-    return items[many:] if isinstance(items, str) else _list(items)[many:]
+    many = max(as_number(count), 0)
+    return items[many:] if isinstance(items, str) else as_list(items)[many:]
 
 
 def _substring(text: Any, start: Any, length: Any = None) -> str:
-    begin = _number(start)
-    end = len(_text(text)) if length is None else begin + _number(length)
-    if not 0 <= begin <= end <= len(text):
-        raise _wrong("substring reaches beyond the text")
-    return str(text[begin:end])
+    whole, begin = as_text(text), as_number(start)
+    end = len(whole) if length is None else begin + as_number(length)
+    if not 0 <= begin <= end <= len(whole):
+        raise InvalidInputError("substring reaches beyond the text")
+    return whole[begin:end]
 
 
 def _union(*given: Any) -> object:
     if given and isinstance(given[0], list):
         found: list[Any] = []
-        for each in (item for items in given for item in _list(items)):
+        for each in (item for items in given for item in as_list(items)):
             same = [equal(each, other) for other in found]
             if UNKNOWN in same:
                 return UNKNOWN
@@ -235,94 +155,93 @@ def _union(*given: Any) -> object:
 def _merge(objects: Sequence[object]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for each in objects:
-        merged |= _object(each)
+        merged |= as_object(each)
     return merged
 
 
 def _shallow_merge(objects: Any) -> object:
-    return UNKNOWN if UNKNOWN in _list(objects) else _merge(objects)
+    return UNKNOWN if UNKNOWN in as_list(objects) else _merge(objects)
 
 
 def _create_object(*given: Any) -> object:
     if len(given) % 2:
-        raise _wrong("createObject takes names and values in pairs")
+        raise InvalidInputError("createObject takes names and values in pairs")
     if any(isinstance(name, Unknown) for name in given[::2]):
         return UNKNOWN
-    return {_text(name): value for name, value in zip(given[::2], given[1::2], strict=True)}
+    return {as_text(name): value for name, value in zip(given[::2], given[1::2], strict=True)}
 
 
 def _json(text: Any) -> object:
     try:
-        return json.loads(_text(text))
+        return json.loads(as_text(text))
     except (ValueError, RecursionError):
-        raise _wrong("json is given what is no JSON") from None
+        raise InvalidInputError("json is given what is no JSON") from None
 
 
 def _integer(value: Any) -> int:
     try:
-        return int(value) if isinstance(value, str) and len(value) < 20 else _number(value)
+        return int(value) if isinstance(value, str) and len(value) < 20 else as_number(value)
     except ValueError:
-        raise _wrong("int is given what is no number") from None
+        raise InvalidInputError("int is given what is no number") from None
 
 
 def _range(start: Any, count: Any) -> list[int]:
-    if not 0 <= _number(count) <= _MAX_ITEMS:
-        raise _wrong(f"a range has at most {_MAX_ITEMS} numbers")
-    return list(range(_number(start), _number(start) + count))
+    if not 0 <= as_number(count) <= _MAX_ITEMS:
+        raise InvalidInputError(f"a range has at most {_MAX_ITEMS} numbers")
+    return list(range(as_number(start), as_number(start) + count))
 
 
 def _divide(one: Any, other: Any, *, rest: bool = False) -> int:
-    number, by = _number(one), _number(other)
+    number, by = as_number(one), as_number(other)
     if by == 0:
-        raise _wrong("nothing can be divided by 0")
+        raise InvalidInputError("nothing can be divided by 0")
     quotient = abs(number) // abs(by) * (1 if (number < 0) == (by < 0) else -1)
     return number - quotient * by if rest else quotient
 
 
 def _compare(one: Any, other: Any) -> int:
     if isinstance(one, str):
-        return (one > _text(other)) - (one < _text(other))
-    number, another = _number(one), _number(other)
+        return (one > as_text(other)) - (one < as_text(other))
+    number, another = as_number(one), as_number(other)
     return (number > another) - (number < another)
 
 
 def _extreme(choose: Callable[[Any], int], given: tuple[Any, ...]) -> Maybe[int]:
-    numbers = _list(given[0]) if len(given) == 1 and isinstance(given[0], list) else list(given)
+    numbers = as_list(given[0]) if len(given) == 1 and isinstance(given[0], list) else list(given)
     if UNKNOWN in numbers:
         return UNKNOWN
     if not numbers:
-        raise _wrong("there is no number")
-    return choose([_number(each) for each in numbers])
+        raise InvalidInputError("there is no number")
+    return choose([as_number(each) for each in numbers])
 
 
 def _pad_left(value: Any, length: Any, mark: Any = " ") -> str:
     shown = str(value)
-    if _number(length) > _MAX_TEXT:
-        raise _wrong("a text cannot be that long")
-    return shown.rjust(length, _text(mark) or " ")
+    if as_number(length) > _MAX_TEXT:
+        raise InvalidInputError("a text cannot be that long")
+    return shown.rjust(length, as_text(mark) or " ")
 
 
 def _items(value: Any) -> list[dict[str, Any]]:
-    return [{"key": key, "value": each} for key, each in sorted(_object(value).items())]
+    return [{"key": key, "value": each} for key, each in sorted(as_object(value).items())]
 
 
-def _intersection(*given: Any) -> object:
-    if any(_written(each) is UNKNOWN for each in given):
+def _intersection(one: Any, *given: Any) -> object:
+    if any(written(each) is UNKNOWN for each in (one, *given)):
         return UNKNOWN
-    if given and isinstance(given[0], list):
-        rest = [_list(each) for each in given[1:]]
-        return [item for item in given[0] if all(item in each for each in rest)]
-    first = _object(given[0])
-    rest_objects = [_object(each) for each in given[1:]]
+    if isinstance(one, list):
+        rest = [as_list(each) for each in given]
+        return [item for item in one if all(item in each for each in rest)]
+    rest_objects = [as_object(each) for each in given]
     return {
         name: value
-        for name, value in first.items()
+        for name, value in as_object(one).items()
         if all(name in each and each[name] == value for each in rest_objects)
     }
 
 
 def _fail(message: Any) -> object:
-    raise _wrong(f"the template fails here: {_text(message)!r:.200}")
+    raise InvalidInputError(f"the template fails here: {as_text(message)!r:.200}")
 
 
 def _try_get(of: Any, *keys: Any) -> object:
@@ -335,57 +254,57 @@ def _try_get(of: Any, *keys: Any) -> object:
 
 _PURE: Final[Mapping[str, Callable[..., object]]] = MappingProxyType(
     {
-        "add": lambda one, other: _number(one) + _number(other),
+        "add": lambda one, other: as_number(one) + as_number(other),
         "array": lambda value: value if isinstance(value, list) else [value],
-        "bool": lambda value: bool(value) if isinstance(value, int) else _flag(value),
+        "bool": lambda value: bool(value) if isinstance(value, int) else as_flag(value),
         "concat": _concat,
         "contains": _contains,
         "createarray": lambda *items: list(items),
         "createobject": _create_object,
         "div": _divide,
         "empty": _empty,
-        "endswith": lambda text, end: _text(text).casefold().endswith(_text(end).casefold()),
+        "endswith": lambda text, end: as_text(text).casefold().endswith(as_text(end).casefold()),
         "equals": equal,
         "fail": _fail,
         "false": lambda: False,
         "first": lambda items: _ends(items, 0),
-        "flatten": lambda lists: [item for each in _list(lists) for item in _list(each)],
+        "flatten": lambda lists: [item for each in as_list(lists) for item in as_list(each)],
         "float": lambda value: value,
         "format": _format,
         "greater": lambda one, other: _compare(one, other) > 0,
         "greaterorequals": lambda one, other: _compare(one, other) >= 0,
-        "indexof": lambda text, part: _text(text).casefold().find(_text(part).casefold()),
+        "indexof": lambda text, part: as_text(text).casefold().find(as_text(part).casefold()),
         "int": _integer,
         "intersection": _intersection,
         "items": _items,
         "join": _join,
         "json": _json,
         "last": lambda items: _ends(items, -1),
-        "lastindexof": lambda text, part: _text(text).casefold().rfind(_text(part).casefold()),
+        "lastindexof": lambda text, part: as_text(text).casefold().rfind(as_text(part).casefold()),
         "length": _length,
         "less": lambda one, other: _compare(one, other) < 0,
         "lessorequals": lambda one, other: _compare(one, other) <= 0,
         "max": lambda *given: _extreme(max, given),
         "min": lambda *given: _extreme(min, given),
         "mod": lambda one, other: _divide(one, other, rest=True),
-        "mul": lambda one, other: _number(one) * _number(other),
+        "mul": lambda one, other: as_number(one) * as_number(other),
         "null": lambda: None,
         "padleft": _pad_left,
         "range": _range,
-        "replace": lambda text, old, new: _text(text).replace(_text(old), _text(new)),
+        "replace": lambda text, old, new: as_text(text).replace(as_text(old), as_text(new)),
         "shallowmerge": _shallow_merge,
         "skip": _skip,
         "split": _split,
         "startswith": lambda text, start: (
-            _text(text).casefold().startswith(_text(start).casefold())
+            as_text(text).casefold().startswith(as_text(start).casefold())
         ),
-        "string": _shown,
-        "sub": lambda one, other: _number(one) - _number(other),
+        "string": shown_as_text,
+        "sub": lambda one, other: as_number(one) - as_number(other),
         "substring": _substring,
         "take": _take,
-        "tolower": lambda text: _text(text).lower(),
-        "toupper": lambda text: _text(text).upper(),
-        "trim": lambda text: _text(text).strip(),
+        "tolower": lambda text: as_text(text).lower(),
+        "toupper": lambda text: as_text(text).upper(),
+        "trim": lambda text: as_text(text).strip(),
         "true": lambda: True,
         "tryget": _try_get,
         "union": _union,
@@ -404,7 +323,7 @@ def _bounded(value: object) -> object:
         each = waiting.pop()
         left -= 1 + (len(each) if isinstance(each, str | list | dict) else 0)
         if left < 0 or (isinstance(each, int) and abs(each) > _MAX_NUMBER):
-            raise _wrong("the value is too large")
+            raise InvalidInputError("the value is too large")
         if isinstance(each, list):
             waiting += each
         elif isinstance(each, dict):
@@ -423,7 +342,7 @@ def _called(name: str, function: Callable[..., object]) -> Callable[..., object]
         try:
             arguments = signature.bind(*given)
         except TypeError:
-            raise _wrong(f"{name} is given too many values, or too few") from None
+            raise InvalidInputError(f"{name} is given too many values, or too few") from None
         return _bounded(function(*arguments.args))
 
     return call

@@ -14,6 +14,7 @@ from typing import Any, Final
 import attrs
 
 from keyhier.errors import InvalidInputError
+from keyhier.placement.arm.deployment import Deployment, Problems, TooMuchError
 from keyhier.placement.arm.expressions import (
     Call,
     Expression,
@@ -23,92 +24,19 @@ from keyhier.placement.arm.expressions import (
     parse,
     unescaped,
 )
-from keyhier.placement.arm.functions import FUNCTIONS, equal, is_known_name, member
-from keyhier.placement.arm_id import own_group, own_subscription
+from keyhier.placement.arm.functions import FUNCTIONS, is_known_name
+from keyhier.placement.arm.resource_functions import RESOURCE_FUNCTIONS
+from keyhier.placement.arm.values import equal, member
 from keyhier.placement.json_text import below
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, all_of, any_of, negated
 
-__all__ = ["Deployment", "Problem", "Problems", "Scope", "TooMuchError"]
+__all__ = ["Scope"]
 
 _MAX_DEPTH: Final = 100
-_MAX_VALUES: Final = 2_000_000
 _MAX_COPIES: Final = 800
 # https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits
 _SECURE: Final = frozenset({"securestring", "secureobject"})
 _PLAIN_PARAMETER: Final = re.compile(r"\[parameters\('[^']*'\)\]")
-
-
-class TooMuchError(InvalidInputError):
-    """A template unfolds to more than anybody deploys."""
-
-
-@attrs.frozen
-class Deployment:
-    """What is known of where a template is deployed to.
-
-    Attributes:
-        name: tells it from others whose subscription is not known either.
-        subscription: the subscription's id.
-        resource_group: the resource group's name.
-        location: the region of the resource group.
-        tenant: the id of the directory.
-    """
-
-    name: str
-    subscription: Maybe[str] = UNKNOWN
-    resource_group: Maybe[str] = UNKNOWN
-    location: Maybe[str] = UNKNOWN
-    tenant: Maybe[str] = UNKNOWN
-
-    @property
-    def subscription_id(self) -> str:
-        """The subscription's id, or what stands for it."""
-        known = self.subscription
-        return own_subscription(self.name) if isinstance(known, Unknown) else known
-
-    @property
-    def group_name(self) -> str:
-        """The resource group's name, or what stands for it."""
-        known = self.resource_group
-        return own_group(self.name) if isinstance(known, Unknown) else known
-
-
-@attrs.frozen
-class Problem:
-    """Something in a document that is wrong, or that is not told.
-
-    Attributes:
-        pointer: its place (RFC 6901).
-        text: one sentence without a full stop.
-        is_error: whether a deployment would fail; what keyhier only does not know is none.
-    """
-
-    pointer: str
-    text: str
-    is_error: bool = True
-
-
-@attrs.define
-class Problems:
-    """The problems of one document, each once, and how much was evaluated."""
-
-    found: dict[Problem, None] = attrs.field(factory=dict)
-    values: int = 0
-
-    def add(self, pointer: str, text: str, *, is_error: bool = True) -> Unknown:
-        """Tell a problem; the value that has it is unknown."""
-        self.found[Problem(pointer, text, is_error)] = None
-        return UNKNOWN
-
-    def count(self) -> None:
-        """Count one more value.
-
-        Raises:
-            TooMuchError: there were too many.
-        """
-        self.values += 1
-        if self.values > _MAX_VALUES:
-            raise TooMuchError(f"the template unfolds to more than {_MAX_VALUES} values")
 
 
 @attrs.define
@@ -316,7 +244,7 @@ class Scope:
         if "." in name:
             # A function of the template's own.
             return UNKNOWN
-        if name not in {*_SCOPED, "if"} and not is_known_name(name):
+        if name not in _NAMES and not is_known_name(name):
             return self.problems.add(
                 pointer, f"the function {call.name!r:.80} is not known here", is_error=False
             )
@@ -326,6 +254,9 @@ class Scope:
         scoped = _SCOPED.get(name)
         if scoped is not None:
             return scoped(self, given, pointer)
+        of_resources = RESOURCE_FUNCTIONS.get(name)
+        if of_resources is not None:
+            return of_resources(self.deployment, given)
         function = FUNCTIONS.get(name)
         return UNKNOWN if function is None else function(*given)
 
@@ -372,65 +303,6 @@ class Scope:
         index = self.copies[name]
         return UNKNOWN if isinstance(index, Unknown) else index + sum(offsets)
 
-    # Resources
-
-    def resource_group(self, _given: list[object], _pointer: str) -> object:
-        """``resourceGroup``."""
-        where = self.deployment
-        return {
-            "id": f"/subscriptions/{where.subscription_id}/resourceGroups/{where.group_name}",
-            "name": where.group_name,
-            "location": where.location,
-            "tags": UNKNOWN,
-        }
-
-    def subscription(self, _given: list[object], _pointer: str) -> object:
-        """``subscription``."""
-        where = self.deployment
-        return {
-            "id": f"/subscriptions/{where.subscription_id}",
-            "subscriptionId": where.subscription_id,
-            "tenantId": where.tenant,
-            "displayName": UNKNOWN,
-        }
-
-    def tenant(self, _given: list[object], _pointer: str) -> object:
-        """``tenant``."""
-        return {"tenantId": self.deployment.tenant, "displayName": UNKNOWN, "countryCode": UNKNOWN}
-
-    def resource_id(self, given: list[object], _pointer: str) -> object:
-        """``resourceId``: ``([subscription], [group], type, name, …)``."""
-        if UNKNOWN in given:
-            return UNKNOWN
-        texts = [str(each) for each in given]
-        first = next((n for n, text in enumerate(texts) if "/" in text), None)
-        if first is None or first > 2:
-            raise InvalidInputError("resourceId takes a type, and at most two values before it")
-        before, after = texts[:first], texts[first:]
-        group = before.pop() if before else self.deployment.group_name
-        subscription = before.pop() if before else self.deployment.subscription_id
-        scope = f"/subscriptions/{subscription}/resourceGroups/{group}"
-        return f"{scope}/providers/{_typed(after)}"
-
-    def subscription_resource_id(self, given: list[object], _pointer: str) -> object:
-        """``subscriptionResourceId``: ``([subscription], type, name, …)``."""
-        if UNKNOWN in given:
-            return UNKNOWN
-        texts = [str(each) for each in given]
-        named = texts.pop(0) if texts and "/" not in texts[0] else self.deployment.subscription_id
-        return f"/subscriptions/{named}/providers/{_typed(texts)}"
-
-    def extension_resource_id(self, given: list[object], _pointer: str) -> object:
-        """``extensionResourceId``: ``(resource, type, name, …)``."""
-        if UNKNOWN in given:
-            return UNKNOWN
-        scope, *typed = (str(each) for each in given)
-        return f"{scope}/providers/{_typed(typed)}"
-
-    def tenant_resource_id(self, given: list[object], _pointer: str) -> object:
-        """``tenantResourceId``: ``(type, name, …)``."""
-        return UNKNOWN if UNKNOWN in given else f"/providers/{_typed(list(map(str, given)))}"
-
 
 _NOT_GIVEN: Final = object()
 
@@ -449,21 +321,6 @@ def _truth(value: object) -> Maybe[bool]:
     if isinstance(value, Unknown | bool):
         return value
     raise InvalidInputError("true or false belongs here")
-
-
-def _typed(given: list[str]) -> str:
-    """Return type and names as an id has them: a type and a name in turn."""
-    if not given:
-        raise InvalidInputError("a type of resources belongs here")
-    kind, *names = given
-    namespace, *types = kind.strip("/").split("/")
-    parts = [part for name in names for part in name.split("/")]
-    if not types or len(types) != len(parts):
-        raise InvalidInputError(
-            f"the type {kind!r:.120} asks for {len(types)} names, and {len(parts)} are given"
-        )
-    pairs = (f"{one}/{name}" for one, name in zip(types, parts, strict=True))
-    return "/".join([namespace, *pairs])
 
 
 def _protected(value: object) -> object:
@@ -491,12 +348,6 @@ _SCOPED: Final[Mapping[str, Callable[[Scope, list[object], str], object]]] = Map
         "copyindex": Scope.copy_index,
         "parameters": Scope.parameter,
         "variables": Scope.variable,
-        "resourcegroup": Scope.resource_group,
-        "subscription": Scope.subscription,
-        "tenant": Scope.tenant,
-        "resourceid": Scope.resource_id,
-        "subscriptionresourceid": Scope.subscription_resource_id,
-        "extensionresourceid": Scope.extension_resource_id,
-        "tenantresourceid": Scope.tenant_resource_id,
     }
 )
+_NAMES: Final = frozenset({*_SCOPED, *RESOURCE_FUNCTIONS, "if"})

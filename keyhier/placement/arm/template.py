@@ -14,14 +14,23 @@ from typing import Any, Final
 import attrs
 
 from keyhier.errors import InvalidInputError
-from keyhier.placement.arm.scope import Deployment, Problems, Scope
+from keyhier.placement.arm.deployment import Deployment, Problems
+from keyhier.placement.arm.resource_functions import resource_id
+from keyhier.placement.arm.scope import Scope
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.json_text import below
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
-__all__ = ["Declared", "is_parameter_file", "is_template", "read_parameters", "unfold"]
+__all__ = [
+    "DEPLOYMENTS",
+    "Declared",
+    "is_parameter_file",
+    "is_template",
+    "read_parameters",
+    "unfold",
+]
 
-_DEPLOYMENTS: Final = "microsoft.resources/deployments"
+DEPLOYMENTS: Final = "microsoft.resources/deployments"
 _TEMPLATE_SCHEMA: Final = re.compile(r"/[a-z]*deploymentTemplate\.json#?$", re.IGNORECASE)
 _PARAMETER_SCHEMA: Final = re.compile(r"/deploymentParameters\.json#?$", re.IGNORECASE)
 # ARM nests less.
@@ -161,7 +170,7 @@ class _Template:
         if outer and not (isinstance(name, str) and "/" in name):
             unknown = isinstance(name, Unknown) or isinstance(within, Unknown)
             name = UNKNOWN if unknown else f"{within}/{name}"
-        if kind.casefold() == _DEPLOYMENTS:
+        if kind.casefold() == DEPLOYMENTS:
             yield from self._nested(raw, pointer, scope)
             return
         identity = self._id(kind, name, pointer, scope)
@@ -187,7 +196,7 @@ class _Template:
         if isinstance(name, Unknown):
             return UNKNOWN
         try:
-            found = scope.resource_id([kind, name], pointer)
+            found = resource_id(scope.deployment, [kind, name])
             return str(ArmId.parse(str(found)))
         except InvalidInputError as error:
             return self._problems.add(below(pointer, "name"), error.message)
@@ -195,6 +204,7 @@ class _Template:
     def _nested(self, raw: Mapping[str, Any], pointer: str, scope: Scope) -> Iterator[Declared]:
         place = below(pointer, "properties")
         properties = raw.get("properties")
+        yield from self._references(raw, place, pointer, scope)
         inner = properties.get("template") if isinstance(properties, dict) else None
         if not isinstance(properties, dict) or not isinstance(inner, dict):
             self._problems.add(
@@ -222,6 +232,24 @@ class _Template:
             # Its expressions are those of the template around it.
             within = scope.deployed_to(deployment)
         yield from _Template(inner, where, within, depth=self._depth + 1).resources()
+
+    def _references(
+        self, raw: Mapping[str, Any], place: str, pointer: str, scope: Scope
+    ) -> Iterator[Declared]:
+        """Yield a deployment whose parameters refer to secrets of vaults, with those alone."""
+        given = _dictionary(_dictionary(raw.get("properties")).get("parameters"))
+        named = {
+            name: {"reference": scope.value(each["reference"], below(place, "parameters", name))}
+            for name, each in given.items()
+            if isinstance(each, dict) and "reference" in each
+        }
+        if named:
+            content = {
+                "type": DEPLOYMENTS,
+                "name": scope.value(raw.get("name"), below(pointer, "name")),
+                "properties": {"parameters": named},
+            }
+            yield Declared(content, pointer)
 
     def _check_needs(self) -> None:
         names = {label.rpartition("/")[2]: label for label in self._needs}

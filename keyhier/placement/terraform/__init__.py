@@ -1,0 +1,1 @@
+"""Terraform's plans: read as the resources that ARM would store."""
