@@ -41,7 +41,7 @@ def inventory(
     No value is read and no key is used. Ends with 0 where all can be opened, 20 where that is not
     known of one, and 21 where one cannot.
     """
-    with opened(session.settings.vault_uri(), kek_vault) as vaults:
+    with opened(session, session.settings.vault_uri(), kek_vault) as vaults:
         listed = _listed(vaults[0], all_versions=all_versions)
         items = list(take_inventory(listed, vaults))
     document = {

@@ -128,7 +128,7 @@ def plan_machine(
         disk_key = None if source is None else stack.enter_context(read_disk_key(source, None))
         needed = request.kek is not None or disk_key is not None
         uri = session.settings.vault_uri() if needed else None
-        vaults = stack.enter_context(opened(uri, kek_vault))
+        vaults = stack.enter_context(opened(session, uri, kek_vault))
         applied = apply_ade(request, vaults, disk_key=disk_key)
         show_applied(session, applied, out=out, picture=picture)
 

@@ -85,7 +85,7 @@ def protect_disk(
         raise InvalidInputError(_NO_FILE)
     if backup_config is not None and (kind is not None or volume or dual_pass):
         raise InvalidInputError("--type, --volume and --dual-pass go with --in")
-    with opened(session.settings.vault_uri(), kek_vault) as vaults:
+    with opened(session, session.settings.vault_uri(), kek_vault) as vaults:
         if backup_config is not None:
             with read_backup(backup_config) as config:
                 opens = kek_of_backup(config, kek, algorithm)

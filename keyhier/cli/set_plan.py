@@ -106,5 +106,5 @@ def plan_encryption_set(
     if plan.refused or not apply:
         show_plan(session, plan, out=out, picture=picture)
         return
-    with opened(session.settings.vault_uri() if request.key else None, None) as vaults:
+    with opened(session, session.settings.vault_uri() if request.key else None, None) as vaults:
         show_applied(session, apply_set(request, vaults), out=out, picture=picture)
