@@ -9,6 +9,8 @@
 
     [profiles.lab.pins]
     "record:fleet/web/5edcb295262b3383e9e4666577d7c1e6" = "thumbprint that was shown"
+
+Its table ``placement`` is read by :mod:`keyhier.cli.placement_settings`.
 """
 
 from __future__ import annotations
@@ -19,14 +21,16 @@ from typing import Any, Final
 
 import attrs
 
+from keyhier.cli.placement_settings import read_placement
 from keyhier.errors import AccessDeniedError, InvalidInputError
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.recovery_key import RecoveryKey
 from keyhier.identifiers import KeyId, check_key_name
+from keyhier.placement.policy import PlacementPolicy
 
 __all__ = ["HIERARCHY_KEYS", "HierarchySettings"]
 
-HIERARCHY_KEYS: Final = ("hierarchy", "pins", "recovery-key", "require-recovery")
+HIERARCHY_KEYS: Final = ("hierarchy", "pins", "placement", "recovery-key", "require-recovery")
 _DEFAULT_NAME: Final = "keys"
 _MAX_PEM_BYTES: Final = 64 * 1024
 
@@ -40,12 +44,14 @@ class HierarchySettings:
         pins: thumbprints of KEKs in records.
         recovery_key: the PEM file of an offline recovery key's public half, or None.
         require_recovery: whether nothing is protected without it.
+        placement: where vaults are and what follows from it, or None where nobody asks.
     """
 
     name: str = _DEFAULT_NAME
     pins: Mapping[KeyId, str] = attrs.field(factory=dict)
     recovery_key: Path | None = None
     require_recovery: bool = False
+    placement: PlacementPolicy | None = None
 
     @classmethod
     def read(cls, profile: Mapping[str, Any], place: str) -> HierarchySettings:
@@ -62,6 +68,7 @@ class HierarchySettings:
         pins = profile.get("pins", {})
         recovery_key = profile.get("recovery-key")
         required = profile.get("require-recovery", False)
+        placement = profile.get("placement")
         if not (isinstance(pins, dict) and all(isinstance(pin, str) for pin in pins.values())):
             raise InvalidInputError(f"{place}.pins is a table of ids of KEKs and thumbprints")
         if recovery_key is not None and not (
@@ -75,6 +82,7 @@ class HierarchySettings:
             {KeyId.parse(key): pin for key, pin in pins.items()},
             None if recovery_key is None else Path(recovery_key),
             required,
+            None if placement is None else read_placement(placement, f"{place}.placement"),
         )
 
     def policy(self) -> Policy:
@@ -88,6 +96,7 @@ class HierarchySettings:
             pins=self.pins,
             recovery_key=None if self.recovery_key is None else _read_key(self.recovery_key),
             require_recovery=self.require_recovery,
+            placement=self.placement,
         )
 
 

@@ -103,6 +103,18 @@ class EncryptionSets:
         checked = self._with_key(wanted, wanted.reference)
         return from_stored(self._core.sets.add(to_stored(attrs.evolve(checked, generation=0))))
 
+    def require_allowed(self, wanted: EncryptionSet) -> None:
+        """Raise unless a set may be as it is described, before a vault is asked for its key.
+
+        A set that is kept already takes no more room.
+
+        Raises:
+            CapacityError, InvalidInputError, PlacementError: as :meth:`add`.
+        """
+        if all(each.name != wanted.name for each in self.all()):
+            self._require_room(wanted)
+        self._judged(wanted, wanted.reference)
+
     def _require_room(self, wanted: EncryptionSet) -> None:
         place = (wanted.placement.region, wanted.placement.subscription)
         if wanted.id is None:
@@ -123,6 +135,25 @@ class EncryptionSets:
             IntegrityError: what is kept cannot be read.
         """
         return from_stored(self._core.sets.get(name))
+
+    def judged(self, name: str) -> EncryptionSet:
+        """Return a set whose key is about to be used, once its placement was looked at again.
+
+        Vaults and rules may be others than when the set was made. What is broken and allowed is
+        noted in the set.
+
+        Raises:
+            NotFoundError, IntegrityError: as :meth:`get`.
+            PlacementError: its key is where it may not have one; no vault was asked.
+        """
+        found = self.get(name)
+        policy = self._core.policy.placement
+        if policy is None or judge_set(policy, found, found.active) == found.warnings:
+            return found
+        return self._change(
+            name,
+            lambda now: attrs.evolve(now, warnings=judge_set(policy, now, now.active)),
+        ).set
 
     def all(self, key: KeyId | None = None) -> list[EncryptionSet]:
         """Return the sets by name: all, or those that refer to a key in any version."""
@@ -249,13 +280,8 @@ class EncryptionSets:
 
     def _with_key(self, wanted: EncryptionSet, reference: KeyReference) -> EncryptionSet:
         """Return the set with the version that a reference means today, if it may use that."""
-        if reference.key.scheme == IN_RECORDS:
-            raise InvalidInputError(
-                "the key of a set is one of a vault, and not one in a record",
-                remedy="refer to the key at the root; disks may be under a KEK below it",
-            )
         # Before the vault is asked for anything.
-        warnings = judge_set(self._core.policy.placement, wanted, reference.key)
+        warnings = self._judged(wanted, reference)
         key = self._core.keyring.vaults.key(reference.key)
         _require_fit(key)
         now = datetime.now(UTC)
@@ -270,6 +296,15 @@ class EncryptionSets:
             warnings=warnings,
             sightings=tuple(seen.values())[-_MAX_SIGHTINGS:],
         )
+
+    def _judged(self, wanted: EncryptionSet, reference: KeyReference) -> tuple[str, ...]:
+        """Return what is to be noted of a set and the key that it is to refer to."""
+        if reference.key.scheme == IN_RECORDS:
+            raise InvalidInputError(
+                "the key of a set is one of a vault, and not one in a record",
+                remedy="refer to the key at the root; disks may be under a KEK below it",
+            )
+        return judge_set(self._core.policy.placement, wanted, reference.key)
 
 
 def _require_fit(key: Key) -> None:
