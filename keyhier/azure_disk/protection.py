@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from keyhier.azure_disk.plaintext import DiskKey
 from keyhier.azure_disk.retirement import RETIREMENT
 from keyhier.azure_disk.value import encode_plain, encode_wrapped
 from keyhier.errors import CapacityError, IntegrityError, InvalidInputError, UnsupportedError
-from keyhier.stored_secret import SetSecret
+from keyhier.stored_secret import SetSecret, StoredSecret
 from keyhier.volume import BitLockerKey
 
 if TYPE_CHECKING:
@@ -86,8 +87,21 @@ def protect(
     return SetSecret(name, value, content_type, tags)
 
 
-def remarks(disk_key: DiskKey, kek: Key | None) -> tuple[str, ...]:
-    """Return what whoever protects a disk this way has to know, a sentence each."""
+def remarks(
+    disk_key: DiskKey,
+    kek: Key | None,
+    *,
+    asked: SetSecret | None = None,
+    before: StoredSecret | None = None,
+) -> tuple[str, ...]:
+    """Return what whoever protects a disk this way has to know, a sentence each.
+
+    Args:
+        disk_key: what unlocks the disk.
+        kek: what wraps it, or None.
+        asked: the secret that is set.
+        before: the secret of that name that the vault has already, or None.
+    """
     told = [
         f"Azure Disk Encryption ends on {RETIREMENT}: encrypted disks unlock no more then",
     ]
@@ -95,7 +109,20 @@ def remarks(disk_key: DiskKey, kek: Key | None) -> tuple[str, ...]:
         told.append("no KEK wraps it: whoever may read the secret has the disk's key")
     elif kek.spec is KeySpec.RSA_2048 and isinstance(disk_key, BitLockerKey):
         told.append("Windows Server 2022 and Windows 11 do not work with a KEK of 2048 bits")
+    if asked is not None and before is not None:
+        told += _relabelled(before.tags, asked.tags)
     return tuple(told)
+
+
+def _relabelled(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Tell that a key was labelled for another disk, whose secret it may still be."""
+    for name, what in ((labels.MACHINE, "machine"), (labels.VOLUME, "volume")):
+        old, new = before.get(name, ""), now.get(name, "")
+        if old and old.casefold() != new.casefold():
+            yield (
+                f"the vault has this key for the {what} {old!r:.80} already, and it is found under"
+                f" {f'{new!r:.80}' if new else f'no {what}'} from now on"
+            )
 
 
 def tags_of(disk_key: DiskKey, placing: Placing, algorithm: WrapAlgorithm) -> dict[str, str]:

@@ -111,7 +111,7 @@ def test_another_set_of_the_name_refuses_the_plan_before_a_key_is_made(
     before = hierarchy.sets.get("des")
     with pytest.raises(AlreadyExistsError, match="another encryption set 'des'"):
         apply_set(create(there), [online], keeper=keeper)
-    assert [key.name for key in online.keys()] == ["own"]
+    assert [key.name for key in list(online.keys())] == ["own"]
     assert hierarchy.sets.get("des") == before
 
 
