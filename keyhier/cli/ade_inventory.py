@@ -73,7 +73,7 @@ def _table(items: Sequence[Item]) -> RenderableType:
             f"{item.stored.id.name}/{item.stored.id.version}",
             item.opening.value,
             printable((item.labels and item.labels.machine) or ""),
-            printable(typed_volume(item.labels and item.labels.volume)),
+            printable(typed_volume(item.labels.volume if item.labels else None)),
             _kek(item),
             moment(item.stored.created) or "unknown",
         )
