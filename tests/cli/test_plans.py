@@ -90,6 +90,23 @@ def test_promise_10_a_plan_that_is_refused_is_shown_and_makes_no_key(
     assert names(kept) == []
 
 
+def test_a_plan_file_is_checked_again_by_what_is_planned(
+    run: Run, write: Any, files: tuple[str, ...], tmp_path: Path
+) -> None:
+    far = write("far.json", vault("westus"))
+    for name, place, code in (("good", files[2], 0), ("bad", far, 17)):
+        out = tmp_path / f"{name}-plan.json"
+        plan = ("ade", "plan", "enable-existing", *files[:2], place, "--kek", "disk-kek")
+        assert run(*plan, *FACTS, "--out", out).exit_code == code
+        # The file's own verdict is not believed.
+        content = json.loads(out.read_text()) | {"worst": "ok", "findings": [], "placement": {}}
+        out.write_text(json.dumps(content))
+        checked = json.loads(run("check", "--json", out).stdout)
+        errors = {each["rule"] for each in checked["violations"] if each["severity"] == "error"}
+        region = {"ade-vault-region", "kek-vault-region"}
+        assert errors & region == (region if name == "bad" else set())
+
+
 def test_what_is_not_ready_ends_with_its_own_code(run: Run, files: tuple[str, ...]) -> None:
     done = run("ade", "plan", "update", *files)
     assert done.exit_code == 9
