@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keyhier.key import Key
     from keyhier.secret import SecretBytes
 
-__all__ = ["Placing", "protect", "remarks", "tags_of"]
+__all__ = ["Placing", "check_room", "machine_tag", "protect", "remarks", "tags_of"]
 
 _MACHINE: Final = re.compile(r"[\w-]+")
 _DISK: Final = re.compile(r"[0-9]+_[0-9]+")
@@ -125,6 +125,11 @@ def _relabelled(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[s
             )
 
 
+def machine_tag(name: str) -> str:
+    """Return a machine's name as the extension labels a secret: nothing where a tag has no room."""
+    return name if _MACHINE.fullmatch(name) else ""
+
+
 def tags_of(disk_key: DiskKey, placing: Placing, algorithm: WrapAlgorithm) -> dict[str, str]:
     """Return the tags of a disk key's secret, without the one that names a KEK.
 
@@ -176,7 +181,7 @@ def _wrap(content: SecretBytes, kek: Key, algorithm: WrapAlgorithm) -> SecretByt
             f"{kek.id} is in a vault that Azure cannot reach",
             remedy="import the key into Key Vault, and name it there",
         )
-    _check_room(len(content), kek.spec, algorithm)
+    check_room(content, kek.spec, algorithm)
     wrapped = kek.wrap_raw(content, algorithm)
     with kek.unwrap_raw(wrapped, algorithm) as opened:
         same = opened == content
@@ -187,7 +192,13 @@ def _wrap(content: SecretBytes, kek: Key, algorithm: WrapAlgorithm) -> SecretByt
     return encode_wrapped(wrapped)
 
 
-def _check_room(length: int, spec: KeySpec, algorithm: WrapAlgorithm) -> None:
+def check_room(content: SecretBytes, spec: KeySpec, algorithm: WrapAlgorithm) -> None:
+    """Raise unless a KEK of this kind can wrap a disk's key.
+
+    Raises:
+        CapacityError: the disk's key is too long; the remedy names a KEK that takes it.
+    """
+    length = len(content)
     if length <= capacity(algorithm, spec):
         return
     rsa = [other for other in KeySpec if other.key_type is KeyType.RSA]

@@ -14,7 +14,7 @@ import attrs
 from keyhier.algorithms import KeyType
 from keyhier.azure_disk.machine import Scenario
 from keyhier.azure_disk.plaintext import DiskKey
-from keyhier.azure_disk.protection import Placing
+from keyhier.azure_disk.protection import Placing, machine_tag
 from keyhier.azure_disk.set_resource import SetResource
 from keyhier.errors import InvalidInputError, InvalidStateError, NotFoundError, UnsupportedError
 from keyhier.identifiers import KeyId
@@ -95,6 +95,7 @@ def apply_ade(
         InvalidInputError: there is no key for a disk of one's own, or for another scenario.
         NotFoundError: a vault of the plan is not among those that are open.
         UnsupportedError: the vault keeps no secrets or makes no such key.
+        CapacityError: the disk's key is too long for the KEK, which was not made then.
     """
     plan_ade(request).raise_for_errors()
     own = request.scenario is Scenario.ENABLE_OWN_VHD
@@ -106,7 +107,11 @@ def apply_ade(
     keeper = None if disk_key is None else _keeper(request, vaults, disk_key)
     key, made = None, False
     if request.kek is not None:
-        key, made = _latest(_home(vaults, request.kek.vault), request.kek)
+        home, kek = _home(vaults, request.kek.vault), request.kek
+        found = _present(home, kek)
+        if found is None and keeper is not None:
+            keeper.require_room(kek.spec, request.algorithm)
+        key, made = found or home.create_key(kek.name, kek.spec), found is None
         request = attrs.evolve(request, kek=_pinned(request.kek, key))
         # What a key that was there already is like, nobody knew before.
         plan_ade(request).raise_for_errors()
@@ -149,7 +154,9 @@ def apply_set(
     if before is not None and not request.key.version:
         key, made = _newer(home, request.key, before.key)
     else:
-        key, made = _latest(home, request.key)
+        found = _present(home, request.key)
+        key = found or home.create_key(request.key.name, request.key.spec)
+        made = found is None
     pinned = _pinned(request.key, key)
     applied = plan_set(attrs.evolve(request, key=pinned))
     if keeper is not None:
@@ -171,7 +178,7 @@ def _keeper(request: AdeRequest, vaults: Sequence[Vault], disk_key: DiskKey) -> 
         raise InvalidInputError(
             f"{machine.label} is of {machine.system}, and the key is of another system's disk"
         )
-    name = machine.name if isinstance(machine.name, str) else ""
+    name = machine_tag(machine.name) if isinstance(machine.name, str) else ""
     return DiskKeeper(home, vaults, disk_key, Placing(name, "C:" if of_windows else "os"))
 
 
@@ -191,14 +198,14 @@ def _home(vaults: Sequence[Vault], wanted: VaultResource) -> Vault:
     )
 
 
-def _latest(home: Vault, wanted: PlannedKey) -> tuple[Key, bool]:
-    """Return the key that is planned, and whether it was made now."""
+def _present(home: Vault, wanted: PlannedKey) -> Key | None:
+    """Return the key that is planned, or None where it is to be made."""
     if wanted.version:
-        return _usable(home.key(wanted.name, wanted.version)), False
+        return _usable(home.key(wanted.name, wanted.version))
     try:
-        return _usable(home.key(wanted.name)), False
+        return _usable(home.key(wanted.name))
     except NotFoundError:
-        return home.create_key(wanted.name, wanted.spec), True
+        return None
 
 
 def _newer(home: Vault, wanted: PlannedKey, used: KeyId) -> tuple[Key, bool]:

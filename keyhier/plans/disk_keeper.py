@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from keyhier.algorithms import WrapAlgorithm
+from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.azure_disk.plaintext import DiskKey
-from keyhier.azure_disk.protection import Placing, protect
+from keyhier.azure_disk.protection import Placing, check_room, protect
 from keyhier.azure_disk.recovery import recover
 from keyhier.errors import AccessDeniedError, InvalidInputError, UnwrapError
 from keyhier.stored_secret import SecretId, SetSecret, StoredSecret
@@ -37,6 +37,15 @@ class DiskKeeper:
     vaults: Sequence[Vault]
     disk_key: DiskKey
     placing: Placing
+
+    def require_room(self, spec: KeySpec, algorithm: WrapAlgorithm) -> None:
+        """Raise unless a KEK of this kind can wrap the disk's key.
+
+        Raises:
+            CapacityError: it is too small.
+        """
+        with self.disk_key.to_secret() as content:
+            check_room(content, spec, algorithm)
 
     def keep(self, kek: Key | None, algorithm: WrapAlgorithm) -> tuple[SecretId, bool]:
         """Set the secret once it was seen to open, and say whether it was set now.

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 import keyhier
 from keyhier import BitLockerKey, LinuxPassphrase
+from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.azure_disk import recover
 from keyhier.errors import (
+    CapacityError,
     InvalidInputError,
     InvalidStateError,
     NotFoundError,
@@ -24,7 +27,18 @@ from keyhier.plans import (
     apply_set,
 )
 from tests.azure.conftest import uri_of
-from tests.plans.scenes import FACTS, ade, disk, documents, encryption_set, machine, vault
+from tests.azure_disk.forms import ade_bek
+from tests.plans.scenes import (
+    FACTS,
+    VM_ID,
+    ade,
+    disk,
+    documents,
+    encryption_set,
+    key_of,
+    machine,
+    vault,
+)
 from tests.plans.test_ade import REFUSED, step
 from tests.plans.test_set import create, rotate
 
@@ -196,6 +210,31 @@ def test_a_vault_without_secrets_is_seen_before_a_key_is_made(
         with pytest.raises(UnsupportedError):
             apply_ade(request, [hsm], disk_key=passphrase)
         assert list(hsm.keys()) == []
+
+
+def test_a_kek_too_small_for_the_disks_key_is_seen_before_it_is_made(
+    memory: keyhier.Vault,
+) -> None:
+    request = ade("enable-own-vhd", machine("Windows"), disk(), vault())
+    windows_2019 = {"facts": {**FACTS, "release": "windows-server 2019"}}
+    kek = attrs.evolve(key_of(request.documents), spec=KeySpec.RSA_2048)
+    small = attrs.evolve(request, kek=kek, algorithm=WrapAlgorithm.RSA_OAEP_256, **windows_2019)
+    with ade_bek() as bek:
+        with pytest.raises(CapacityError, match="RSA-3072"):
+            apply_ade(small, [memory], disk_key=bek)
+        assert list(memory.keys()) == []
+        assert list(memory.secrets.list()) == []
+        # One that is there already may be larger than the plan would make it.
+        memory.create_key("disk-kek", "RSA-3072")
+        assert apply_ade(small, [memory], disk_key=bek).secret_made
+
+
+def test_a_machine_whose_name_no_tag_can_hold_is_named_by_none(memory: keyhier.Vault) -> None:
+    odd = machine() | {"name": "web.01", "id": VM_ID.replace("web-01", "web.01")}
+    with LinuxPassphrase.generate() as passphrase:
+        apply_ade(ade("enable-own-vhd", odd, disk(), vault()), [memory], disk_key=passphrase)
+    (listed,) = memory.secrets.list()
+    assert listed.tags["MachineName"] == ""
 
 
 def test_the_key_of_a_disk_goes_with_a_disk_of_ones_own(memory: keyhier.Vault) -> None:
