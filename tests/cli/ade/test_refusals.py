@@ -106,6 +106,7 @@ def test_a_file_that_is_there_stays(run: Run, uri: str, bek_file: Path) -> None:
         (("recover", GUID, "--algorithm", "RSA-OAEP", "--out", "x"), 8),
         (("recover", GUID, "--kek", "kek", "--out", "x"), 8),
         (("recover", GUID, "--kek", "memory:kek", "--out", "x"), 8),
+        (("recover", GUID, "--kek", ELSEWHERE.rpartition("/")[0], "--out", "x"), 8),
         (("recover", GUID), 2),
         (("recover", GUID, "--out", "x"), 3),
         (("recover", f"{GUID}/{VERSION}", "--out", "x"), 3),
@@ -135,6 +136,13 @@ def test_bad_input_is_one_line(
     monkeypatch.chdir(passphrase_file.parent)
     failed(run("ade", *command), exit_code)
     assert not Path("x").exists()
+
+
+def test_a_key_url_without_a_version_is_told_to_need_one(run: Run, uri: str, out: Path) -> None:
+    versionless = ELSEWHERE.rpartition("/")[0]
+    line = failed(run("ade", "recover", GUID, "--kek", versionless, "--out", out / "key"), 8)
+    assert f"{versionless} names a KEK without its version" in line
+    assert "Azure Disk Encryption follows no rotation" in line
 
 
 def test_a_secret_of_another_vault_than_the_one_named_is_refused(
