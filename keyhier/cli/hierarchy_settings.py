@@ -15,12 +15,14 @@ Its table ``placement`` is read by :mod:`keyhier.cli.placement_settings`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
+from keyhier.cli.own_file import require_own
 from keyhier.cli.placement_settings import read_placement
 from keyhier.errors import AccessDeniedError, InvalidInputError
 from keyhier.hierarchy.policy import Policy
@@ -63,6 +65,7 @@ class HierarchySettings:
 
         Raises:
             InvalidInputError: something there is not what belongs there.
+            AccessDeniedError: others can change the file of the placement rules.
         """
         name = profile.get("hierarchy", _DEFAULT_NAME)
         pins = profile.get("pins", {})
@@ -89,7 +92,7 @@ class HierarchySettings:
         """Return the policy that they make.
 
         Raises:
-            AccessDeniedError: the recovery key's file cannot be read.
+            AccessDeniedError: the recovery key's file cannot be read, or others can change it.
             InvalidInputError: it holds no recovery key, or none is named where one is required.
         """
         return Policy(
@@ -103,6 +106,7 @@ class HierarchySettings:
 def _read_key(path: Path) -> RecoveryKey:
     try:
         with path.open("rb") as file:
+            require_own(path, os.fstat(file.fileno()), "who can open every new record")
             pem = file.read(_MAX_PEM_BYTES)
     except OSError as error:
         raise AccessDeniedError(f"{path} cannot be read: {error.strerror}") from None

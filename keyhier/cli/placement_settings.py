@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from keyhier.cli.own_file import require_own
 from keyhier.errors import InvalidInputError, KeyhierError
 from keyhier.placement.place import Placement
 from keyhier.placement.policy import Enforcement, PlacementPolicy
@@ -42,6 +43,7 @@ def read_placement(table: object, place: str) -> PlacementPolicy:
 
     Raises:
         InvalidInputError: something there is not what belongs there.
+        AccessDeniedError: others can change the file of the rules.
     """
     content = _table(table, place, _TOP)
     enforcement = content.get("enforcement", Enforcement.ENFORCE.value)
@@ -90,6 +92,8 @@ def _rules(value: object, place: str) -> RuleSet:
     # A relative one would be other rules in every working directory.
     if not path.is_absolute():
         raise InvalidInputError(f"{place} is the name of rules, or the absolute path of a file")
+    if path.exists():
+        require_own(path, path.stat(), "what is allowed")
     return read_rule_set(path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keyhier.cli.config import Configuration
-from keyhier.errors import InvalidInputError
+from keyhier.errors import AccessDeniedError, InvalidInputError
 from keyhier.placement import Placement
 from keyhier.placement.policy import Enforcement, PlacementPolicy
 from tests.cli.conftest import Run, VaultFile
@@ -73,6 +73,17 @@ def test_rules_of_ones_own_are_a_file(configuration: Path, tmp_path: Path) -> No
     found = placement(configuration, f'[profiles.lab.placement]\nrules = "{own}"\n')
     assert not isinstance(found.rules, str)
     assert "cmk-vault-subscription" not in {rule.id for rule in found.rules}
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_rules_that_others_may_change_are_refused(
+    mode: int, configuration: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('title = "Ours"\n')
+    own.chmod(mode)
+    with pytest.raises(AccessDeniedError, match="could choose what is allowed"):
+        placement(configuration, f'[profiles.lab.placement]\nrules = "{own}"\n')
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,34 @@ def test_the_key_of_a_disk_goes_with_a_disk_of_ones_own(memory: keyhier.Vault) -
     assert list(memory.keys()) == []
 
 
+def test_who_may_set_secrets_and_not_read_them_sets_one(
+    keyvault: KeyVault, online: keyhier.Vault
+) -> None:
+    request = ade("enable-own-vhd", machine(), disk(), there(keyvault))
+    forbidden = {"error": {"code": "Forbidden", "message": "no"}}
+    with LinuxPassphrase.generate() as passphrase:
+        first = apply_ade(request, [online], disk_key=passphrase)
+        again = apply_ade(request, [online], disk_key=passphrase)
+        assert (again.secret_made, again.secret) == (False, first.secret)
+        keyvault.faults.add("list_secrets", status=403, document=forbidden)
+        assert apply_ade(request, [online], disk_key=passphrase).secret_made
+
+
+def test_a_secret_with_the_same_labels_that_opens_another_disk_is_not_taken(
+    memory: keyhier.Vault,
+) -> None:
+    request = ade("enable-own-vhd", machine(), disk(), vault())
+    for _ in range(2):
+        with LinuxPassphrase.generate() as passphrase:
+            assert apply_ade(request, [memory], disk_key=passphrase).secret_made
+    # Nor is one whose value makes no sense.
+    one, other = list(memory.secrets.list())
+    memory.secrets.set(one.id.name, "?", content_type=one.content_type, tags=one.tags)
+    with LinuxPassphrase.generate() as passphrase:
+        assert apply_ade(request, [memory], disk_key=passphrase).secret_made
+    assert other.tags == one.tags
+
+
 # ---------------------------------------------------------------------- sets
 
 
