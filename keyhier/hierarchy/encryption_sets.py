@@ -26,6 +26,7 @@ from keyhier.hierarchy.set_placement import judge_set
 from keyhier.hierarchy.work import JobReport
 from keyhier.identifiers import KeyId
 from keyhier.key import Key
+from keyhier.placement.arm_id import ArmId
 from keyhier.placement.place import NOWHERE, Placement
 from keyhier.records.record import Query, Record, RecordKind
 
@@ -159,14 +160,24 @@ class EncryptionSets:
         """Return the sets by name: all, or those that refer to a key in any version."""
         return [from_stored(stored) for stored in self._core.sets.all(key)]
 
-    def refer(self, name: str, reference: KeyReference) -> Observation:
+    def refer(
+        self, name: str, reference: KeyReference, *, vault_id: ArmId | None = None
+    ) -> Observation:
         """Let a set refer to another version, another key, or the latest version.
+
+        Args:
+            name: the set's name.
+            reference: what it is to refer to.
+            vault_id: the ARM id of the key's vault, where that is another one than before and in
+                the set's subscription.
 
         Raises:
             InvalidInputError, InvalidStateError, NotFoundError, PlacementError: as
                 :meth:`create`; then the set is as it was.
         """
-        return self._change(name, lambda found: self._moved(found, reference))
+        return self._change(
+            name, lambda found: self._moved(_in_vault(found, reference.key, vault_id), reference)
+        )
 
     def delete(self, name: str) -> None:
         """Delete a set that no disk is in.
@@ -305,6 +316,13 @@ class EncryptionSets:
                 remedy="refer to the key at the root; disks may be under a KEK below it",
             )
         return judge_set(self._core.policy.placement, wanted, reference.key)
+
+
+def _in_vault(found: EncryptionSet, key: KeyId, vault_id: ArmId | None) -> EncryptionSet:
+    """Return a set with the id of its key's vault; that of a vault before is none of this one."""
+    if vault_id is None and (key.scheme, key.vault) == (found.active.scheme, found.active.vault):
+        return found
+    return attrs.evolve(found, vault_id=vault_id)
 
 
 def _require_fit(key: Key) -> None:

@@ -41,7 +41,8 @@ class PlannedSets:
         known = self._known(wanted)
         if known is not None:
             expected = {each.key.versionless for each in (planned, before) if each is not None}
-            if known.id != wanted.id or known.active.versionless not in expected:
+            same = known.id == wanted.id and known.encryption_type is wanted.encryption_type
+            if not same or known.active.versionless not in expected:
                 raise AlreadyExistsError(
                     f"the records have another encryption set {known.name!r}:"
                     f" {known.id or 'without an id'}, with the key {known.active}",
@@ -57,7 +58,7 @@ class PlannedSets:
         """
         wanted = from_resource(planned)
         if self._known(wanted) is not None:
-            self.sets.refer(wanted.name, wanted.reference)
+            self.sets.refer(wanted.name, wanted.reference, vault_id=wanted.vault_id)
             return
         if before is not None and before.key != planned.key:
             # Until the rotation is done, Azure needs both versions.

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 import keyhier
 from keyhier import Hierarchy
+from keyhier.azure_disk.set_resource import EncryptionType
 from keyhier.errors import AlreadyExistsError, PlacementError
 from keyhier.hierarchy.planned_sets import PlannedSets
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.reference import KeyReference
-from keyhier.hierarchy.set_arm import to_arm
+from keyhier.hierarchy.set_arm import from_arm, to_arm
 from keyhier.placement import Placement
 from keyhier.placement.policy import PlacementPolicy
 from keyhier.plans import apply_set
@@ -98,20 +100,39 @@ def test_a_set_may_move_to_another_key(
         assert (kept.active, kept.previous) == (other.id, (first,))
 
 
-@pytest.mark.parametrize("known", ["without an id", "with another key"])
+def test_a_set_whose_key_is_in_another_vault_names_the_one_before_no_more(
+    online: keyhier.Vault, store: SqlRecords, there: dict[str, Any]
+) -> None:
+    with keyhier.open("memory:") as memory, Hierarchy([online, memory], store) as hierarchy:
+        apply_set(create(there), [online], keeper=PlannedSets(hierarchy.sets))
+        first = hierarchy.sets.get("des")
+        assert str(first.vault_id) == there["id"]
+        elsewhere = memory.create_key("cmk", "RSA-2048")
+        moved = hierarchy.sets.refer("des", KeyReference.pinned(elsewhere.id)).set
+        assert (moved.vault_id, moved.active) == (None, elsewhere.id)
+        back = KeyReference.following(first.active)
+        assert hierarchy.sets.refer("des", back, vault_id=first.vault_id).set.vault_id
+        assert hierarchy.sets.refer("des", back).set.vault_id == first.vault_id
+
+
+@pytest.mark.parametrize("known", ["without an id", "with another key", "of another kind"])
 def test_another_set_of_the_name_refuses_the_plan_before_a_key_is_made(
     known: str, hierarchy: Hierarchy, online: keyhier.Vault, there: dict[str, Any]
 ) -> None:
-    own = online.create_key("own", "RSA-2048")
+    name = "cmk" if known == "of another kind" else "own"
+    own = online.create_key(name, "RSA-2048")
     keeper = PlannedSets(hierarchy.sets)
     if known == "without an id":
         hierarchy.sets.create("des", KeyReference.following(own.id))
+    elif known == "of another kind":
+        kind = EncryptionType.PLATFORM_AND_CUSTOMER_KEYS
+        hierarchy.sets.add(attrs.evolve(from_arm(used(there, own)), encryption_type=kind))
     else:
         keeper.keep(rotate(used(there, own), there).present(), None)
     before = hierarchy.sets.get("des")
     with pytest.raises(AlreadyExistsError, match="another encryption set 'des'"):
         apply_set(create(there), [online], keeper=keeper)
-    assert [key.name for key in list(online.keys())] == ["own"]
+    assert [key.name for key in list(online.keys())] == [name]
     assert hierarchy.sets.get("des") == before
 
 
