@@ -216,9 +216,13 @@ def test_a_kek_too_small_for_the_disks_key_is_seen_before_it_is_made(
     memory: keyhier.Vault,
 ) -> None:
     request = ade("enable-own-vhd", machine("Windows"), disk(), vault())
-    windows_2019 = {"facts": {**FACTS, "release": "windows-server 2019"}}
     kek = attrs.evolve(key_of(request.documents), spec=KeySpec.RSA_2048)
-    small = attrs.evolve(request, kek=kek, algorithm=WrapAlgorithm.RSA_OAEP_256, **windows_2019)
+    small = attrs.evolve(
+        request,
+        kek=kek,
+        algorithm=WrapAlgorithm.RSA_OAEP_256,
+        facts={**FACTS, "release": "windows-server 2019"},
+    )
     with ade_bek() as bek:
         with pytest.raises(CapacityError, match="RSA-3072"):
             apply_ade(small, [memory], disk_key=bek)
