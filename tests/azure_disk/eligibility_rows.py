@@ -151,13 +151,13 @@ UNSUPPORTED: list[tuple[System, Technology, str]] = [
     (W, Technology.SOFTWARE_RAID, "windows-software-raid"),
     (W, Technology.STORAGE_SPACES_DIRECT, "windows-storage-spaces-direct"),
     (W, Technology.WINDOWS_CONTAINERS, "windows-containers"),
+    (W, Technology.FAILOVER_CLUSTER, "failover-cluster"),
 ]
 # What only today's pages list.
 UNSUPPORTED_2026: list[tuple[System, Technology, str]] = [
     *UNSUPPORTED,
     (L, Technology.OS_VOLUME_ON_DATA_DISK, "os-on-data-disk"),
     (L, Technology.OS_DISK_RESIZE, "os-disk-resize"),
-    (W, Technology.FAILOVER_CLUSTER, "failover-cluster"),
     (W, Technology.SECRET_LIFETIME_POLICY, "secret-lifetime-policy"),
     (W, Technology.ISCSI, "windows-iscsi"),
 ]
