@@ -7,7 +7,12 @@ handed out; a KEK is used through the vaults that the caller has opened.
 from __future__ import annotations
 
 from keyhier.azure_disk.backup_config import BackupConfig
-from keyhier.azure_disk.disk_secret import DiskSecret, drive_letter, is_disk_secret
+from keyhier.azure_disk.disk_secret import (
+    DiskSecret,
+    drive_letter,
+    is_disk_secret,
+    typed_volume,
+)
 from keyhier.azure_disk.inventory import Item, Opening, take_inventory
 from keyhier.azure_disk.labels import KekReference
 from keyhier.azure_disk.plaintext import DiskKey
@@ -34,4 +39,5 @@ __all__ = [
     "recover",
     "remarks",
     "take_inventory",
+    "typed_volume",
 ]

@@ -33,6 +33,7 @@ __all__ = [
     "drive_letter",
     "is_disk_secret",
     "same_volume",
+    "typed_volume",
     "volume_of",
 ]
 
@@ -125,6 +126,15 @@ def drive_letter(name: str) -> str | None:
     """Return the letter in ``C``, ``c:`` or ``C:\\``, in upper case, or None in anything else."""
     letter = _LETTER.fullmatch(name)
     return letter[1].upper() if letter else None
+
+
+def typed_volume(volume: str | None) -> str:
+    """Return a volume's label as a command takes it: ``C:``, ``os``, ``1_0``; others stay."""
+    if volume is None:
+        return ""
+    if letter := drive_letter(volume):
+        return f"{letter}:"
+    return "os" if volume == LINUX_FILE else volume.removeprefix(f"{LINUX_FILE}_")
 
 
 def _plain_volume(name: str) -> str:

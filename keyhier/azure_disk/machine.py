@@ -49,6 +49,7 @@ class Technology(StrEnum):
     DYNAMIC_VOLUMES = "dynamic-volumes"
     FAILOVER_CLUSTER = "failover-cluster"
     IMAGE_OF_ENCRYPTED_VM = "image-of-encrypted-vm"
+    ISCSI = "iscsi"
     KDUMP = "kdump"
     LVM = "lvm"
     MDADM = "mdadm"
@@ -63,6 +64,8 @@ class Technology(StrEnum):
     SHARED_FILE_SYSTEM = "shared-file-system"
     SOFTWARE_RAID = "software-raid"
     STORAGE_SPACES = "storage-spaces"
+    STORAGE_SPACES_DIRECT = "storage-spaces-direct"
+    WINDOWS_CONTAINERS = "windows-containers"
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +95,7 @@ class Machine:
         ade: whether Azure Disk Encryption is on.
         ade_ever: whether it ever was.
         os_encrypted: whether Azure Disk Encryption encrypts the OS volume.
+        dual_pass: whether an application of Entra lets the guest write the secrets.
         kek_bits: the size of the key encryption key in bits; 0 where there is none.
         enforces_tpm: whether a group policy enforces TPM protectors.
         allows_256_bit_recovery_key: whether the BitLocker policy, where there is one, allows it.
@@ -127,6 +131,7 @@ class Machine:
     ade: Maybe[bool] = UNKNOWN
     ade_ever: Maybe[bool] = UNKNOWN
     os_encrypted: Maybe[bool] = UNKNOWN
+    dual_pass: Maybe[bool] = UNKNOWN
     kek_bits: Maybe[int] = UNKNOWN
     enforces_tpm: Maybe[bool] = UNKNOWN
     allows_256_bit_recovery_key: Maybe[bool] = UNKNOWN

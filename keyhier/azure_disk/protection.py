@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -16,14 +17,14 @@ from keyhier.azure_disk.plaintext import DiskKey
 from keyhier.azure_disk.retirement import RETIREMENT
 from keyhier.azure_disk.value import encode_plain, encode_wrapped
 from keyhier.errors import CapacityError, IntegrityError, InvalidInputError, UnsupportedError
-from keyhier.stored_secret import SetSecret
+from keyhier.stored_secret import SetSecret, StoredSecret
 from keyhier.volume import BitLockerKey
 
 if TYPE_CHECKING:
     from keyhier.key import Key
     from keyhier.secret import SecretBytes
 
-__all__ = ["Placing", "protect", "remarks", "tags_of"]
+__all__ = ["Placing", "check_room", "machine_tag", "protect", "remarks", "tags_of"]
 
 _MACHINE: Final = re.compile(r"[\w-]+")
 _DISK: Final = re.compile(r"[0-9]+_[0-9]+")
@@ -86,8 +87,21 @@ def protect(
     return SetSecret(name, value, content_type, tags)
 
 
-def remarks(disk_key: DiskKey, kek: Key | None) -> tuple[str, ...]:
-    """Return what whoever protects a disk this way has to know, a sentence each."""
+def remarks(
+    disk_key: DiskKey,
+    kek: Key | None,
+    *,
+    asked: SetSecret | None = None,
+    before: StoredSecret | None = None,
+) -> tuple[str, ...]:
+    """Return what whoever protects a disk this way has to know, a sentence each.
+
+    Args:
+        disk_key: what unlocks the disk.
+        kek: what wraps it, or None.
+        asked: the secret that is set.
+        before: the secret of that name that the vault has already, or None.
+    """
     told = [
         f"Azure Disk Encryption ends on {RETIREMENT}: encrypted disks unlock no more then",
     ]
@@ -95,7 +109,25 @@ def remarks(disk_key: DiskKey, kek: Key | None) -> tuple[str, ...]:
         told.append("no KEK wraps it: whoever may read the secret has the disk's key")
     elif kek.spec is KeySpec.RSA_2048 and isinstance(disk_key, BitLockerKey):
         told.append("Windows Server 2022 and Windows 11 do not work with a KEK of 2048 bits")
+    if asked is not None and before is not None:
+        told += _relabelled(before.tags, asked.tags)
     return tuple(told)
+
+
+def _relabelled(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Tell that a key was labelled for another disk, whose secret it may still be."""
+    for name, what in ((labels.MACHINE, "machine"), (labels.VOLUME, "volume")):
+        old, new = before.get(name, ""), now.get(name, "")
+        if old and old.casefold() != new.casefold():
+            yield (
+                f"the vault has this key for the {what} {old!r:.80} already, and it is found under"
+                f" {f'{new!r:.80}' if new else f'no {what}'} from now on"
+            )
+
+
+def machine_tag(name: str) -> str:
+    """Return a machine's name as the extension labels a secret: nothing where a tag has no room."""
+    return name if _MACHINE.fullmatch(name) else ""
 
 
 def tags_of(disk_key: DiskKey, placing: Placing, algorithm: WrapAlgorithm) -> dict[str, str]:
@@ -149,7 +181,7 @@ def _wrap(content: SecretBytes, kek: Key, algorithm: WrapAlgorithm) -> SecretByt
             f"{kek.id} is in a vault that Azure cannot reach",
             remedy="import the key into Key Vault, and name it there",
         )
-    _check_room(len(content), kek.spec, algorithm)
+    check_room(content, kek.spec, algorithm)
     wrapped = kek.wrap_raw(content, algorithm)
     with kek.unwrap_raw(wrapped, algorithm) as opened:
         same = opened == content
@@ -160,7 +192,13 @@ def _wrap(content: SecretBytes, kek: Key, algorithm: WrapAlgorithm) -> SecretByt
     return encode_wrapped(wrapped)
 
 
-def _check_room(length: int, spec: KeySpec, algorithm: WrapAlgorithm) -> None:
+def check_room(content: SecretBytes, spec: KeySpec, algorithm: WrapAlgorithm) -> None:
+    """Raise unless a KEK of this kind can wrap a disk's key.
+
+    Raises:
+        CapacityError: the disk's key is too long; the remedy names a KEK that takes it.
+    """
+    length = len(content)
     if length <= capacity(algorithm, spec):
         return
     rsa = [other for other in KeySpec if other.key_type is KeyType.RSA]

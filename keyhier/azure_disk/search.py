@@ -7,7 +7,12 @@ from collections.abc import Iterable
 import attrs
 
 from keyhier.azure_disk import labels
-from keyhier.azure_disk.disk_secret import is_disk_secret, same_volume, volume_of
+from keyhier.azure_disk.disk_secret import (
+    is_disk_secret,
+    same_volume,
+    typed_volume,
+    volume_of,
+)
 from keyhier.errors import AmbiguousError, InvalidInputError, NotFoundError
 from keyhier.stored_secret import StoredSecret
 
@@ -59,7 +64,9 @@ def find(listed: Iterable[StoredSecret], machine: str, volume: str | None = None
     if len({volume_of(stored) for stored in matching}) > 1:
         raise AmbiguousError(
             f"the machine {where} has secrets of several volumes",
-            candidates=sorted({volume_of(stored) or "(no volume)" for stored in matching}),
+            candidates=sorted(
+                {typed_volume(volume_of(stored)) or "(no volume)" for stored in matching}
+            ),
             remedy="name the volume",
         )
     matching.sort(key=_age, reverse=True)

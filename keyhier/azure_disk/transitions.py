@@ -51,8 +51,10 @@ def check_transition(current: Current, wanted: ExtensionSettings) -> None:
         _check_enabling(current, wanted)
     elif wanted.operation is Operation.DISABLE:
         _check_disabling(current, wanted)
-    elif wanted.operation is Operation.UPDATE and current.volumes is None:
-        raise InvalidStateError("nothing is encrypted, so there are no settings to update")
+    elif wanted.operation is Operation.UPDATE:
+        if current.volumes is None:
+            raise InvalidStateError("nothing is encrypted, so there are no settings to update")
+        _check_volumes(current, wanted)
 
 
 def _check_generation(current: Current, wanted: ExtensionSettings) -> None:
@@ -70,16 +72,20 @@ def _check_enabling(current: Current, wanted: ExtensionSettings) -> None:
         raise InvalidStateError(
             "disks under an encryption set or encryption at host take no Azure Disk Encryption"
         )
-    if current.volumes not in {None, wanted.volumes} and wanted.volumes is not Volumes.ALL:
-        raise InvalidStateError(
-            f"the volumes are {current.volumes} and can stay or widen to All,"
-            f" not become {wanted.volumes}"
-        )
+    _check_volumes(current, wanted)
     windows_data = wanted.system is System.WINDOWS and wanted.volumes is Volumes.DATA
     if windows_data and current.volumes is None:
         raise InvalidStateError(
             "Windows data volumes cannot be encrypted without the OS volume",
             remedy="encrypt All",
+        )
+
+
+def _check_volumes(current: Current, wanted: ExtensionSettings) -> None:
+    if current.volumes not in {None, wanted.volumes} and wanted.volumes is not Volumes.ALL:
+        raise InvalidStateError(
+            f"the volumes are {current.volumes} and can stay or widen to All,"
+            f" not become {wanted.volumes}"
         )
 
 

@@ -159,7 +159,7 @@ class _Wanted:
 def _from_vault(
     session: Session, wanted: _Wanted, kek: KekReference | None, kek_vault: list[str] | None
 ) -> Iterator[_Recovered]:
-    with opened(uri_for(session.settings, wanted.id), kek_vault) as vaults:
+    with opened(session, uri_for(session.settings, wanted.id), kek_vault) as vaults:
         stored, others = wanted.get(vaults[0])
         try:
             described = DiskSecret.read(stored) if kek is None else None
@@ -185,7 +185,7 @@ def _from_backup(
         # Without a KEK no vault is needed, and with --kek-vault perhaps no other one.
         needed = used is not None and not kek_vault
         named = needed or settings.vault is not None or settings.profile is not None
-        with opened(settings.vault_uri() if named else None, kek_vault) as vaults:
+        with opened(session, settings.vault_uri() if named else None, kek_vault) as vaults:
             yield _Recovered(config.open(used, vaults), config.secret_id, used)
 
 

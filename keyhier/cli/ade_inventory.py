@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.console import Group, RenderableType
 
-from keyhier.azure_disk import RETIREMENT, Item, Opening, is_disk_secret, take_inventory
+from keyhier.azure_disk import (
+    RETIREMENT,
+    Item,
+    Opening,
+    is_disk_secret,
+    take_inventory,
+    typed_volume,
+)
 from keyhier.cli.ade_vaults import KekVaultOption, opened
 from keyhier.cli.listing import Listing
 from keyhier.cli.session import Session, vault_command
@@ -41,7 +48,7 @@ def inventory(
     No value is read and no key is used. Ends with 0 where all can be opened, 20 where that is not
     known of one, and 21 where one cannot.
     """
-    with opened(session.settings.vault_uri(), kek_vault) as vaults:
+    with opened(session, session.settings.vault_uri(), kek_vault) as vaults:
         listed = _listed(vaults[0], all_versions=all_versions)
         items = list(take_inventory(listed, vaults))
     document = {
@@ -66,7 +73,7 @@ def _table(items: Sequence[Item]) -> RenderableType:
             f"{item.stored.id.name}/{item.stored.id.version}",
             item.opening.value,
             printable((item.labels and item.labels.machine) or ""),
-            printable((item.labels and item.labels.volume) or ""),
+            printable(typed_volume(item.labels.volume if item.labels else None)),
             _kek(item),
             moment(item.stored.created) or "unknown",
         )
@@ -92,7 +99,7 @@ def _document(item: Item) -> dict[str, object]:
         "reason": item.reason,
         "system": labels and labels.system,
         "machine": labels and labels.machine,
-        "volume": labels and labels.volume,
+        "volume": labels and typed_volume(labels.volume),
         "wrapped": labels and labels.wrapped,
         "kek": None if kek is None else str(kek.id),
         "algorithm": None if kek is None else kek.algorithm,

@@ -20,17 +20,15 @@ from keyhier.cli.plan_input import (
     FactOption,
     RulesOption,
     SpecOption,
-    eligibility_of,
+    criteria,
     planned_key,
     read_documents,
-    rules_of,
 )
 from keyhier.cli.plan_output import OutOption, PictureOption, show_applied, show_plan
 from keyhier.cli.session import Session, vault_command
 from keyhier.errors import InvalidInputError
 from keyhier.placement.model import Volumes
 from keyhier.plans import AdeRequest, apply_ade, plan_ade
-from keyhier.plans.facts import read_facts
 
 __all__ = ["plan_machine"]
 
@@ -88,7 +86,7 @@ def plan_machine(
         typer.Option("--in", metavar="FILE", help="With --apply: the key of a disk of your own."),
     ] = None,
     fact: FactOption = None,
-    rules: RulesOption = "strict",
+    rules: RulesOption = None,
     eligibility: EligibilityOption = "2026",
     out: OutOption = None,
     picture: PictureOption = None,
@@ -115,9 +113,7 @@ def plan_machine(
         volumes=None if volumes is None else Volumes[volumes.name],
         format_all=format_all,
         application=_application(application, thumbprint),
-        facts=read_facts(fact or ()),
-        rules=rules_of(rules),
-        eligibility=eligibility_of(eligibility),
+        **criteria(session, fact, rules, eligibility),
     )
     # Before a vault is opened, and before a PIN is asked for.
     plan = plan_ade(request)
@@ -128,7 +124,7 @@ def plan_machine(
         disk_key = None if source is None else stack.enter_context(read_disk_key(source, None))
         needed = request.kek is not None or disk_key is not None
         uri = session.settings.vault_uri() if needed else None
-        vaults = stack.enter_context(opened(uri, kek_vault))
+        vaults = stack.enter_context(opened(session, uri, kek_vault))
         applied = apply_ade(request, vaults, disk_key=disk_key)
         show_applied(session, applied, out=out, picture=picture)
 

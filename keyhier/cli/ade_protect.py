@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -28,13 +28,19 @@ from keyhier.cli.ade_vaults import (
     read_backup,
 )
 from keyhier.cli.session import Session, find_key, vault_command
-from keyhier.errors import InvalidInputError, NotFoundError
+from keyhier.cli.text import printable
+from keyhier.errors import (
+    AccessDeniedError,
+    InvalidInputError,
+    InvalidStateError,
+    NotFoundError,
+)
 from keyhier.identifiers import KeyId
 from keyhier.volume import BitLockerKey, LinuxPassphrase
 
 if TYPE_CHECKING:
     from keyhier.key import Key
-    from keyhier.stored_secret import SetSecret
+    from keyhier.stored_secret import SetSecret, StoredSecret
     from keyhier.vault import Vault
 
 __all__ = ["protect_disk", "read_disk_key"]
@@ -85,7 +91,7 @@ def protect_disk(
         raise InvalidInputError(_NO_FILE)
     if backup_config is not None and (kind is not None or volume or dual_pass):
         raise InvalidInputError("--type, --volume and --dual-pass go with --in")
-    with opened(session.settings.vault_uri(), kek_vault) as vaults:
+    with opened(session, session.settings.vault_uri(), kek_vault) as vaults:
         if backup_config is not None:
             with read_backup(backup_config) as config:
                 opens = kek_of_backup(config, kek, algorithm)
@@ -97,7 +103,7 @@ def protect_disk(
         with read_disk_key(source or "", kind) as disk_key:
             placing = Placing(machine, volume, dual_pass)
             request = protect(disk_key, placing, kek=key, algorithm=algorithm)
-            _set(session, vaults[0], request, remarks(disk_key, key))
+            _set(session, vaults[0], request, disk_key, key)
 
 
 @contextmanager
@@ -134,11 +140,14 @@ def _restore(
     with config.open(kek, vaults) as disk_key:
         key = None if kek is None else find_kek(kek.id, vaults)
         request = config.as_secret(disk_key, kek, machine=machine)
-        _set(session, vaults[0], request, remarks(disk_key, key))
+        _set(session, vaults[0], request, disk_key, key)
 
 
-def _set(session: Session, vault: Vault, request: SetSecret, told: Sequence[str]) -> None:
+def _set(
+    session: Session, vault: Vault, request: SetSecret, disk_key: DiskKey, kek: Key | None
+) -> None:
     with request.value as value:
+        told = remarks(disk_key, kek, asked=request, before=_present(vault, request.name))
         made = vault.secrets.set(
             request.name, value, content_type=request.content_type, tags=request.tags
         )
@@ -148,5 +157,13 @@ def _set(session: Session, vault: Vault, request: SetSecret, told: Sequence[str]
         "tags": dict(request.tags),
         "remarks": list(told),
     }
-    lines = [f"set {made.id}", *(f"note: {remark}" for remark in told)]
+    lines = [f"set {made.id}", *(f"note: {printable(remark)}" for remark in told)]
     session.show(document, "\n".join(lines))
+
+
+def _present(vault: Vault, name: str) -> StoredSecret | None:
+    """Return the latest version of a secret, or None where there is none that may be seen."""
+    with suppress(NotFoundError, AccessDeniedError, InvalidStateError):
+        found = vault.secrets.versions(name)
+        return found[-1] if found else None
+    return None

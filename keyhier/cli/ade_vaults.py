@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import keyhier
 from keyhier.azure_disk import BackupConfig, KekReference
 from keyhier.cli import files
-from keyhier.cli.session import VAULT_VARIABLE, Settings
+from keyhier.cli.session import VAULT_VARIABLE, Session, Settings
 from keyhier.errors import InvalidInputError, NotFoundError
 from keyhier.stored_secret import SecretId
 from keyhier.uri import VaultUri
@@ -67,18 +66,21 @@ def uri_for(settings: Settings, named: SecretId | None) -> str:
 
 
 @contextmanager
-def opened(uri: str | None, others: Sequence[str] | None) -> Iterator[tuple[Vault, ...]]:
-    """Open the vault of the secrets, where there is one, and those of KEKs.
+def opened(
+    session: Session, uri: str | None, others: Sequence[str] | None
+) -> Iterator[tuple[Vault, ...]]:
+    """Open the vault of the secrets, where there is one, and those of KEKs, with one audit log.
 
     Raises:
-        What :func:`keyhier.open` raises.
+        What :meth:`Session.open` raises.
     """
     named = [*([] if uri is None else [uri]), *(others or ())]
     # What is no URI is refused before any vault is asked for anything.
     for each in named:
         VaultUri.parse(each)
+    log = session.audit_log() if named else None
     with ExitStack() as stack:
-        yield tuple(stack.enter_context(keyhier.open(each)) for each in named)
+        yield tuple(stack.enter_context(session.open(log, uri=each)) for each in named)
 
 
 def require_own(vault: Vault, named: SecretId) -> None:

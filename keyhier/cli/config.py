@@ -17,7 +17,6 @@ the same reason nobody but its reader and root may be able to change it.
 from __future__ import annotations
 
 import os
-import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +26,7 @@ import attrs
 import platformdirs
 
 from keyhier.cli.hierarchy_settings import HIERARCHY_KEYS, HierarchySettings
+from keyhier.cli.own_file import require_own
 from keyhier.errors import AccessDeniedError, InvalidInputError, NotFoundError
 
 __all__ = ["CONFIG_VARIABLE", "Configuration"]
@@ -83,7 +83,7 @@ class Configuration:
     def _read(cls, path: Path) -> Configuration:
         try:
             with path.open("rb") as file:
-                _check_writers(path, os.fstat(file.fileno()))
+                require_own(path, os.fstat(file.fileno()), "the module that is loaded")
                 content = file.read(_MAX_BYTES + 1)
         except FileNotFoundError:
             raise NotFoundError(f"there is no configuration {path}") from None
@@ -169,15 +169,6 @@ class Configuration:
                 f"there is no profile {profile!r:.80} in {self.source}; "
                 f"known are {_listed(self.profiles)}"
             )
-
-
-def _check_writers(path: Path, status: os.stat_result) -> None:
-    others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if others or status.st_uid not in (0, os.geteuid()):
-        raise AccessDeniedError(
-            f"{path} can be changed by others, who could choose the module that is loaded",
-            remedy=f"make it yours and run: chmod go-w {path}",
-        )
 
 
 def _table(value: object, path: Path, place: str) -> dict[str, Any]:

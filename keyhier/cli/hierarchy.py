@@ -12,14 +12,25 @@ from keyhier.cli.session import Session
 from keyhier.hierarchy.facade import Hierarchy
 from keyhier.vault import Vault
 
-__all__ = ["open_hierarchy", "open_hierarchy_beside"]
+__all__ = ["hierarchy_settings", "open_hierarchy", "open_hierarchy_beside"]
+
+
+def hierarchy_settings(session: Session) -> HierarchySettings:
+    """Return what the profile that is named insists on, or else the default one.
+
+    Raises:
+        NotFoundError, AccessDeniedError, InvalidInputError: as :meth:`Configuration.load`.
+    """
+    configuration = Configuration.load(session.settings.config)
+    profile = session.settings.profile or configuration.default
+    return configuration.hierarchies.get(profile or "", HierarchySettings())
 
 
 @contextmanager
 def open_hierarchy(session: Session, *, read_only: bool = False) -> Iterator[Hierarchy]:
     """Open the hierarchy that a session's settings name, and close all of it.
 
-    The profile that is named says what it insists on, or else the default one.
+    It insists on what :func:`hierarchy_settings` says.
 
     Args:
         session: the command's.
@@ -44,9 +55,8 @@ def open_hierarchy_beside(
 
 @contextmanager
 def _open(session: Session, log: AuditLog | None, *, read_only: bool) -> Iterator[Hierarchy]:
-    configuration = Configuration.load(session.settings.config)
-    profile = session.settings.profile or configuration.default
-    settings = configuration.hierarchies.get(profile or "", HierarchySettings())
+    # What the profile insists on is read before a PIN is asked for.
+    settings = hierarchy_settings(session)
     policy = settings.policy()
     with ExitStack() as opened:
         vaults = [

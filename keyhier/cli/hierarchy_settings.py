@@ -10,25 +10,38 @@
 
     [profiles.lab.pins]
     "record:fleet/web/5edcb295262b3383e9e4666577d7c1e6" = "thumbprint that was shown"
+
+Its table ``placement`` is read by :mod:`keyhier.cli.placement_settings`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
+from keyhier.cli.own_file import require_own
+from keyhier.cli.placement_settings import read_placement
 from keyhier.errors import AccessDeniedError, InvalidInputError
 from keyhier.hierarchy.parents import parents_from
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.recovery_key import RecoveryKey
 from keyhier.identifiers import KeyId, check_key_name
+from keyhier.placement.policy import PlacementPolicy
 
 __all__ = ["HIERARCHY_KEYS", "HierarchySettings"]
 
-HIERARCHY_KEYS: Final = ("hierarchy", "parents", "pins", "recovery-key", "require-recovery")
+HIERARCHY_KEYS: Final = (
+    "hierarchy",
+    "parents",
+    "pins",
+    "placement",
+    "recovery-key",
+    "require-recovery",
+)
 _DEFAULT_NAME: Final = "keys"
 _MAX_PEM_BYTES: Final = 64 * 1024
 
@@ -43,6 +56,7 @@ class HierarchySettings:
         recovery_key: the PEM file of an offline recovery key's public half, or None.
         require_recovery: whether nothing is protected without it.
         parents: names or ids of the keys under which KEKs in records are believed, or None.
+        placement: where vaults are and what follows from it, or None where nobody asks.
     """
 
     name: str = _DEFAULT_NAME
@@ -50,6 +64,7 @@ class HierarchySettings:
     recovery_key: Path | None = None
     require_recovery: bool = False
     parents: tuple[str | KeyId, ...] | None = None
+    placement: PlacementPolicy | None = None
 
     @classmethod
     def read(cls, profile: Mapping[str, Any], place: str) -> HierarchySettings:
@@ -61,11 +76,13 @@ class HierarchySettings:
 
         Raises:
             InvalidInputError: something there is not what belongs there.
+            AccessDeniedError: others can change the file of the placement rules.
         """
         name = profile.get("hierarchy", _DEFAULT_NAME)
         pins = profile.get("pins", {})
         recovery_key = profile.get("recovery-key")
         required = profile.get("require-recovery", False)
+        placement = profile.get("placement")
         if not (isinstance(pins, dict) and all(isinstance(pin, str) for pin in pins.values())):
             raise InvalidInputError(f"{place}.pins is a table of ids of KEKs and thumbprints")
         if recovery_key is not None and not (
@@ -80,13 +97,14 @@ class HierarchySettings:
             None if recovery_key is None else Path(recovery_key),
             required,
             _parents(profile, place),
+            None if placement is None else read_placement(placement, f"{place}.placement"),
         )
 
     def policy(self) -> Policy:
         """Return the policy that they make.
 
         Raises:
-            AccessDeniedError: the recovery key's file cannot be read.
+            AccessDeniedError: the recovery key's file cannot be read, or others can change it.
             InvalidInputError: it holds no recovery key, or none is named where one is required.
         """
         return Policy(
@@ -94,6 +112,7 @@ class HierarchySettings:
             parents=self.parents,
             recovery_key=None if self.recovery_key is None else _read_key(self.recovery_key),
             require_recovery=self.require_recovery,
+            placement=self.placement,
         )
 
 
@@ -107,6 +126,7 @@ def _parents(profile: Mapping[str, Any], place: str) -> tuple[str | KeyId, ...] 
 def _read_key(path: Path) -> RecoveryKey:
     try:
         with path.open("rb") as file:
+            require_own(path, os.fstat(file.fileno()), "who can open every new record")
             pem = file.read(_MAX_PEM_BYTES)
     except OSError as error:
         raise AccessDeniedError(f"{path} cannot be read: {error.strerror}") from None

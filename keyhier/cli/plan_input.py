@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict
 
 import typer
 
@@ -16,12 +16,20 @@ from keyhier.azure_disk.eligibility_rules import (
     shipped_eligibility_rules,
 )
 from keyhier.cli import files
+from keyhier.cli.hierarchy import hierarchy_settings
+from keyhier.cli.session import Session
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.placement.model import VaultResource
-from keyhier.placement.rule_files import read_rule_set, rule_set, shipped_rule_sets
+from keyhier.placement.rule_files import (
+    DEFAULT_RULES,
+    read_rule_set,
+    rule_set,
+    shipped_rule_sets,
+)
 from keyhier.placement.rules import RuleSet
 from keyhier.plans import Documents, PlannedKey
+from keyhier.plans.facts import read_facts
 
 __all__ = [
     "ApplyOption",
@@ -30,10 +38,9 @@ __all__ = [
     "FactOption",
     "RulesOption",
     "SpecOption",
-    "eligibility_of",
+    "criteria",
     "planned_key",
     "read_documents",
-    "rules_of",
 ]
 
 _MAX_BYTES: Final = 8 * 1024 * 1024
@@ -50,7 +57,11 @@ FactOption = Annotated[
     typer.Option(metavar="NAME=VALUE", help="What no document tells, such as memory_gb=16."),
 ]
 RulesOption = Annotated[
-    str, typer.Option(metavar="NAME", help="The placement rules: a name, or a file of your own.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The placement rules: a name, or a file; else the profile's, else strict.",
+    ),
 ]
 EligibilityOption = Annotated[
     str, typer.Option(metavar="NAME", help="The eligibility rules: a name, or a file.")
@@ -111,15 +122,45 @@ def planned_key(documents: Documents, text: str, vault: str | None, spec: str) -
     return PlannedKey(name=key.name, version=key.version, vault=home, spec=KeySpec.parse(spec))
 
 
-def rules_of(name: str) -> RuleSet:
-    """Return placement rules by their name or file; raises what reading them raises."""
+class Criteria(TypedDict):
+    """What a plan is held to, as requests take it."""
+
+    facts: Mapping[str, Any]
+    rules: RuleSet | str
+    eligibility: EligibilityRules | str
+
+
+def criteria(
+    session: Session, facts: Iterable[str] | None, rules: str | None, eligibility: str
+) -> Criteria:
+    """Return what a plan is held to.
+
+    Args:
+        session: the command's, whose profile has the rules where none are named.
+        facts: what no document tells, as NAME=VALUE.
+        rules: the placement rules, by their name or file.
+        eligibility: the eligibility rules, by their name or file.
+
+    Raises:
+        What reading any of them, or keyhier.toml, raises.
+    """
+    return Criteria(
+        facts=read_facts(facts or ()),
+        rules=_rules_of(session, rules),
+        eligibility=_eligibility_of(eligibility),
+    )
+
+
+def _rules_of(session: Session, name: str | None) -> RuleSet | str:
+    if name is None:
+        policy = hierarchy_settings(session).placement
+        return DEFAULT_RULES if policy is None else policy.rules
     if name in shipped_rule_sets() or not _is_file(name):
         return rule_set(name)
     return read_rule_set(Path(name))
 
 
-def eligibility_of(name: str) -> EligibilityRules | str:
-    """Return eligibility rules by their name or file; raises what reading them raises."""
+def _eligibility_of(name: str) -> EligibilityRules | str:
     if name in shipped_eligibility_rules() or not _is_file(name):
         return name
     return read_eligibility_rules(Path(name))

@@ -10,6 +10,7 @@ import typer
 
 from keyhier.cli import files
 from keyhier.cli.session import Session
+from keyhier.cli.text import printable
 from keyhier.plans import Applied, Doer, Plan, as_document, as_mermaid, as_text
 
 __all__ = ["OutOption", "PictureOption", "show_applied", "show_plan"]
@@ -55,6 +56,8 @@ def _done(applied: Applied) -> dict[str, Any]:
         "key": None if applied.key is None else str(applied.key),
         "made": applied.made,
         "secret": None if applied.secret is None else str(applied.secret),
+        "secret_made": applied.secret_made,
+        "kept": applied.kept,
         "rehearsed": applied.rehearsed,
     }
 
@@ -64,7 +67,9 @@ def _told(applied: Applied) -> Iterator[str]:
     if applied.key is not None:
         yield f"done: {'made' if applied.made else 'found'} {applied.key}"
     if applied.secret is not None:
-        yield f"done: set {applied.secret}"
+        yield f"done: {'set' if applied.secret_made else 'found'} {applied.secret}"
+    if applied.kept:
+        yield f"done: kept the {printable(applied.plan.subject)} in the records"
     if applied.rehearsed:
         yield "this was a rehearsal in another vault than the plan's, and Azure knows nothing of it"
     left = [step for step in applied.plan.steps if step.doer is Doer.YOU]

@@ -188,6 +188,19 @@ class Settings:
         """
         return dict(map(_alias, self.alias or ()))
 
+    def records_given(self) -> bool:
+        """Whether a store of records is named, for a command that can do without.
+
+        Raises:
+            NotFoundError, AccessDeniedError, InvalidInputError: as :meth:`Configuration.load`.
+        """
+        if self.records is not None:
+            return True
+        if self.profile is None and os.environ.get(RECORDS_VARIABLE):
+            return True
+        configuration = Configuration.load(self.config)
+        return (self.profile or configuration.default) in configuration.stores
+
     def audit_path(self) -> str | None:
         """Return the file that operations on keys are written into, or None.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keyhier.azure_disk.set_resource import EncryptionType
-from keyhier.cli.ade_vaults import opened
+from keyhier.cli.hierarchy import open_hierarchy
 from keyhier.cli.plan_input import (
     ApplyOption,
     DocumentsArgument,
@@ -15,22 +17,24 @@ from keyhier.cli.plan_input import (
     FactOption,
     RulesOption,
     SpecOption,
-    eligibility_of,
+    criteria,
     planned_key,
     read_documents,
-    rules_of,
 )
 from keyhier.cli.plan_output import OutOption, PictureOption, show_applied, show_plan
-from keyhier.cli.session import Session, vault_command
+from keyhier.cli.session import Session, hierarchy_command
 from keyhier.errors import InvalidInputError
+from keyhier.hierarchy.planned_sets import PlannedSets
 from keyhier.placement import ArmId
-from keyhier.plans import NewSet, SetRequest, SetScenario, apply_set, plan_set
-from keyhier.plans.facts import read_facts
+from keyhier.plans import NewSet, SetKeeper, SetRequest, SetScenario, apply_set, plan_set
+
+if TYPE_CHECKING:
+    from keyhier.vault import Vault
 
 __all__ = ["plan_encryption_set"]
 
 
-@vault_command
+@hierarchy_command
 def plan_encryption_set(
     session: Session,
     *,
@@ -67,7 +71,7 @@ def plan_encryption_set(
         list[str] | None, typer.Option(metavar="NAME", help="Which disks; by default all.")
     ] = None,
     fact: FactOption = None,
-    rules: RulesOption = "strict",
+    rules: RulesOption = None,
     eligibility: EligibilityOption = "2026",
     out: OutOption = None,
     picture: PictureOption = None,
@@ -75,7 +79,8 @@ def plan_encryption_set(
 ) -> None:
     """Plan a disk encryption set: make it, put disks under it, or rotate its key.
 
-    A plan that an error speaks against is refused before any key is made.
+    A plan that an error speaks against is refused before any key is made. With --apply the set is
+    kept in the records, too, where any are named.
     """
     described = read_documents(documents)
     new = None
@@ -97,14 +102,28 @@ def plan_encryption_set(
         new=new,
         key=None if key is None else planned_key(described, key, key_in, spec),
         disks=tuple(disk or ()),
-        facts=read_facts(fact or ()),
-        rules=rules_of(rules),
-        eligibility=eligibility_of(eligibility),
+        **criteria(session, fact, rules, eligibility),
     )
     # Before a vault is opened, and before a PIN is asked for.
     plan = plan_set(request)
     if plan.refused or not apply:
         show_plan(session, plan, out=out, picture=picture)
         return
-    with opened(session.settings.vault_uri() if request.key else None, None) as vaults:
-        show_applied(session, apply_set(request, vaults), out=out, picture=picture)
+    if request.key is None:
+        show_applied(session, apply_set(request, ()), out=out, picture=picture)
+        return
+    with _opened(session) as (vault, keeper):
+        applied = apply_set(request, [vault], keeper=keeper)
+        show_applied(session, applied, out=out, picture=picture)
+
+
+@contextmanager
+def _opened(session: Session) -> Iterator[tuple[Vault, SetKeeper | None]]:
+    """Open the vault of the set's key, and the records where any are named."""
+    if not session.settings.records_given():
+        with session.open() as vault:
+            yield vault, None
+        return
+    with open_hierarchy(session) as hierarchy:
+        (vault,) = hierarchy.vaults
+        yield vault, PlannedSets(hierarchy.sets)

@@ -26,6 +26,7 @@ from keyhier.hierarchy.set_placement import judge_set
 from keyhier.hierarchy.work import JobReport
 from keyhier.identifiers import KeyId
 from keyhier.key import Key
+from keyhier.placement.arm_id import ArmId
 from keyhier.placement.place import NOWHERE, Placement
 from keyhier.records.record import Query, Record, RecordKind
 
@@ -103,6 +104,18 @@ class EncryptionSets:
         checked = self._with_key(wanted, wanted.reference)
         return from_stored(self._core.sets.add(to_stored(attrs.evolve(checked, generation=0))))
 
+    def require_allowed(self, wanted: EncryptionSet) -> None:
+        """Raise unless a set may be as it is described, before a vault is asked for its key.
+
+        A set that is kept already takes no more room.
+
+        Raises:
+            CapacityError, InvalidInputError, PlacementError: as :meth:`add`.
+        """
+        if all(each.name != wanted.name for each in self.all()):
+            self._require_room(wanted)
+        self._judged(wanted, wanted.reference)
+
     def _require_room(self, wanted: EncryptionSet) -> None:
         place = (wanted.placement.region, wanted.placement.subscription)
         if wanted.id is None:
@@ -124,18 +137,47 @@ class EncryptionSets:
         """
         return from_stored(self._core.sets.get(name))
 
+    def judged(self, name: str) -> EncryptionSet:
+        """Return a set whose key is about to be used, once its placement was looked at again.
+
+        Vaults and rules may be others than when the set was made. What is broken and allowed is
+        noted in the set.
+
+        Raises:
+            NotFoundError, IntegrityError: as :meth:`get`.
+            PlacementError: its key is where it may not have one; no vault was asked.
+        """
+        found = self.get(name)
+        policy = self._core.policy.placement
+        if policy is None or judge_set(policy, found, found.active) == found.warnings:
+            return found
+        return self._change(
+            name,
+            lambda now: attrs.evolve(now, warnings=judge_set(policy, now, now.active)),
+        ).set
+
     def all(self, key: KeyId | None = None) -> list[EncryptionSet]:
         """Return the sets by name: all, or those that refer to a key in any version."""
         return [from_stored(stored) for stored in self._core.sets.all(key)]
 
-    def refer(self, name: str, reference: KeyReference) -> Observation:
+    def refer(
+        self, name: str, reference: KeyReference, *, vault_id: ArmId | None = None
+    ) -> Observation:
         """Let a set refer to another version, another key, or the latest version.
+
+        Args:
+            name: the set's name.
+            reference: what it is to refer to.
+            vault_id: the ARM id of the key's vault, where that is another one than before and in
+                the set's subscription.
 
         Raises:
             InvalidInputError, InvalidStateError, NotFoundError, PlacementError: as
                 :meth:`create`; then the set is as it was.
         """
-        return self._change(name, lambda found: self._moved(found, reference))
+        return self._change(
+            name, lambda found: self._moved(_in_vault(found, reference.key, vault_id), reference)
+        )
 
     def delete(self, name: str) -> None:
         """Delete a set that no disk is in.
@@ -249,13 +291,8 @@ class EncryptionSets:
 
     def _with_key(self, wanted: EncryptionSet, reference: KeyReference) -> EncryptionSet:
         """Return the set with the version that a reference means today, if it may use that."""
-        if reference.key.scheme == IN_RECORDS:
-            raise InvalidInputError(
-                "the key of a set is one of a vault, and not one in a record",
-                remedy="refer to the key at the root; disks may be under a KEK below it",
-            )
         # Before the vault is asked for anything.
-        warnings = judge_set(self._core.policy.placement, wanted, reference.key)
+        warnings = self._judged(wanted, reference)
         key = self._core.keyring.vaults.key(reference.key)
         _require_fit(key)
         now = self._core.records.now()
@@ -270,6 +307,22 @@ class EncryptionSets:
             warnings=warnings,
             sightings=tuple(seen.values())[-_MAX_SIGHTINGS:],
         )
+
+    def _judged(self, wanted: EncryptionSet, reference: KeyReference) -> tuple[str, ...]:
+        """Return what is to be noted of a set and the key that it is to refer to."""
+        if reference.key.scheme == IN_RECORDS:
+            raise InvalidInputError(
+                "the key of a set is one of a vault, and not one in a record",
+                remedy="refer to the key at the root; disks may be under a KEK below it",
+            )
+        return judge_set(self._core.policy.placement, wanted, reference.key)
+
+
+def _in_vault(found: EncryptionSet, key: KeyId, vault_id: ArmId | None) -> EncryptionSet:
+    """Return a set with the id of its key's vault; that of a vault before is none of this one."""
+    if vault_id is None and (key.scheme, key.vault) == (found.active.scheme, found.active.vault):
+        return found
+    return attrs.evolve(found, vault_id=vault_id)
 
 
 def _require_fit(key: Key) -> None:

@@ -23,7 +23,6 @@ from keyhier.hierarchy.protection import Protection
 from keyhier.hierarchy.retirement import Retirement, Retiring
 from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.rotation import ROTATE, preview_rotation, rotate
-from keyhier.hierarchy.set_placement import judge_set
 from keyhier.hierarchy.tree import Node, grow
 from keyhier.hierarchy.vault_keyring import VaultKeyring
 from keyhier.hierarchy.verification import Progress, Verification, verify
@@ -101,6 +100,11 @@ class Hierarchy:
     def keyring(self) -> Keyring:
         """Finds the keys of the hierarchy by their ids."""
         return self._keyring
+
+    @property
+    def vaults(self) -> tuple[Vault, ...]:
+        """The open vaults; new KEKs are looked for in the first."""
+        return self._core.vaults
 
     @property
     def records(self) -> Records:
@@ -189,9 +193,7 @@ class Hierarchy:
             if under is None:
                 raise InvalidInputError("a volume is protected under a KEK, or is in a set")
             return under
-        joined = self.sets.get(volume.set)
-        # Vaults and rules may be others than when the set was made.
-        judge_set(self.policy.placement, joined, joined.active)
+        joined = self.sets.judged(volume.set)
         if under is None:
             return joined.active
         exact = under if under.version else self._keyring.latest(under).id

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import attrs
+
 from keyhier.azure_disk.set_resource import SetResource, SetState
 from keyhier.errors import InvalidInputError
 from keyhier.hierarchy.encryption_set import EncryptionSet, RotationError, SetIdentity
@@ -13,7 +15,7 @@ from keyhier.identifiers import KeyId
 from keyhier.placement.place import Placement
 from keyhier.placement.unknown import Unknown
 
-__all__ = ["from_arm", "to_arm"]
+__all__ = ["from_arm", "from_resource", "to_arm"]
 
 
 def to_arm(encryption_set: EncryptionSet, *, state: bool = False) -> dict[str, Any]:
@@ -64,16 +66,23 @@ def from_arm(document: object) -> EncryptionSet:
     Raises:
         InvalidInputError: it is none, or contradicts itself; the message names the place.
     """
-    resource, state = SetResource.parse(document), SetState.parse(document)
+    state = SetState.parse(document)
+    return attrs.evolve(
+        from_resource(SetResource.parse(document)),
+        previous=tuple(map(KeyId.parse, state.previous_keys)),
+        last_rotation=_moment(state.last_rotation),
+        rotation_error=RotationError(*state.rotation_error) if state.rotation_error else None,
+    )
+
+
+def from_resource(resource: SetResource) -> EncryptionSet:
+    """Return the set that a resource describes, which tells nothing of how it is doing."""
     refer = KeyReference.following if resource.follow_latest else KeyReference.pinned
     return EncryptionSet(
         name=resource.id.name,
         reference=refer(resource.key),
         active=resource.key,
         encryption_type=resource.encryption_type,
-        previous=tuple(map(KeyId.parse, state.previous_keys)),
-        last_rotation=_moment(state.last_rotation),
-        rotation_error=RotationError(*state.rotation_error) if state.rotation_error else None,
         placement=Placement(resource.location, resource.id.subscription),
         id=resource.id,
         vault_id=resource.vault,

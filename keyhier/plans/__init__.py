@@ -7,7 +7,7 @@ open vault, and only when nothing speaks against the plan.
 from __future__ import annotations
 
 from keyhier.plans.ade import SCENARIOS, AdeRequest, plan_ade
-from keyhier.plans.apply import Applied, apply_ade, apply_set
+from keyhier.plans.apply import Applied, SetKeeper, apply_ade, apply_set
 from keyhier.plans.documents import Documents
 from keyhier.plans.encryption_set import NewSet, SetRequest, SetScenario, plan_set
 from keyhier.plans.mermaid import as_mermaid
@@ -27,6 +27,7 @@ __all__ = [
     "Plan",
     "PlanFile",
     "PlannedKey",
+    "SetKeeper",
     "SetRequest",
     "SetScenario",
     "Step",

@@ -137,6 +137,7 @@ class _Planning:
             scenario=request.scenario,
             volumes=self.volumes,
             os_encrypted=self._os_encrypted(),
+            dual_pass=self._generation is Generation.DUAL_PASS,
             kek_bits=0 if request.kek is None else request.kek.spec.bits,
             image=Image.ENCRYPTED_VHD if self._own_vhd else facts.image,
         )
@@ -145,6 +146,13 @@ class _Planning:
     @property
     def _own_vhd(self) -> bool:
         return self.request.scenario is Scenario.ENABLE_OWN_VHD
+
+    @property
+    def _generation(self) -> Generation:
+        if self.request.scenario is Scenario.DISABLE and self.extension is not None:
+            # What was made with an application is undone by the extension of that generation.
+            return self.extension.generation
+        return Generation.DUAL_PASS if self.request.application else Generation.SINGLE_PASS
 
     def _usual_volumes(self) -> Volumes:
         now = self.vm.ade.volumes
@@ -229,18 +237,14 @@ class _Planning:
                 "nobody told whether the machine is of Windows or Linux",
                 remedy="tell it as a fact of the machine, system=linux, or give its whole document",
             )
-        generation = Generation.DUAL_PASS if request.application else Generation.SINGLE_PASS
         disabling = request.scenario is Scenario.DISABLE
-        if disabling and self.extension is not None:
-            # What was made with an application is undone by the extension of that generation.
-            generation = self.extension.generation
         settings = ExtensionSettings(
             system=self.system,
             operation=self._operation(),
             volumes=self.volumes,
             vault=None if self.vault is None else _address(self.vault),
             kek=None if disabling else self._kek(),
-            generation=generation,
+            generation=self._generation,
             application=None if disabling else request.application,
             sequence_version=request.sequence_version,
         )

@@ -7,19 +7,21 @@ so that a plan can be applied again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from keyhier.algorithms import KeyType, WrapAlgorithm
+from keyhier.algorithms import KeyType
 from keyhier.azure_disk.machine import Scenario
 from keyhier.azure_disk.plaintext import DiskKey
-from keyhier.azure_disk.protection import Placing, protect
+from keyhier.azure_disk.protection import Placing, machine_tag
+from keyhier.azure_disk.set_resource import SetResource
 from keyhier.errors import InvalidInputError, InvalidStateError, NotFoundError, UnsupportedError
 from keyhier.identifiers import KeyId
 from keyhier.placement.model import System, VaultResource, VirtualMachine
 from keyhier.plans.ade import AdeRequest, plan_ade
-from keyhier.plans.encryption_set import SetRequest, SetScenario, plan_set
+from keyhier.plans.disk_keeper import DiskKeeper
+from keyhier.plans.encryption_set import SetRequest, plan_set
 from keyhier.plans.plan import Plan
 from keyhier.plans.planned_key import NOT_YET, PlannedKey, host_of
 from keyhier.stored_secret import SecretId
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from keyhier.key import Key
     from keyhier.vault import Vault
 
-__all__ = ["Applied", "apply_ade", "apply_set"]
+__all__ = ["Applied", "SetKeeper", "apply_ade", "apply_set"]
 
 
 @attrs.frozen
@@ -40,16 +42,40 @@ class Applied:
         plan: the plan, whose resources and commands now name what was made.
         key: the key version that is used, or None where none is.
         made: whether that was made now.
-        secret: the secret that was set, or None.
+        secret: the secret that unlocks the disk of one's own, or None.
+        secret_made: whether that was set now.
         rehearsed: whether it was done in another vault than the plan's, in memory or a token, so
             that the plan still names what is not made.
+        kept: whether the set is kept beside Azure.
     """
 
     plan: Plan
     key: KeyId | None = None
     made: bool = False
     secret: SecretId | None = None
+    secret_made: bool = False
     rehearsed: bool = False
+    kept: bool = False
+
+
+class SetKeeper(Protocol):
+    """Where sets are kept beside Azure, such as a hierarchy's records.
+
+    :class:`~keyhier.hierarchy.planned_sets.PlannedSets` is one.
+    """
+
+    def require_allowed(self, planned: SetResource, before: SetResource | None) -> None:
+        """Raise what stands in the way of keeping a set, before its key is made.
+
+        Args:
+            planned: the set as it will be.
+            before: the set as it is now, or None where it is made.
+        """
+        ...
+
+    def keep(self, planned: SetResource, before: SetResource | None) -> None:
+        """Keep a set, whose key is there now; doing so again changes nothing."""
+        ...
 
 
 def apply_ade(
@@ -69,6 +95,7 @@ def apply_ade(
         InvalidInputError: there is no key for a disk of one's own, or for another scenario.
         NotFoundError: a vault of the plan is not among those that are open.
         UnsupportedError: the vault keeps no secrets or makes no such key.
+        CapacityError: the disk's key is too long for the KEK, which was not made then.
     """
     plan_ade(request).raise_for_errors()
     own = request.scenario is Scenario.ENABLE_OWN_VHD
@@ -77,31 +104,40 @@ def apply_ade(
             "a plan for a disk of one's own is applied with the disk's key, and no other is",
             remedy="name the key's file" if own else "leave the key's file out",
         )
-    keeper = None if disk_key is None else _Keeper.of(request, vaults, disk_key)
+    keeper = None if disk_key is None else _keeper(request, vaults, disk_key)
     key, made = None, False
     if request.kek is not None:
-        key, made = _latest(_home(vaults, request.kek.vault), request.kek)
+        home, kek = _home(vaults, request.kek.vault), request.kek
+        found = _present(home, kek)
+        if found is None and keeper is not None:
+            keeper.require_room(kek.spec, request.algorithm)
+        key, made = found or home.create_key(kek.name, kek.spec), found is None
         request = attrs.evolve(request, kek=_pinned(request.kek, key))
         # What a key that was there already is like, nobody knew before.
         plan_ade(request).raise_for_errors()
-    secret = None
+    secret, secret_made = None, False
     if keeper is not None:
-        secret = keeper.keep(key, request.algorithm)
-        if not _rehearses(keeper.vault):
+        secret, secret_made = keeper.keep(key, request.algorithm)
+        if not _rehearses(keeper.home):
             request = attrs.evolve(request, secret=secret)
     used = None if key is None else key.id
-    return Applied(plan_ade(request), used, made, secret, any(map(_rehearses, vaults)))
+    rehearsed = any(map(_rehearses, vaults))
+    return Applied(plan_ade(request), used, made, secret, secret_made, rehearsed=rehearsed)
 
 
-def apply_set(request: SetRequest, vaults: Sequence[Vault]) -> Applied:
-    """Check a plan for an encryption set, then make or rotate its key.
+def apply_set(
+    request: SetRequest, vaults: Sequence[Vault], *, keeper: SetKeeper | None = None
+) -> Applied:
+    """Check a plan for an encryption set, then make or rotate its key, and keep the set.
 
     Args:
         request: what was planned.
         vaults: as for :func:`apply_ade`.
+        keeper: where the set is kept, or None; a rehearsal is not kept.
 
     Raises:
         PlacementError, InvalidStateError: something speaks against it; no vault was asked.
+        AlreadyExistsError, CapacityError: the keeper cannot keep it; no vault was asked.
         NotFoundError: the vault of the key is not among those that are open.
         UnsupportedError: the vault makes no such key, or does not rotate it.
     """
@@ -110,46 +146,40 @@ def apply_set(request: SetRequest, vaults: Sequence[Vault]) -> Applied:
     if request.key is None:
         return Applied(plan)
     home = _home(vaults, request.key.vault)
-    if request.scenario is SetScenario.ROTATE_KEY and not request.key.version:
-        key, made = _newer(home, request.key, request.present().key)
+    before = None if request.new is not None else request.present()
+    # What a rehearsal makes is no key that a set in Azure can have.
+    keeper = None if _rehearses(home) else keeper
+    if keeper is not None:
+        keeper.require_allowed(request.wanted(request.key), before)
+    if before is not None and not request.key.version:
+        key, made = _newer(home, request.key, before.key)
     else:
-        key, made = _latest(home, request.key)
-    request = attrs.evolve(request, key=_pinned(request.key, key))
-    return Applied(plan_set(request), key.id, made, rehearsed=_rehearses(home))
+        found = _present(home, request.key)
+        key = found or home.create_key(request.key.name, request.key.spec)
+        made = found is None
+    pinned = _pinned(request.key, key)
+    applied = plan_set(attrs.evolve(request, key=pinned))
+    if keeper is not None:
+        keeper.keep(request.wanted(pinned), before)
+    kept = keeper is not None
+    return Applied(applied, key.id, made, rehearsed=_rehearses(home), kept=kept)
 
 
-@attrs.frozen
-class _Keeper:
-    """A disk's key, where its secret goes and how that is labelled: known before a KEK is made."""
-
-    vault: Vault
-    disk_key: DiskKey
-    placing: Placing
-
-    @classmethod
-    def of(cls, request: AdeRequest, vaults: Sequence[Vault], disk_key: DiskKey) -> _Keeper:
-        home = _home(vaults, request.vault())
-        if not home.capabilities.secrets:
-            raise UnsupportedError(
-                f"{home.uri} keeps no secrets", remedy="name a key vault for the secrets"
-            )
-        machine = request.documents.pick(VirtualMachine, request.machine)
-        of_windows = isinstance(disk_key, BitLockerKey)
-        if isinstance(machine.system, System) and of_windows != (machine.system is System.WINDOWS):
-            raise InvalidInputError(
-                f"{machine.label} is of {machine.system}, and the key is of another system's disk"
-            )
-        name = machine.name if isinstance(machine.name, str) else ""
-        return cls(home, disk_key, Placing(name, "C:" if of_windows else "os"))
-
-    def keep(self, kek: Key | None, algorithm: WrapAlgorithm) -> SecretId:
-        """Set the secret, once it was seen to open."""
-        asked = protect(self.disk_key, self.placing, kek=kek, algorithm=algorithm)
-        with asked.value as value:
-            made = self.vault.secrets.set(
-                asked.name, value, content_type=asked.content_type, tags=asked.tags
-            )
-        return made.id
+def _keeper(request: AdeRequest, vaults: Sequence[Vault], disk_key: DiskKey) -> DiskKeeper:
+    """Return what sets the secret; where it goes is known before a KEK is made."""
+    home = _home(vaults, request.vault())
+    if not home.capabilities.secrets:
+        raise UnsupportedError(
+            f"{home.uri} keeps no secrets", remedy="name a key vault for the secrets"
+        )
+    machine = request.documents.pick(VirtualMachine, request.machine)
+    of_windows = isinstance(disk_key, BitLockerKey)
+    if isinstance(machine.system, System) and of_windows != (machine.system is System.WINDOWS):
+        raise InvalidInputError(
+            f"{machine.label} is of {machine.system}, and the key is of another system's disk"
+        )
+    name = machine_tag(machine.name) if isinstance(machine.name, str) else ""
+    return DiskKeeper(home, vaults, disk_key, Placing(name, "C:" if of_windows else "os"))
 
 
 def _rehearses(vault: Vault) -> bool:
@@ -168,14 +198,14 @@ def _home(vaults: Sequence[Vault], wanted: VaultResource) -> Vault:
     )
 
 
-def _latest(home: Vault, wanted: PlannedKey) -> tuple[Key, bool]:
-    """Return the key that is planned, and whether it was made now."""
+def _present(home: Vault, wanted: PlannedKey) -> Key | None:
+    """Return the key that is planned, or None where it is to be made."""
     if wanted.version:
-        return _usable(home.key(wanted.name, wanted.version)), False
+        return _usable(home.key(wanted.name, wanted.version))
     try:
-        return _usable(home.key(wanted.name)), False
+        return _usable(home.key(wanted.name))
     except NotFoundError:
-        return home.create_key(wanted.name, wanted.spec), True
+        return None
 
 
 def _newer(home: Vault, wanted: PlannedKey, used: KeyId) -> tuple[Key, bool]:

@@ -124,6 +124,25 @@ class SetRequest:
     rules: RuleSet | str = DEFAULT_RULES
     eligibility: EligibilityRules | str = DEFAULT_ELIGIBILITY
 
+    def wanted(self, key: PlannedKey) -> SetResource:
+        """Return the set as it will be, with this key.
+
+        Raises:
+            NotFoundError, AmbiguousError, InvalidInputError: as :meth:`present`, or Azure would
+                refuse it.
+        """
+        if self.new is not None:
+            return self.new.with_key(key)
+        before = self.present()
+        new = NewSet(id=before.id, location=before.location, follow_latest=before.follow_latest)
+        return attrs.evolve(
+            new.with_key(key),
+            encryption_type=before.encryption_type,
+            user_identities=before.user_identities,
+            system_identity=before.system_identity,
+            federated_client_id=before.federated_client_id,
+        )
+
     def present(self) -> SetResource:
         """Return the set that is there.
 
@@ -149,8 +168,8 @@ def plan_set(request: SetRequest) -> Plan:
             and none is named.
     """
     match request.scenario, request.new, request.key:
-        case SetScenario.CREATE, NewSet() as new, PlannedKey() as key:
-            return _create(request, new, key)
+        case SetScenario.CREATE, NewSet(), PlannedKey() as key:
+            return _create(request, key)
         case SetScenario.ROTATE_KEY, None, PlannedKey() as key:
             return _rotate(request, key)
         case SetScenario.ATTACH_DISK, None, None:
@@ -162,24 +181,15 @@ def plan_set(request: SetRequest) -> Plan:
             )
 
 
-def _create(request: SetRequest, new: NewSet, key: PlannedKey) -> Plan:
-    made = new.with_key(key)
+def _create(request: SetRequest, key: PlannedKey) -> Plan:
+    made = request.wanted(key)
     planned = request.documents.with_resource(made.id, made.as_resource())
     findings = check_readiness(key.vault, (VaultUse.ENCRYPTION_SET,))
     return _plan(request, planned, tuple(findings), SetSteps(made, key=key))
 
 
 def _rotate(request: SetRequest, key: PlannedKey) -> Plan:
-    before = request.present()
-    after = attrs.evolve(
-        NewSet(id=before.id, location=before.location, follow_latest=before.follow_latest).with_key(
-            key
-        ),
-        encryption_type=before.encryption_type,
-        user_identities=before.user_identities,
-        system_identity=before.system_identity,
-        federated_client_id=before.federated_client_id,
-    )
+    before, after = request.present(), request.wanted(key)
     planned = request.documents.with_properties(before.id, after.as_resource()["properties"])
     findings = (
         *check_readiness(key.vault, (VaultUse.ENCRYPTION_SET,)),

@@ -56,7 +56,7 @@ def _uses(text: str) -> frozenset[Technology]:
 
 
 # The rest is told by the scenario, the key and the documents.
-_DERIVED: Final = frozenset({"scenario", "volumes", "kek_bits", "ade", "os_encrypted"})
+_DERIVED: Final = frozenset({"scenario", "volumes", "kek_bits", "ade", "os_encrypted", "dual_pass"})
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
     {each.name: _truth for each in attrs.fields(Machine) if each.name not in _DERIVED}
     | {

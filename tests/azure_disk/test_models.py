@@ -24,8 +24,9 @@ from keyhier.azure_disk.set_resource import (
 from keyhier.azure_disk.settings import Generation
 from keyhier.errors import InvalidInputError, UnsupportedError
 from keyhier.identifiers import KeyId
-from keyhier.placement.model import Disk, EncryptionSetResource
+from keyhier.placement.model import Disk, EncryptionSetResource, VirtualMachine
 from keyhier.placement.resources import read_resources
+from keyhier.placement.unknown import Unknown
 from keyhier.stored_secret import SecretId
 from tests.azure_disk import arm_schemas
 from tests.placement.scenes import (
@@ -229,6 +230,19 @@ def test_references_are_valid(kind: EncryptionType, schemas: Registry[Any]) -> N
     assert read.set_id == SET_ID
     managed = machine_reference(SET_ID, kind)
     arm_schemas.validate(schemas, MACHINES, "definitions/ManagedDiskParameters", managed)
+    os_disk = {"createOption": "FromImage", "managedDisk": managed}
+    machine = {
+        "type": "Microsoft.Compute/virtualMachines",
+        "name": "web-01",
+        "properties": {
+            "hardwareProfile": {"vmSize": "Standard_D4s_v5"},
+            "storageProfile": {"osDisk": os_disk},
+        },
+    }
+    (again,) = read_resources([(machine, None)])
+    assert isinstance(again, VirtualMachine)
+    assert not isinstance(again.disks, Unknown)
+    assert [each.set_id for each in again.disks] == [SET_ID]
 
 
 def test_commands_of_sets_and_disks() -> None:

@@ -271,6 +271,12 @@ TRANSITIONS: list[tuple[Current, ExtensionSettings, str | None]] = [
     (Current(sequence_version=GUID), settings(sequence_version=None), None),
     (Current(), settings(operation=Operation.UPDATE), "no settings to update"),
     (Current(Volumes.ALL), settings(operation=Operation.UPDATE, kek=KEK), None),
+    (Current(Volumes.OS), settings(operation=Operation.UPDATE, volumes=Volumes.ALL), None),
+    (
+        Current(Volumes.ALL),
+        settings(operation=Operation.UPDATE, volumes=Volumes.OS),
+        "are All and can stay or widen to All",
+    ),
     (Current(), without_vault(operation=Operation.QUERY), None),
     (Current(), without_vault(system=W, operation=Operation.DISABLE), "nothing to disable"),
     (Current(Volumes.ALL), without_vault(system=W, operation=Operation.DISABLE), None),

@@ -49,6 +49,27 @@ def test_bad_input_is_told(log: Path, run: Run, tmp_path: Path) -> None:
     assert run("audit", "verify", log, "--head", "x").exit_code == 8
 
 
+def test_what_is_done_with_disk_keys_is_audited(
+    vault_file: VaultFile, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    env = {"KEYHIER_AUDIT": str(path), "KEYHIER_VAULT": vault_file.uri}
+    passphrase = tmp_path / "disk.key"
+    passphrase.write_text("a passphrase of a disk")
+    made = run("ade", "protect", "--in", passphrase, "--kek", "kek", "--json", env=env)
+    assert made.exit_code == 0, made.stderr
+    secret = json.loads(made.stdout)["secret"]
+    assert run("ade", "recover", secret, "--out", tmp_path / "again", env=env).exit_code == 0
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    told = [(each["operation"], each["outcome"]) for each in entries if "operation" in each]
+    assert told.count(("unwrap_raw", "ok")) == 2
+    assert ("set_secret", "ok") in told
+    env["KEYHIER_AUDIT"] = str(tmp_path / "none" / "audit.jsonl")
+    refused = run("ade", "recover", secret, "--out", tmp_path / "third", env=env)
+    assert refused.exit_code == 3
+    assert "audit log" in refused.stderr
+
+
 def test_what_cannot_be_audited_is_not_done(
     vault_file: VaultFile, run: Run, tmp_path: Path, configuration: Path
 ) -> None:

@@ -326,5 +326,10 @@ def test_a_recovery_key_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
         HierarchySettings(recovery_key=tmp_path / "none").policy()
     with pytest.raises(InvalidInputError):
         HierarchySettings(require_recovery=True).policy()
+    public = tmp_path / "recovery.pem"
+    public.write_text("")
+    public.chmod(0o620)
+    with pytest.raises(AccessDeniedError, match="changed by others"):
+        HierarchySettings(recovery_key=public).policy()
     key = KeyId.parse("record:keys/web/1")
     assert HierarchySettings(pins={key: "x"}).policy().pins == {key: "x"}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import keyhier
 from keyhier import BitLockerKey
 from keyhier.plans import PlanFile
+from tests.azure.conftest import uri_of
+from tests.azure.environment import logged_in
 from tests.cli.conftest import Run
 from tests.plans.scenes import SET_ID, disk, encryption_set, extension, machine, vault
+
+if TYPE_CHECKING:
+    from keyhier.testing.keyvault import KeyVault
 
 FACTS = ("--fact", "memory_gb=16", "--fact", "root_usage_gb=2", "--fact", "uses=nothing")
 
@@ -85,6 +90,23 @@ def test_promise_10_a_plan_that_is_refused_is_shown_and_makes_no_key(
     assert names(kept) == []
 
 
+def test_a_plan_file_is_checked_again_by_what_is_planned(
+    run: Run, write: Any, files: tuple[str, ...], tmp_path: Path
+) -> None:
+    far = write("far.json", vault("westus"))
+    for name, place, code in (("good", files[2], 0), ("bad", far, 17)):
+        out = tmp_path / f"{name}-plan.json"
+        plan = ("ade", "plan", "enable-existing", *files[:2], place, "--kek", "disk-kek")
+        assert run(*plan, *FACTS, "--out", out).exit_code == code
+        # The file's own verdict is not believed.
+        content = json.loads(out.read_text()) | {"worst": "ok", "findings": [], "placement": {}}
+        out.write_text(json.dumps(content))
+        checked = json.loads(run("check", "--json", out).stdout)
+        errors = {each["rule"] for each in checked["violations"] if each["severity"] == "error"}
+        region = {"ade-vault-region", "kek-vault-region"}
+        assert errors & region == (region if name == "bad" else set())
+
+
 def test_what_is_not_ready_ends_with_its_own_code(run: Run, files: tuple[str, ...]) -> None:
     done = run("ade", "plan", "update", *files)
     assert done.exit_code == 9
@@ -149,6 +171,24 @@ def test_a_set_is_planned_and_its_key_made(run: Run, files: tuple[str, ...], kep
     assert "az disk-encryption-set create" in done.stdout
     assert names(kept) == ["cmk"]
     assert run(*command).exit_code == 8
+
+
+def test_a_set_is_kept_in_the_records_that_are_named(
+    run: Run, write: Any, keyvault: KeyVault, tmp_path: Path
+) -> None:
+    place = write("kv.json", vault(host=keyvault.url.removeprefix("https://").rstrip("/")))
+    command = ("set", "plan", "create", place, "--set", SET_ID, "--location", "eastus2")
+    options = ("--key", "cmk", "--apply", "--vault", uri_of(keyvault))
+    records = ("--records", f"sqlite:{tmp_path}/records.db")
+    with logged_in(keyvault):
+        assert "in the records" not in run(*command, *options).stdout
+        done = run(*command, *options, *records)
+        assert done.exit_code == 0, done.stderr
+        assert "done: kept the encryption set des in the records" in done.stdout
+        applied = json.loads(run(*command, *options, *records, "--json").stdout)["applied"]
+        assert (applied["made"], applied["kept"]) == (False, True)
+        shown = json.loads(run("set", "show", "des", *options[3:], *records, "--json").stdout)
+        assert shown["active"] == applied["key"]
 
 
 def test_disks_are_put_under_a_set_and_its_key_is_rotated(

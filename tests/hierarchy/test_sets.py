@@ -244,6 +244,24 @@ def test_where_it_is_allowed_a_violation_is_noted(vault: Vault, store: SqlRecord
     assert from_stored(to_stored(made)).warnings == made.warnings
 
 
+def test_a_violation_that_came_later_is_noted_when_a_disk_is_protected(
+    vault: Vault, store: SqlRecords
+) -> None:
+    vault.create_key("cmk", "RSA-2048")
+    here = Placement("westeurope", "a")
+    noted: list[int] = []
+    for place in (here, Placement("northeurope", "a"), here):
+        policy = PlacementPolicy({"memory": place}, enforcement="warn")
+        with Hierarchy(vault, store, policy=Policy(placement=policy)) as hierarchy:
+            if not hierarchy.sets.all():
+                made = hierarchy.sets.create("web", KeyReference.following(CMK), placement=here)
+                assert not any("cmk-vault-region:" in each for each in made.warnings)
+            hierarchy.protect(IN_WEB, SECRET, replace=bool(noted))
+            warnings = hierarchy.sets.get("web").warnings
+            noted.append(sum(each.startswith("cmk-vault-region:") for each in warnings))
+    assert noted == [0, 1, 0]
+
+
 # ---------------------------------------------------------------------- as it is kept
 
 

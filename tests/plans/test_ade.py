@@ -94,6 +94,22 @@ def test_the_end_of_ade_is_on_every_plan(name: str) -> None:
         plan_ade(over).raise_for_errors()
 
 
+def test_the_way_out_and_what_blocks_it_are_on_the_plan() -> None:
+    def remedy(**known: Any) -> str:
+        plan = plan_ade(attrs.evolve(SCENARIOS["existing"], facts={**FACTS, **known}))
+        (found,) = (each for each in plan.findings if each.check == "ade-retirement")
+        return str(found.remedy)
+
+    free = remedy(
+        size_supports_host_encryption=True, host_encryption_registered=True, managed_disks=True
+    )
+    assert "encryption-at-host is open to it; cmk is open to it" in free
+    blocked = remedy(size_supports_host_encryption=False, managed_disks=False)
+    assert "encryption-at-host is not, because the size does not support" in blocked
+    assert "cmk is not, because only managed disks" in blocked
+    assert "encryption-at-host depends on" in remedy()
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_planning_again_says_the_same(name: str) -> None:
     assert plan_ade(SCENARIOS[name]) == plan_ade(SCENARIOS[name])

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 import keyhier
 from keyhier import BitLockerKey, LinuxPassphrase
+from keyhier.algorithms import KeySpec, WrapAlgorithm
 from keyhier.azure_disk import recover
 from keyhier.errors import (
+    CapacityError,
     InvalidInputError,
     InvalidStateError,
     NotFoundError,
@@ -24,7 +27,18 @@ from keyhier.plans import (
     apply_set,
 )
 from tests.azure.conftest import uri_of
-from tests.plans.scenes import FACTS, ade, disk, documents, encryption_set, machine, vault
+from tests.azure_disk.forms import ade_bek
+from tests.plans.scenes import (
+    FACTS,
+    VM_ID,
+    ade,
+    disk,
+    documents,
+    encryption_set,
+    key_of,
+    machine,
+    vault,
+)
 from tests.plans.test_ade import REFUSED, step
 from tests.plans.test_set import create, rotate
 
@@ -198,6 +212,35 @@ def test_a_vault_without_secrets_is_seen_before_a_key_is_made(
         assert list(hsm.keys()) == []
 
 
+def test_a_kek_too_small_for_the_disks_key_is_seen_before_it_is_made(
+    memory: keyhier.Vault,
+) -> None:
+    request = ade("enable-own-vhd", machine("Windows"), disk(), vault())
+    kek = attrs.evolve(key_of(request.documents), spec=KeySpec.RSA_2048)
+    small = attrs.evolve(
+        request,
+        kek=kek,
+        algorithm=WrapAlgorithm.RSA_OAEP_256,
+        facts={**FACTS, "release": "windows-server 2019"},
+    )
+    with ade_bek() as bek:
+        with pytest.raises(CapacityError, match="RSA-3072"):
+            apply_ade(small, [memory], disk_key=bek)
+        assert list(memory.keys()) == []
+        assert list(memory.secrets.list()) == []
+        # One that is there already may be larger than the plan would make it.
+        memory.create_key("disk-kek", "RSA-3072")
+        assert apply_ade(small, [memory], disk_key=bek).secret_made
+
+
+def test_a_machine_whose_name_no_tag_can_hold_is_named_by_none(memory: keyhier.Vault) -> None:
+    odd = machine() | {"name": "web.01", "id": VM_ID.replace("web-01", "web.01")}
+    with LinuxPassphrase.generate() as passphrase:
+        apply_ade(ade("enable-own-vhd", odd, disk(), vault()), [memory], disk_key=passphrase)
+    (listed,) = memory.secrets.list()
+    assert listed.tags["MachineName"] == ""
+
+
 def test_the_key_of_a_disk_goes_with_a_disk_of_ones_own(memory: keyhier.Vault) -> None:
     own = ade("enable-own-vhd", machine(), disk(), vault())
     with pytest.raises(InvalidInputError, match="name the key's file"):
@@ -208,6 +251,34 @@ def test_the_key_of_a_disk_goes_with_a_disk_of_ones_own(memory: keyhier.Vault) -
         with pytest.raises(InvalidInputError, match="another system's disk"):
             apply_ade(own, [memory], disk_key=bek)
     assert list(memory.keys()) == []
+
+
+def test_who_may_set_secrets_and_not_read_them_sets_one(
+    keyvault: KeyVault, online: keyhier.Vault
+) -> None:
+    request = ade("enable-own-vhd", machine(), disk(), there(keyvault))
+    forbidden = {"error": {"code": "Forbidden", "message": "no"}}
+    with LinuxPassphrase.generate() as passphrase:
+        first = apply_ade(request, [online], disk_key=passphrase)
+        again = apply_ade(request, [online], disk_key=passphrase)
+        assert (again.secret_made, again.secret) == (False, first.secret)
+        keyvault.faults.add("list_secrets", status=403, document=forbidden)
+        assert apply_ade(request, [online], disk_key=passphrase).secret_made
+
+
+def test_a_secret_with_the_same_labels_that_opens_another_disk_is_not_taken(
+    memory: keyhier.Vault,
+) -> None:
+    request = ade("enable-own-vhd", machine(), disk(), vault())
+    for _ in range(2):
+        with LinuxPassphrase.generate() as passphrase:
+            assert apply_ade(request, [memory], disk_key=passphrase).secret_made
+    # Nor is one whose value makes no sense.
+    one, other = list(memory.secrets.list())
+    memory.secrets.set(one.id.name, "?", content_type=one.content_type, tags=one.tags)
+    with LinuxPassphrase.generate() as passphrase:
+        assert apply_ade(request, [memory], disk_key=passphrase).secret_made
+    assert other.tags == one.tags
 
 
 # ---------------------------------------------------------------------- sets

@@ -1,0 +1,157 @@
+"""The table of placement in keyhier.toml: what it says, what is refused in it, who honours it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from keyhier.cli.config import Configuration
+from keyhier.errors import AccessDeniedError, InvalidInputError
+from keyhier.placement import Placement
+from keyhier.placement.policy import Enforcement, PlacementPolicy
+from tests.cli.conftest import Run, VaultFile
+from tests.plans.scenes import disk, machine, vault
+
+LAB = """
+default = "lab"
+[profiles.lab]
+vault = "{vault}"
+records = "sqlite:{folder}/records.db"
+[profiles.lab.placement]
+enforcement = "{enforcement}"
+[profiles.lab.placement.vaults.memory]
+region = "West Europe"
+subscription = "a"
+"""
+
+
+def placement(path: Path, table: str) -> PlacementPolicy:
+    path.write_text(f'[profiles.lab]\nvault = "memory:"\n{table}')
+    path.chmod(0o600)
+    found = Configuration.load(None).hierarchies["lab"].policy().placement
+    assert found is not None
+    return found
+
+
+def test_vaults_are_where_the_table_says(configuration: Path) -> None:
+    found = placement(
+        configuration,
+        """
+        [profiles.lab.placement]
+        enforcement = "warn"
+        rules = "today"
+        [profiles.lab.placement.vaults."Contoso-KV.vault.azure.net"]
+        region = "East US 2"
+        subscription = "s"
+        tenant = "t"
+        [profiles.lab.placement.vaults.Disks]
+        site = "vienna"
+        subscription = "ours"
+        """,
+    )
+    assert found.enforcement is Enforcement.WARN
+    assert not isinstance(found.rules, str)
+    assert found.rules.name == "today"
+    # As the id of a key names its vault.
+    assert found.vault("contoso-kv.vault.azure.net").placement == Placement("eastus2", "s", "t")
+    assert found.vault("Disks").placement == Placement.site("vienna", subscription="ours")
+    assert found.vault("disks").placement == Placement()
+
+
+def test_without_a_table_nobody_asks_and_an_empty_one_enforces(configuration: Path) -> None:
+    found = placement(configuration, "[profiles.lab.placement]\n")
+    assert (found.enforcement, found.vaults) == (Enforcement.ENFORCE, {})
+    configuration.write_text('[profiles.lab]\nvault = "memory:"\n')
+    assert Configuration.load(None).hierarchies["lab"].policy().placement is None
+
+
+def test_rules_of_ones_own_are_a_file(configuration: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('title = "Ours"\nextends = "strict"\nomits = ["cmk-vault-subscription"]\n')
+    found = placement(configuration, f'[profiles.lab.placement]\nrules = "{own}"\n')
+    assert not isinstance(found.rules, str)
+    assert "cmk-vault-subscription" not in {rule.id for rule in found.rules}
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_rules_that_others_may_change_are_refused(
+    mode: int, configuration: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('title = "Ours"\n')
+    own.chmod(mode)
+    with pytest.raises(AccessDeniedError, match="could choose what is allowed"):
+        placement(configuration, f'[profiles.lab.placement]\nrules = "{own}"\n')
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("placement = 1", "profiles.lab.placement is not a table"),
+        ("placement = { mode = 'warn' }", "unknown key 'mode'"),
+        ("placement = { mode = 'warn' }", "known are enforcement, rules, vaults"),
+        ("placement = { enforcement = 'off' }", "placement.enforcement is one of enforce, warn"),
+        ("placement = { enforcement = ['warn'] }", "placement.enforcement is one of"),
+        ("placement = { rules = 'lax' }", "no rule set 'lax'; there are"),
+        ("placement = { rules = 1 }", "placement.rules is the name of rules"),
+        ("placement = { rules = 'own.toml' }", "or the absolute path of a file"),
+        ("placement = { rules = '/no/own.toml' }", "cannot be read as TOML"),
+        ("placement = { vaults = 1 }", "placement.vaults is a table of vaults"),
+        ("placement = { vaults = { a = 'eastus' } }", "placement.vaults.a is not a table"),
+        ("placement = { vaults = { a = { zone = '1' } } }", "unknown key 'zone'"),
+        ("placement = { vaults = { a = { region = 1 } } }", "vaults.a.region is text"),
+        ("placement = { vaults = { a = { region = ' ' } } }", "vaults.a.region is text"),
+        ("placement = { vaults = { a = { site = 'v', region = 'e' } } }", "has a site, and a"),
+        ("placement = { vaults = { 'A.b' = {}, 'a.b' = {} } }", "a.b twice, in another case"),
+    ],
+)
+def test_promise_9_what_the_table_does_not_know_is_refused(
+    table: str, message: str, configuration: Path
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        placement(configuration, table)
+    assert message in caught.value.message
+
+
+def test_promise_10_a_set_is_refused_or_noted_as_the_profile_says(
+    run: Run, configuration: Path, vault_file: VaultFile, tmp_path: Path
+) -> None:
+    def set_policy(enforcement: str) -> None:
+        configuration.write_text(
+            LAB.format(vault=vault_file.uri, folder=tmp_path, enforcement=enforcement)
+        )
+        configuration.chmod(0o600)
+
+    make = ("set", "create", "web", "--key", "kek", "--region", "northeurope")
+    set_policy("enforce")
+    refused = run(*make, "--subscription", "a")
+    assert refused.exit_code == 17
+    assert "cmk-vault-region" in refused.stderr
+    assert run("set", "list").stdout == "no sets\n"
+    set_policy("warn")
+    made = run(*make, "--subscription", "a")
+    assert made.exit_code == 0, made.stderr
+    assert "warning: cmk-vault-region: " in made.stdout
+
+
+def test_a_plan_is_held_to_the_rules_of_the_profile(
+    run: Run, configuration: Path, tmp_path: Path
+) -> None:
+    other = vault() | {"id": vault()["id"].replace("1111-1111", "2222-2222")}
+    files = []
+    for name, content in (("vm", machine()), ("disk", disk()), ("kv", other)):
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps(content))
+    plan = ("ade", "plan", "enable-existing", *files)
+    assert run(*plan).exit_code == 17
+    own = tmp_path / "own.toml"
+    own.write_text('title = "Ours"\nextends = "strict"\nomits = ["ade-vault-subscription"]\n')
+    configuration.write_text(
+        'default = "lab"\n[profiles.lab]\nvault = "memory:"\n'
+        f'[profiles.lab.placement]\nrules = "{own}"\n'
+    )
+    configuration.chmod(0o600)
+    assert run(*plan).exit_code == 0
+    assert run(*plan, "--rules", "strict").exit_code == 17
