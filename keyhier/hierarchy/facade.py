@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +21,7 @@ from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.protection import Protection
 from keyhier.hierarchy.retirement import Retirement, Retiring
 from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
-from keyhier.hierarchy.rotation import ROTATE, preview_rotation, rotate
+from keyhier.hierarchy.rotation import key_to_rotate, preview_rotation, rotate
 from keyhier.hierarchy.set_placement import judge_set
 from keyhier.hierarchy.tree import Node, grow
 from keyhier.hierarchy.vault_keyring import VaultKeyring
@@ -362,23 +361,11 @@ class Hierarchy:
             UnsupportedError: its vault cannot make a version that is found again.
             KeyhierError: the vault is away, refuses, or cannot use the new version.
         """
-        return rotate(self._core, self._key_to_rotate(key), work)
+        return rotate(self._core, key_to_rotate(self._core, key), work)
 
     def preview_rotation(self, key: str | KeyId) -> Preview:
         """Say what :meth:`rotate` would do, and change nothing."""
-        return preview_rotation(self._core, self._key_to_rotate(key))
-
-    def _key_to_rotate(self, key: str | KeyId) -> KeyId:
-        """Find a key whose rotation goes on without asking a vault, so that one that is done
-        needs none."""
-        if isinstance(key, str) and ":" not in key:
-            candidates = [vault.id_of(key) for vault in self._core.vaults]
-            with suppress(InvalidInputError):
-                candidates.append(self._core.in_records(key))
-            working = {each for each in candidates if self.jobs.open_job(ROTATE, each)}
-            if len(working) == 1:
-                return working.pop()
-        return self._core.find_key(key)
+        return preview_rotation(self._core, key_to_rotate(self._core, key))
 
     def migrate(self, to: Vault, key_map: KeyMap | None = None, work: Work = _WORK) -> JobReport:
         """Wrap every record that needs a key of these vaults under one of another vault.
@@ -394,14 +381,21 @@ class Hierarchy:
         Raises:
             NotFoundError: a key has no counterpart, or no record needs to be moved.
             ConflictError: another job works on one of the keys.
+            IntegrityError: a migration that is gone on with would put records under another key
+                than the map says; nothing was done.
             KeyhierError: a vault is away or refuses.
         """
-        return Migration(self._core, to).run(key_map, work)
+        return Migration(self._core, to, key_map).run(work)
 
-    def jobs_beside(self, vault: Vault) -> RewrapJobs:
-        """Return the jobs with one vault more, to join a migration to it or to roll one back."""
-        return Migration(self._core, vault).jobs
+    def jobs_beside(self, vault: Vault, key_map: KeyMap | None = None) -> RewrapJobs:
+        """Return the jobs with one vault more, to join a migration to it or to roll one back.
+
+        Args:
+            vault: the other vault, open.
+            key_map: what the migration was begun with; what the journal says is compared with it.
+        """
+        return Migration(self._core, vault, key_map).jobs
 
     def preview_migration(self, to: Vault, key_map: KeyMap | None = None) -> Preview:
         """Say what :meth:`migrate` would do, and change nothing."""
-        return Migration(self._core, to).preview(key_map)
+        return Migration(self._core, to, key_map).preview()

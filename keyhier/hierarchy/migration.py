@@ -8,17 +8,15 @@ from typing import Final
 from keyhier.errors import NotFoundError
 from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.rewrap_jobs import FROM, TO, Preview, RewrapJobs, targets_of
+from keyhier.hierarchy.job_targets import FROM, MIGRATE, TO, mistrusted, require_kind, sources_of
+from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.work import JobReport, Work
 from keyhier.identifiers import KeyId
 from keyhier.key import Key
 from keyhier.records.jobs import Job
 from keyhier.vault import Vault
 
-__all__ = ["MIGRATE", "KeyMap", "Migration"]
-
-MIGRATE: Final = "migrate"
-"""The kind of these jobs."""
+__all__ = ["KeyMap", "Migration"]
 
 _VAULT: Final = "vault"
 _LISTED: Final = 5
@@ -37,30 +35,34 @@ class Migration:
         jobs: the jobs, whose keys may be in either vault.
     """
 
-    def __init__(self, core: Core, to: Vault) -> None:
-        """Put it together; nothing is asked of a vault yet."""
-        self._core = core
-        self._to = to
-        self.jobs = RewrapJobs(core, core.keyring.beside(to))
-
-    def run(self, key_map: KeyMap | None, work: Work) -> JobReport:
-        """Migrate, or go on with the migration to this vault that has not ended.
+    def __init__(self, core: Core, to: Vault, key_map: KeyMap | None = None) -> None:
+        """Put it together; nothing is asked of a vault yet.
 
         Args:
+            core: the hierarchy.
+            to: the other vault.
             key_map: which key goes under which; by default one of the same name.
-            work: how.
+        """
+        self._core = core
+        self._to = to
+        self._key_map = dict(key_map or {})
+        self.jobs = RewrapJobs(core, to, self._targets)
+
+    def run(self, work: Work) -> JobReport:
+        """Migrate, or go on with the migration to this vault that has not ended.
 
         Raises:
             NotFoundError: a key has no counterpart in the other vault; nothing was begun.
             ConflictError: another job works on one of the keys.
+            IntegrityError: the migration that has not ended is another one than this.
         """
-        job = self._open_job() or self.jobs.begin(self._new_job(key_map))
+        job = self._open_job() or self.jobs.begin(self._new_job())
         return self.jobs.resume(job.id, work)
 
-    def preview(self, key_map: KeyMap | None) -> Preview:
+    def preview(self) -> Preview:
         """Say what :meth:`run` would do, and change nothing."""
         job = self._open_job()
-        return self.jobs.preview(targets_of(job or self._new_job(key_map)).items(), job)
+        return self.jobs.preview(self._targets(job or self._new_job()).items(), job)
 
     def _open_job(self) -> Job | None:
         for job in self.jobs.journal.jobs(ended=False):
@@ -68,12 +70,36 @@ class Migration:
                 return job
         return None
 
-    def _new_job(self, key_map: KeyMap | None) -> Job:
-        named = dict(key_map or {})
+    def _targets(self, job: Job) -> Mapping[KeyId, KeyId]:
+        """Return what a job's records go under, where that is what the key map says.
+
+        No vault is asked, so that a migration that is done needs none.
+        """
+        require_kind(job, MIGRATE)
+        targets = [KeyId.parse(text) for text in job.intent[TO]]
+        found = dict(zip(sources_of(job), targets, strict=True))
+        for source, target in found.items():
+            name = self._name_of(source)
+            wanted = self._to.id_of(name)
+            if source.scheme == IN_RECORDS or target.versionless != wanted:
+                raise mistrusted(
+                    job,
+                    f"what needs {source.versionless} under {target.versionless}, and it was asked "
+                    f"to go under {wanted}",
+                    "give the vault and the key map that it was begun with",
+                )
+        return found
+
+    def _name_of(self, source: KeyId) -> str:
+        """Return what a key is called in the other vault."""
+        named = self._key_map
+        return named.get(str(source.versionless)) or named.get(source.name) or source.name
+
+    def _new_job(self) -> Job:
         targets: dict[KeyId, Key] = {}
         missing: list[str] = []
         for source in sorted(self._sources()):
-            name = named.get(str(source.versionless)) or named.get(source.name) or source.name
+            name = self._name_of(source)
             try:
                 targets[source] = self._to.key(name)
             except NotFoundError:
