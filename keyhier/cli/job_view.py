@@ -219,7 +219,7 @@ def _behind_lines(behind: LeftBehind) -> Iterator[str]:
     for kek, pin in behind.pins.items():
         yield (
             f"warning: {printable(str(kek))} lies under a public key now and wraps no more until "
-            f"it is pinned: {printable(str(kek))} = {pin} in keyhier.toml"
+            f'it is pinned in keyhier.toml: "{printable(str(kek))}" = "{pin}"'
         )
 
 
