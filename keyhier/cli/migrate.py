@@ -40,11 +40,17 @@ def migrate(
         Path | None,
         typer.Option(metavar="FILE", help="A JSON object of names or ids, here and there."),
     ] = None,
+    move_key: Annotated[
+        bool, typer.Option("--move-key", help="The keys themselves go there, too.")
+    ] = False,
     join: JoinOption = None,
     dry_run: DryRunOption = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Wrap every record under a key of another vault, by default the one of the same name.
+
+    With --move-key that is the same key: one that was made extractable is imported there, under a
+    name that is free.
 
     Run it again if it was interrupted, with the same map: it goes on. Until `keyhier jobs finalize`
     the records hold both envelopes.
@@ -54,12 +60,12 @@ def migrate(
         raise InvalidInputError("--join works on a job; `keyhier jobs show` shows one")
     with open_hierarchy_beside(session, to, read_only=dry_run) as (hierarchy, vault):
         if dry_run:
-            show_preview(session, hierarchy.preview_migration(vault, key_map))
+            show_preview(session, hierarchy.preview_migration(vault, key_map, move_keys=move_key))
             return
-        jobs = hierarchy.jobs_beside(vault, key_map)
+        jobs = hierarchy.jobs_beside(vault, key_map, move_keys=move_key)
         with working(session, threads, "keyhier migrate --to URI") as work:
             if join is None:
-                report = hierarchy.migrate(vault, key_map, work)
+                report = hierarchy.migrate(vault, key_map, work, move_keys=move_key)
             else:
                 report = jobs.resume(join, work)
         show_report(session, jobs, report, joined=join is not None)

@@ -367,7 +367,14 @@ class Hierarchy:
         """Say what :meth:`rotate` would do, and change nothing."""
         return preview_rotation(self._core, key_to_rotate(self._core, key))
 
-    def migrate(self, to: Vault, key_map: KeyMap | None = None, work: Work = _WORK) -> JobReport:
+    def migrate(
+        self,
+        to: Vault,
+        key_map: KeyMap | None = None,
+        work: Work = _WORK,
+        *,
+        move_keys: bool = False,
+    ) -> JobReport:
         """Wrap every record that needs a key of these vaults under one of another vault.
 
         It is as safe to kill and to run again as :meth:`rotate`. Until it is finalised the records
@@ -377,25 +384,33 @@ class Hierarchy:
             to: the other vault, open.
             key_map: by the name or id of a key here what it is called there; by default the same.
             work: how.
+            move_keys: whether the keys themselves go there, too, under names that are free.
 
         Raises:
             NotFoundError: a key has no counterpart, or no record needs to be moved.
             ConflictError: another job works on one of the keys.
             IntegrityError: a migration that is gone on with would put records under another key
                 than the map says; nothing was done.
+            UnsupportedError: a key does not leave its vault, or the other one does not take it.
+            AlreadyExistsError: a key that is to be moved has a name that is taken there.
             KeyhierError: a vault is away or refuses.
         """
-        return Migration(self._core, to, key_map).run(work)
+        return Migration(self._core, to, key_map, move_keys=move_keys).run(work)
 
-    def jobs_beside(self, vault: Vault, key_map: KeyMap | None = None) -> RewrapJobs:
+    def jobs_beside(
+        self, vault: Vault, key_map: KeyMap | None = None, *, move_keys: bool = False
+    ) -> RewrapJobs:
         """Return the jobs with one vault more, to join a migration to it or to roll one back.
 
         Args:
             vault: the other vault, open.
-            key_map: what the migration was begun with; what the journal says is compared with it.
+            key_map, move_keys: what the migration was begun with; what the journal says is
+                compared with it.
         """
-        return Migration(self._core, vault, key_map).jobs
+        return Migration(self._core, vault, key_map, move_keys=move_keys).jobs
 
-    def preview_migration(self, to: Vault, key_map: KeyMap | None = None) -> Preview:
+    def preview_migration(
+        self, to: Vault, key_map: KeyMap | None = None, *, move_keys: bool = False
+    ) -> Preview:
         """Say what :meth:`migrate` would do, and change nothing."""
-        return Migration(self._core, to, key_map).preview()
+        return Migration(self._core, to, key_map, move_keys=move_keys).preview()

@@ -17,9 +17,11 @@ from keyhier.records.jobs import Job
 __all__ = [
     "FROM",
     "MIGRATE",
+    "MOVE",
     "ROTATE",
     "TAG",
     "TO",
+    "Prepare",
     "Targets",
     "mistrusted",
     "require_kind",
@@ -41,6 +43,12 @@ FROM: Final = "from"
 
 TO: Final = "to"
 """In a migration's intent: the versions they are to need, in the same order."""
+
+MOVE: Final = "move"
+"""In a migration's intent, where it is true: the keys themselves go to the other vault."""
+
+Prepare = Callable[[Job], Job]
+"""Makes what a job needs and does not have yet, notes it in the journal, and returns the job."""
 
 Targets = Callable[[Job], Mapping[KeyId, KeyId]]
 """Returns by exact version what a job's records are to be wrapped under, once that was checked."""

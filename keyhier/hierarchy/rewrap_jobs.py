@@ -22,7 +22,7 @@ from keyhier.errors import ConflictError, InvalidStateError, KeyhierError, NotFo
 from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.context import context_of
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.job_targets import TAG, Targets, rotation_targets, sources_of
+from keyhier.hierarchy.job_targets import TAG, Prepare, Targets, rotation_targets, sources_of
 from keyhier.hierarchy.left_behind import LeftBehind, look_behind
 from keyhier.hierarchy.rewrapping import Rewrapping
 from keyhier.hierarchy.work import JobReport, Work
@@ -79,7 +79,11 @@ class RewrapJobs:
     """The jobs of a hierarchy that wrap records anew."""
 
     def __init__(
-        self, core: Core, beside: Vault | None = None, targets: Targets = rotation_targets
+        self,
+        core: Core,
+        beside: Vault | None = None,
+        targets: Targets = rotation_targets,
+        prepare: Prepare | None = None,
     ) -> None:
         """Look after the jobs.
 
@@ -87,11 +91,13 @@ class RewrapJobs:
             core: the hierarchy.
             beside: one vault more than the hierarchy has.
             targets: says what the records of a job that is gone on with are wrapped under.
+            prepare: makes what they are wrapped under, by default a rotation's new version.
         """
         self._core = core
         self._vaults = core.vaults if beside is None else (*core.vaults, beside)
         self._keyring = core.keyring if beside is None else core.keyring.beside(beside)
         self._targets = targets
+        self._prepare = self._make_version if prepare is None else prepare
         self.journal = core.journal
 
     def open_job(self, kind: str, key: KeyId) -> Job | None:
@@ -159,7 +165,7 @@ class RewrapJobs:
         self.journal.finish(job_id)
         return attrs.evolve(self.report(job_id), was_done=was_done)
 
-    def _prepare(self, job: Job) -> Job:
+    def _make_version(self, job: Job) -> Job:
         """Make the new version where the job is to make one and does not know it yet."""
         while job.target is None and TAG in job.intent:
             key = KeyId.parse(job.keys[0])
