@@ -56,6 +56,14 @@ def test_keys_come_back_with_everything() -> None:
     assert encoded(back) == ENCODED
 
 
+def test_whether_a_key_may_leave_comes_back_and_is_written_only_where_it_may() -> None:
+    assert b"extractable" not in ENCODED
+    material = Material.generate(KeySpec.AES_256, None, extractable=True)
+    content = Content().adding("kek", material)
+    (back,) = decode_keys(memoryview(encoded(list(content.keys.values()))))
+    assert back.latest.material.extractable
+
+
 def test_no_keys_are_a_vault_too() -> None:
     assert decode_keys(memoryview(encoded([]))) == []
 
@@ -93,6 +101,7 @@ def test_the_description_holds_nothing_secret() -> None:
         ((0, "versions", 0, "created"), "2026-01-01T00:00:00"),
         ((0, "versions", 0, "created"), "2026-01-01T00:00:00+01:00"),
         ((0, "versions", 0, "enabled"), None),
+        ((0, "versions", 0, "extractable"), 1),
         ((1, "versions", 0, "algorithm"), None),
         ((1, "versions", 0, "algorithm"), "RSA-OAEP"),
         ((1, "versions", 0, "algorithm"), "A128KW"),
