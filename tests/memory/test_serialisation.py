@@ -64,6 +64,12 @@ def test_whether_a_key_may_leave_comes_back_and_is_written_only_where_it_may() -
     assert back.latest.material.extractable
 
 
+def test_what_is_only_like_a_word_that_a_key_may_leave_is_refused() -> None:
+    description = json.loads(json.dumps(DESCRIPTION))
+    description[0]["versions"][0]["extractable"] = 1
+    check_refused(put_together(description))
+
+
 def test_no_keys_are_a_vault_too() -> None:
     assert decode_keys(memoryview(encoded([]))) == []
 
@@ -101,7 +107,6 @@ def test_the_description_holds_nothing_secret() -> None:
         ((0, "versions", 0, "created"), "2026-01-01T00:00:00"),
         ((0, "versions", 0, "created"), "2026-01-01T00:00:00+01:00"),
         ((0, "versions", 0, "enabled"), None),
-        ((0, "versions", 0, "extractable"), 1),
         ((1, "versions", 0, "algorithm"), None),
         ((1, "versions", 0, "algorithm"), "RSA-OAEP"),
         ((1, "versions", 0, "algorithm"), "A128KW"),

@@ -169,7 +169,7 @@ class Imports:
             assert not material.wiped
             assert len(material) > 0
 
-    @each_family("exports")
+    @each_family()
     def test_a_key_that_was_not_made_extractable_does_not_leave_the_vault(
         self, under_test: VaultUnderTest, family: KeyType
     ) -> None:
