@@ -227,6 +227,35 @@ def held_job(store: SqlRecords, records: list[Record]) -> str:
     return job
 
 
+def test_a_key_moves_with_its_records_where_it_may(
+    places: list[str], vault_file: VaultFile, database: Path, other: str, run: Run
+) -> None:
+    with vault_file.open() as vault, open_records(f"sqlite:{database}") as store:
+        keys = {
+            name: vault.create_key(name, "AES-256", extractable=may_leave)
+            for name, may_leave in (("moving", True), ("staying", False))
+        }
+        made = {}
+        for name, key in keys.items():
+            context = {"record": new_record_id()}
+            (made[name],) = store.add(Record.of(key.wrap(b"secret", context=context)))
+        move = ["migrate", "--to", other, "--move-key"]
+        refused = run(*move, *places)
+        assert (refused.exit_code, "not made extractable" in refused.stderr) == (10, True)
+        assert "no jobs" in run("jobs", "list", *places[2:]).stdout
+        store.delete(made["staying"])
+        shown = run(*move, "--dry-run", *places)
+        assert (shown.exit_code, "1 records" in shown.stdout) == (0, True), shown.output
+        done = run(*move, *places)
+        assert done.exit_code == 0, done.output
+        record = store.get(made["moving"].id)
+    job = json.loads(run("jobs", "list", "--json", *places[2:]).stdout)["jobs"][0]["id"]
+    with keyhier.open(other) as vault:
+        assert record.key == vault.key("moving").id
+    assert run("migrate", "--to", other, "--join", job, *places).exit_code == 9
+    assert run(*move, "--join", job, *places).exit_code == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
