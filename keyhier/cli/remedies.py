@@ -25,6 +25,10 @@ _WORDS: Final[Mapping[str, str]] = {
     "name the KEK's version and the algorithm": "name both by --kek and --algorithm",
     "list the vault's": "list them by `keyhier ade inventory`",
     "name the volume": "add --volume",
+    "say that they are to be moved": "add --move-key",
+    "give the vault and the key map that it was begun with": "give the --to and --map that it was "
+    "begun with",
+    "without moving the key": "without --move-key",
     "enable that version": "enable that version by `keyhier key enable`",
 }
 """What a remedy says to a program, and what it says at the command."""

@@ -7,6 +7,8 @@ none twice.
 
 from __future__ import annotations
 
+from typing import Final
+
 from keyhier.algorithms import KeyType, WrapAlgorithm
 from keyhier.errors import (
     AlreadyExistsError,
@@ -22,7 +24,7 @@ from keyhier.vault import Vault
 
 __all__ = ["move_key", "require_movable"]
 
-_SAMPLE_BYTES = 32
+_SAMPLE_BYTES: Final = 32
 
 
 def require_movable(key: Key, to: Vault, name: KeyId) -> None:

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import keyhier
 from keyhier import KeyId, NotFoundError, Vault
 from keyhier.hierarchy.facade import Hierarchy
+from keyhier.hierarchy.rewrap_jobs import RewrapJobs
 from keyhier.hierarchy.work import Work
 from keyhier.records import Job, JobState, Query, Record, open_records
 from tests.hierarchy.jobs.mortal import Mortal
@@ -95,7 +96,7 @@ class Keys(RuleBasedStateMachine):
     def resume(self, write: int) -> None:
         job = self.job
         assert job is not None
-        self.work(0, write, lambda hierarchy: hierarchy.jobs.resume(job.id, WORK))
+        self.work(0, write, lambda hierarchy: self.jobs(hierarchy, job).resume(job.id, WORK))
         if write == 0:
             report = self.hierarchy(0).jobs.report(job.id)
             assert report.complete
@@ -104,6 +105,18 @@ class Keys(RuleBasedStateMachine):
                 old = [text for text in job.intent["from"] if text != str(target)]
                 for text in old:
                     assert not self.store.count(Query(key=KeyId.parse(text)))
+
+    def jobs(self, hierarchy: Hierarchy, job: Job) -> RewrapJobs:
+        """Return what a job is gone on with by; for a migration that knows where it goes."""
+        if job.kind == "rotate":
+            return hierarchy.jobs
+        (target, *_) = map(KeyId.parse, job.intent["to"])
+        (to,) = (
+            vault
+            for vault in self.vaults
+            if target in {version.id for version in self.kek(vault).versions()}
+        )
+        return hierarchy.jobs_beside(to)
 
     @precondition(lambda self: self.job is not None and self.job.state is JobState.DONE)
     @rule()
