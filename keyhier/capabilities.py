@@ -11,6 +11,7 @@ from keyhier.driver import (
     Driver,
     SupportsBackup,
     SupportsDoctor,
+    SupportsExport,
     SupportsImport,
     SupportsLifecycle,
     SupportsRandom,
@@ -33,7 +34,7 @@ class Capabilities:
         scheme: which kind of vault it is.
         key_specs: what :meth:`Vault.create_key` can make.
         algorithms: what the vault can unwrap with.
-        imports, rotates, soft_delete, backup, random, doctor: whether it can at all.
+        imports, exports, rotates, soft_delete, backup, random, doctor: whether it can at all.
         rotates_for_tag: whether a new version can be made for a tag, which rotations of records
             need: whoever resumes one finds the version that was made for it.
         lifecycle: whether versions can be disabled and keys deleted.
@@ -47,6 +48,7 @@ class Capabilities:
     key_specs: tuple[KeySpec, ...]
     algorithms: tuple[WrapAlgorithm, ...]
     imports: bool
+    exports: bool
     rotates: bool
     rotates_for_tag: bool
     lifecycle: bool
@@ -68,6 +70,7 @@ class Capabilities:
             key_specs=tuple(sorted(driver.key_specs)),
             algorithms=algorithms,
             imports=isinstance(driver, SupportsImport),
+            exports=isinstance(driver, SupportsExport),
             rotates=isinstance(driver, SupportsRotation),
             rotates_for_tag=isinstance(driver, SupportsTaggedRotation),
             lifecycle=isinstance(driver, SupportsLifecycle),

@@ -56,6 +56,7 @@ __all__ = [
     "OpenOptions",
     "SupportsBackup",
     "SupportsDoctor",
+    "SupportsExport",
     "SupportsImport",
     "SupportsLifecycle",
     "SupportsManyAtOnce",
@@ -243,6 +244,23 @@ class SupportsImport(Protocol):
 
         Raises:
             AlreadyExistsError, UnsupportedError: as :meth:`Driver.create_key`.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsExport(Protocol):
+    """Keys that were made extractable can leave the vault, to be taken over by another one."""
+
+    def export_key(self, key: KeyVersion) -> SecretBytes:
+        """Return the key itself, as :class:`ImportKey` has it; the caller wipes it.
+
+        A token hands it out wrapped under a key of this process, and never in the clear.
+
+        Raises:
+            UnsupportedError: it was not made extractable, or the vault cannot wrap it.
+            InvalidStateError: the version is disabled.
+            NotFoundError: the version is gone.
         """
         ...
 

@@ -17,6 +17,7 @@ from keyhier.algorithms import (
 )
 from keyhier.driver import (
     KeyVersion,
+    SupportsExport,
     SupportsLifecycle,
     SupportsRotation,
     SupportsRotationPolicy,
@@ -354,6 +355,21 @@ class Key:
                 tagging = self._opened.capable(SupportsTaggedRotation, "rotate a key for a job")
                 made = tagging.rotate_key_for(self.name, tag)
             return operation.made(Key.adopt(self._opened, made))
+
+    def export(self) -> SecretBytes:
+        """Return the key itself, to be imported into another vault; the caller wipes it.
+
+        Only a key that was made ``extractable`` can leave its vault.
+
+        Raises:
+            UnsupportedError: this one cannot, or the vault lets none go.
+            InvalidStateError: the key is disabled or deleted, or the vault closed.
+            NotFoundError: the key is gone.
+        """
+        with self._opened.operation("export_key", self.id):
+            driver = self._opened.capable(SupportsExport, "let a key go")
+            self._kek.require_usable()
+            return driver.export_key(self._kek.version)
 
     def rotation_policy(self) -> RotationPolicy:
         """Return when the vault rotates this key by itself.

@@ -42,6 +42,7 @@ from keyhier_azure.soft_delete import (
     send_once_settled,
     versions_of,
 )
+from keyhier_azure.tagged_version import successor_body, version_tagged
 
 if TYPE_CHECKING:
     from keyhier.doctor import Finding
@@ -193,25 +194,54 @@ class AzureDriver:
         """See :meth:`keyhier.driver.SupportsRotation.rotate_key`."""
         check_key_name(name)
         calls = self._calls()
+        self._pass_second_of(calls, self._read(calls, name))
+        return self._make_version(calls, name, "rotate", Right.ROTATE_KEY)
+
+    def rotate_key_for(self, name: str, tag: str) -> KeyVersion:
+        """See :meth:`keyhier.driver.SupportsTaggedRotation.rotate_key_for`."""
+        check_key_name(name)
+        calls = self._calls()
         latest = self._read(calls, name)
+        made = version_tagged(calls.pages(f"/keys/{name}/versions", Right.LIST_KEYS), tag)
+        if made is not None:
+            return self._read(calls, name, made)
+        bundle = calls.get(f"/keys/{name}/{latest.id.version}", Right.GET_KEY)
+        expires = rotation.expiry(self._rotation_policy(calls, name), datetime.now(UTC))
+        body = successor_body(bundle, latest.spec, tag, expires)
+        self._pass_second_of(calls, latest)
+        return self._make_version(calls, name, "create", Right.CREATE_KEY, body)
+
+    @staticmethod
+    def _pass_second_of(calls: Calls, latest: KeyVersion) -> None:
+        """Wait until the second is over in which the latest version was made.
+
+        Two versions of one second would have no order, since the service tells no fractions.
+        """
         if latest.created is not None:
-            # Two versions of one second would have no order, since the service tells no fractions.
             age = time.time() - latest.created.timestamp()
             if age < _CLOCK_SECONDS:
                 calls.pause(min(_CLOCK_SECONDS, _CLOCK_SECONDS - age))
-        request = Request(
-            "POST",
-            f"/keys/{name}/rotate",
-            Right.ROTATE_KEY,
-            cost=KEY_CREATION[self._connection.address.hsm],
-            repeatable=False,
-        )
+
+    def _make_version(
+        self,
+        calls: Calls,
+        name: str,
+        operation: str,
+        right: Right,
+        body: Mapping[str, Any] | None = None,
+    ) -> KeyVersion:
+        cost = KEY_CREATION[self._connection.address.hsm]
+        request = Request("POST", f"/keys/{name}/{operation}", right, body, cost, repeatable=False)
         return describe(calls.send(request).content(), self.vault, name)
 
     def get_rotation_policy(self, name: str) -> RotationPolicy:
         """See :meth:`keyhier.driver.SupportsRotationPolicy.get_rotation_policy`."""
-        path = f"/keys/{check_key_name(name)}/rotationpolicy"
-        return rotation.read(self._calls().get(path, Right.GET_ROTATION_POLICY))
+        return self._rotation_policy(self._calls(), check_key_name(name))
+
+    @staticmethod
+    def _rotation_policy(calls: Calls, name: str) -> RotationPolicy:
+        path = f"/keys/{name}/rotationpolicy"
+        return rotation.read(calls.get(path, Right.GET_ROTATION_POLICY))
 
     def set_rotation_policy(self, name: str, policy: RotationPolicy) -> RotationPolicy:
         """See :meth:`keyhier.driver.SupportsRotationPolicy.set_rotation_policy`."""

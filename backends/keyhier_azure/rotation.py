@@ -6,19 +6,24 @@ https://learn.microsoft.com/azure/key-vault/keys/how-to-configure-key-rotation
 
 from __future__ import annotations
 
+import calendar
+import re
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from keyhier.errors import IntegrityError, InvalidInputError
 from keyhier.rotation_policy import RotationPolicy
 
-__all__ = ["read", "write"]
+__all__ = ["expiry", "read", "write"]
 
 _ACTIONS: Final = {
     "rotate_after": ("Rotate", "timeAfterCreate"),
     "rotate_before_expiry": ("Rotate", "timeBeforeExpiry"),
     "notify_before_expiry": ("Notify", "timeBeforeExpiry"),
 }
+_PART: Final = re.compile(r"([0-9]+)([YMD])")
+_MONTHS: Final = 12
 
 
 def write(policy: RotationPolicy) -> dict[str, Any]:
@@ -51,3 +56,15 @@ def read(body: Mapping[str, Any]) -> RotationPolicy:
         return RotationPolicy(**durations, expires_after=expiry)
     except (AttributeError, KeyError, TypeError, InvalidInputError) as error:
         raise IntegrityError("the vault's rotation policy cannot be read") from error
+
+
+def expiry(policy: RotationPolicy, made: datetime) -> datetime | None:
+    """Return when a version expires that a rotation makes at a moment, or None for never."""
+    if policy.expires_after is None:
+        return None
+    parts = {unit: int(number) for number, unit in _PART.findall(policy.expires_after)}
+    months = made.month - 1 + parts.get("M", 0)
+    year = made.year + parts.get("Y", 0) + months // _MONTHS
+    month = months % _MONTHS + 1
+    day = min(made.day, calendar.monthrange(year, month)[1])
+    return made.replace(year=year, month=month, day=day) + timedelta(days=parts.get("D", 0))

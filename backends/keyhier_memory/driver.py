@@ -8,7 +8,7 @@ from typing import Final, cast
 from keyhier.algorithms import KeySpec, WrapAlgorithm, algorithms_for
 from keyhier.doctor import Finding
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
-from keyhier.errors import InvalidStateError, UnwrapError
+from keyhier.errors import InvalidStateError, UnsupportedError, UnwrapError
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
 from keyhier_memory import operations
@@ -25,8 +25,8 @@ class MemoryDriver(SecretsDriver):
     """One open memory vault; it implements :class:`keyhier.driver.Driver` and every ``Supports…``.
 
     Whether a version exists and is enabled is looked up by its id at each use, so that a
-    description made earlier never opens what was disabled or deleted since. ``extractable`` asks
-    for nothing here: no key leaves the vault, except in a backup that only such a vault opens.
+    description made earlier never opens what was disabled or deleted since. A key that was not
+    made ``extractable`` does not leave the vault, except in a backup that only such a vault opens.
     """
 
     scheme: Final = SCHEME
@@ -60,7 +60,8 @@ class MemoryDriver(SecretsDriver):
         """See :meth:`keyhier.driver.Driver.create_key`."""
         # An RSA key takes long to make: a taken name is refused before, and no lock is held.
         self._store.read().check_free(request.name)
-        return self._add(request.name, Material.generate(request.spec, request.algorithm))
+        made = Material.generate(request.spec, request.algorithm, extractable=request.extractable)
+        return self._add(request.name, made)
 
     def import_key(self, request: ImportKey) -> KeyVersion:
         """See :meth:`keyhier.driver.SupportsImport.import_key`."""
@@ -72,10 +73,19 @@ class MemoryDriver(SecretsDriver):
         content = self._store.change(lambda content: content.adding(name, material))
         return content.key(name).latest.describe(name)
 
+    def export_key(self, key: KeyVersion) -> SecretBytes:
+        """See :meth:`keyhier.driver.SupportsExport.export_key`."""
+        material = self._material(key)
+        if not material.extractable:
+            raise UnsupportedError(
+                f"{key.id} was not made extractable, and does not leave the vault",
+                remedy="move the records and not the key",
+            )
+        return SecretBytes(material.secret.view())
+
     def rotate_key(self, name: str) -> KeyVersion:
         """See :meth:`keyhier.driver.SupportsRotation.rotate_key`."""
-        like = self._store.read().key(name).latest.material
-        material = Material.generate(like.spec, like.algorithm)
+        material = self._store.read().key(name).latest.material.successor()
         content = self._store.change(lambda content: content.rotating(name, material))
         return content.key(name).latest.describe(name)
 
@@ -84,8 +94,7 @@ class MemoryDriver(SecretsDriver):
         key = self._store.read().key(name)
         made = key.made_for(tag)
         if made is None:
-            like = key.latest.material
-            material = Material.generate(like.spec, like.algorithm)
+            material = key.latest.material.successor()
             content = self._store.change(lambda content: content.rotating(name, material, tag))
             # Another process may have been faster; then this is its version.
             made = content.key(name).made_for(tag) or content.key(name).latest

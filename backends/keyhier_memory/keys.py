@@ -38,6 +38,7 @@ class Material:
         secret: an AES key's bytes, or an RSA private key as PKCS#8 DER (RFC 5958).
         private_key: the same RSA key, ready for use; None for AES.
         public_key: its public half; None for AES.
+        extractable: whether it may leave the vault.
     """
 
     spec: KeySpec
@@ -45,19 +46,28 @@ class Material:
     secret: SecretBytes = attrs.field(repr=False, eq=False)
     private_key: rsa.RSAPrivateKey | None = attrs.field(default=None, repr=False, eq=False)
     public_key: rsa.RSAPublicKey | None = attrs.field(default=None, repr=False, eq=False)
+    extractable: bool = False
 
     @classmethod
-    def generate(cls, spec: KeySpec, algorithm: WrapAlgorithm | None) -> Self:
+    def generate(
+        cls, spec: KeySpec, algorithm: WrapAlgorithm | None, *, extractable: bool = False
+    ) -> Self:
         """Make fresh material. For RSA this takes a while: hold no lock."""
         if spec.key_type is KeyType.AES:
-            return cls(spec, _purpose(spec, algorithm), SecretBytes.random(spec.size))
+            purpose, secret = _purpose(spec, algorithm), SecretBytes.random(spec.size)
+            return cls(spec, purpose, secret, extractable=extractable)
         private = rsa.generate_private_key(_PUBLIC_EXPONENT, spec.bits)
         der = private.private_bytes(
             serialization.Encoding.DER,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        return cls(spec, algorithms_for(spec), SecretBytes(der), private, private.public_key())
+        public, secret = private.public_key(), SecretBytes(der)
+        return cls(spec, algorithms_for(spec), secret, private, public, extractable)
+
+    def successor(self) -> Self:
+        """Make fresh material like this."""
+        return self.generate(self.spec, self.algorithm, extractable=self.extractable)
 
     @classmethod
     def load(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import attrs
+
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.errors import IntegrityError
 from keyhier.identifiers import check_key_name
@@ -51,18 +53,23 @@ def _describe(key: StoredKey) -> dict[str, object]:
     return {
         "name": key.name,
         "deleted": key.deleted,
-        "versions": [
-            {
-                "version": version.version,
-                "spec": version.material.spec,
-                "algorithm": version.material.algorithm,
-                "enabled": version.enabled,
-                "created": version.created.isoformat(),
-                "bytes": len(version.material.secret),
-            }
-            for version in key.versions.values()
-        ],
+        "versions": [_describe_version(version) for version in key.versions.values()],
     }
+
+
+def _describe_version(version: StoredVersion) -> dict[str, object]:
+    described: dict[str, object] = {
+        "version": version.version,
+        "spec": version.material.spec,
+        "algorithm": version.material.algorithm,
+        "enabled": version.enabled,
+        "created": version.created.isoformat(),
+        "bytes": len(version.material.secret),
+    }
+    # A release that does not know of it leaves it out again, and then the key stays inside.
+    if version.material.extractable:
+        described["extractable"] = True
+    return described
 
 
 def _read_key(entry: Any, reader: Reader) -> StoredKey:
@@ -78,9 +85,11 @@ def _read_version(entry: Any, reader: Reader) -> StoredVersion:
     if not VERSION.fullmatch(entry["version"]):
         raise ValueError
     secret = reader.take(entry["bytes"])
+    algorithm = _read_algorithm(entry["algorithm"], spec)
+    material = Material.load(spec, algorithm, secret, trusted=True)
     return StoredVersion(
         entry["version"],
-        Material.load(spec, _read_algorithm(entry["algorithm"], spec), secret, trusted=True),
+        attrs.evolve(material, extractable=truth(entry.get("extractable", False))),
         moment(entry["created"]),
         truth(entry["enabled"]),
     )

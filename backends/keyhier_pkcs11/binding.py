@@ -11,7 +11,7 @@ import ctypes
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from pkcs11 import _pkcs11
+from pkcs11 import _pkcs11, types
 from pkcs11.exceptions import OperationActive, PKCS11Error
 
 from keyhier.algorithms import MAX_RAW_BYTES
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from keyhier_pkcs11.module import Module
 
-__all__ = ["BoundKey", "handle_of"]
+__all__ = ["BoundKey", "OtherKey", "handle_of"]
 
 # More than any mechanism here adds to what it wraps: 16 bytes for AES-GCM, 15 for AES key wrap.
 _OVERHEAD: Final = 64
@@ -50,6 +50,16 @@ class _GcmParameters(ctypes.Structure):
         ("aad_bytes", ctypes.c_ulong),
         ("tag_bits", ctypes.c_ulong),
     ]
+
+
+class OtherKey(types.Key):
+    """A key of the token that is wrapped by another, by its handle alone."""
+
+    # python-pkcs11's properties would want the object that a search made.
+    handle: int = 0
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
 
 
 class BoundKey(
@@ -90,7 +100,7 @@ class BoundKey(
             return self._encrypt_again(data, mechanism, mechanism_param)
         return sealed
 
-    def wrap_key(self, key: Object, *, mechanism: Mechanism) -> bytes:
+    def wrap_key(self, key: Object | OtherKey, *, mechanism: Mechanism) -> bytes:
         """Wrap another key with C_WrapKey."""
         try:
             wrapped: bytes = super().wrap_key(key, mechanism=mechanism)
@@ -134,7 +144,7 @@ class BoundKey(
         return output.raw[: length.value]
 
 
-def handle_of(found: Object) -> int:
+def handle_of(found: Object | OtherKey) -> int:
     """Return the handle of an object that python-pkcs11 found or made."""
     # Only objects that are no more than a template in memory have none.
     return cast("int", found.handle)

@@ -26,6 +26,7 @@ from keyhier_pkcs11.authentication import reading_pin
 from keyhier_pkcs11.catalogue import Catalogue
 from keyhier_pkcs11.deadline import Deadline, Workers, within_deadline
 from keyhier_pkcs11.errors import translated
+from keyhier_pkcs11.exporting import export_key
 from keyhier_pkcs11.kek_operations import KekOperations
 from keyhier_pkcs11.lifecycle import Lifecycle
 from keyhier_pkcs11.making import KeyMaker
@@ -165,6 +166,12 @@ class Pkcs11Driver:
         """Put a key on the token that was made elsewhere; sensitive and not extractable."""
         parts = self._open_vault
         return parts.catalogue.describe(parts.maker.bring_in(request))
+
+    def export_key(self, key: KeyVersion) -> SecretBytes:
+        """Return a key that was made extractable, which the token wraps for this one time."""
+        parts = self._open_vault
+        let_go = partial(export_key, parts.connection, self._objects, key)
+        return self.deadline.run(let_go, SecretBytes.wipe)
 
     @within_deadline
     def rotate_key(self, name: str) -> KeyVersion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,9 +22,11 @@ from rich.progress import (
 from keyhier.cli.session import Session
 from keyhier.cli.text import counted, moment, printable
 from keyhier.errors import IntegrityError, InvalidStateError
-from keyhier.hierarchy.rewrap_jobs import Preview
+from keyhier.hierarchy.left_behind import LeftBehind
+from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.work import JobReport, Work
-from keyhier.records.jobs import ItemState, Job, JobItem
+from keyhier.hierarchy.work import Progress as JobProgress
+from keyhier.records.jobs import ItemState, Job, JobItem, JobState
 
 __all__ = [
     "DryRunOption",
@@ -52,10 +55,38 @@ ThreadsOption = Annotated[
 
 
 @contextmanager
-def working(session: Session, threads: int | None) -> Iterator[Work]:
-    """Give a way to work that shows how far it is, where somebody is watching."""
+def working(session: Session, threads: int | None, command: str) -> Iterator[Work]:
+    """Give a way to work that shows how far it is, where somebody is watching.
+
+    Ctrl-C is answered with where the job is left.
+
+    Args:
+        session: the command's.
+        threads: how many, or None for as many as there are processors.
+        command: what goes on with a job, but for ``--join``.
+    """
+    begun: list[Job] = []
+    try:
+        with _watched(session) as progress:
+            yield Work(threads=threads, progress=progress, started=begun.append)
+    except KeyboardInterrupt:
+        for job in begun:
+            _tell_interrupted(session, job, command)
+        raise
+
+
+def _tell_interrupted(session: Session, job: Job, command: str) -> None:
+    remedy = f"run it again, or `{command} --join {job.id}`, to go on"
+    text = f"keyhier: interrupted: job {job.id} is kept as far as it is; {remedy}"
+    if session.settings.as_json:
+        text = json.dumps({"interrupted": {"job": job.id, "remedy": remedy}})
+    sys.stderr.write(f"{text}\n")
+
+
+@contextmanager
+def _watched(session: Session) -> Iterator[JobProgress | None]:
     if session.settings.as_json or not sys.stderr.isatty():
-        yield Work(threads=threads)
+        yield None
         return
     columns = (
         TextColumn("{task.description}"),
@@ -76,7 +107,7 @@ def working(session: Session, threads: int | None) -> Iterator[Work]:
                 description=f"records, {failed} failed" if failed else "records",
             )
 
-        yield Work(threads=threads, progress=tell)
+        yield tell
 
 
 def job_document(job: Job) -> dict[str, Any]:
@@ -115,28 +146,81 @@ def job_lines(report: JobReport, failed: Iterator[JobItem]) -> list[str]:
     return lines
 
 
-def show_report(session: Session, report: JobReport, failed: Iterator[JobItem]) -> None:
-    """Show how a job stands after it was worked on.
+def show_report(
+    session: Session,
+    jobs: RewrapJobs,
+    report: JobReport,
+    *,
+    joined: bool,
+) -> None:
+    """Show how a job stands after it was worked on, and what comes next.
+
+    Args:
+        session: the command's.
+        jobs: the jobs that it is of.
+        report: how it stands.
+        joined: whether the job was named, and not what it is to do.
 
     Raises:
         IntegrityError: records failed; they are as they were.
-        InvalidStateError: the job was rolled back meanwhile, or is open for another reason.
+        InvalidStateError: the job was done before, and what was asked for is not done once more;
+            or it was rolled back meanwhile, or is open for another reason.
     """
-    counts = report.counts
+    job, counts = report.job, report.counts
+    failed = jobs.journal.items(job.id, ItemState.FAILED)
+    behind = LeftBehind({}, {})
+    if job.state is JobState.DONE and not report.was_done:
+        behind = jobs.left_behind(job)
     if session.settings.as_json:
-        document = job_document(report.job) | {"records": {str(s): n for s, n in counts.items()}}
-        session.show(document | {"failed": failed_items(failed)}, "")
+        document = job_document(job) | {"records": {str(s): n for s, n in counts.items()}}
+        document |= {"failed": failed_items(failed), "left_behind": _behind_document(behind)}
+        session.show(document, "")
     else:
-        session.show({}, "\n".join(job_lines(report, failed)))
-    job = report.job
+        lines = [*job_lines(report, failed), *_behind_lines(behind)]
+        if job.state is JobState.DONE:
+            lines.append(f"next: {_next(job)}")
+        session.show({}, "\n".join(lines))
     if counts[ItemState.FAILED]:
         raise IntegrityError(
             f"{counts[ItemState.FAILED]} of {sum(counts.values())} records of job {job.id} failed "
             "and are as they were",
             remedy="see to what is said of them and run it again",
         )
+    if report.was_done and not joined:
+        raise InvalidStateError(
+            f"job {job.id} was complete before and is not begun once more", remedy=_next(job)
+        )
     if not report.complete:
         raise InvalidStateError(f"job {job.id} is {job.state}")
+
+
+def _next(job: Job) -> str:
+    return (
+        f"`keyhier jobs finalize {job.id}` drops the envelopes before, "
+        f"`keyhier jobs rollback {job.id}` brings them back"
+    )
+
+
+def _behind_document(behind: LeftBehind) -> dict[str, Any]:
+    return {
+        "sets": {name: str(reference.key) for name, reference in behind.sets.items()},
+        "pins": {str(kek): pin for kek, pin in behind.pins.items()},
+    }
+
+
+def _behind_lines(behind: LeftBehind) -> Iterator[str]:
+    for name, reference in behind.sets.items():
+        pin = "" if reference.follows else " --pin"
+        key = printable(str(reference.key))
+        yield (
+            f"warning: the set {printable(name)} refers to what its records needed before; "
+            f"`keyhier set refer {printable(name)} --key '{key}'{pin}` mends it"
+        )
+    for kek, pin in behind.pins.items():
+        yield (
+            f"warning: {printable(str(kek))} lies under a public key now and wraps no more until "
+            f'it is pinned in keyhier.toml: "{printable(str(kek))}" = "{pin}"'
+        )
 
 
 def show_preview(session: Session, found: Preview) -> None:

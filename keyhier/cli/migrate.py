@@ -21,7 +21,6 @@ from keyhier.cli.job_view import (
 from keyhier.cli.session import Session, hierarchy_command
 from keyhier.errors import AccessDeniedError, InvalidInputError
 from keyhier.hierarchy.migration import KeyMap
-from keyhier.records.jobs import ItemState
 
 __all__ = ["migrate"]
 
@@ -41,29 +40,35 @@ def migrate(
         Path | None,
         typer.Option(metavar="FILE", help="A JSON object of names or ids, here and there."),
     ] = None,
+    move_key: Annotated[
+        bool, typer.Option("--move-key", help="The keys themselves go there, too.")
+    ] = False,
     join: JoinOption = None,
     dry_run: DryRunOption = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Wrap every record under a key of another vault, by default the one of the same name.
 
-    Run it again if it was interrupted: it goes on. Until `keyhier jobs finalize` the records hold
-    both envelopes.
+    With --move-key that is the same key: one that was made extractable is imported there, under a
+    name that is free.
+
+    Run it again if it was interrupted, with the same map: it goes on. Until `keyhier jobs finalize`
+    the records hold both envelopes.
     """
     key_map = _read_map(names, map_file)
-    if join is not None and (dry_run or key_map):
-        raise InvalidInputError("--join goes on with a job as it was begun, without a map")
+    if join is not None and dry_run:
+        raise InvalidInputError("--join works on a job; `keyhier jobs show` shows one")
     with open_hierarchy_beside(session, to, read_only=dry_run) as (hierarchy, vault):
         if dry_run:
-            show_preview(session, hierarchy.preview_migration(vault, key_map))
+            show_preview(session, hierarchy.preview_migration(vault, key_map, move_keys=move_key))
             return
-        with working(session, threads) as work:
+        jobs = hierarchy.jobs_beside(vault, key_map, move_keys=move_key)
+        with working(session, threads, "keyhier migrate --to URI") as work:
             if join is None:
-                report = hierarchy.migrate(vault, key_map, work)
+                report = hierarchy.migrate(vault, key_map, work, move_keys=move_key)
             else:
-                report = hierarchy.jobs_beside(vault).resume(join, work)
-        failed = hierarchy.jobs.journal.items(report.job.id, ItemState.FAILED)
-        show_report(session, report, failed)
+                report = jobs.resume(join, work)
+        show_report(session, jobs, report, joined=join is not None)
 
 
 def _read_map(names: Sequence[str] | None, path: Path | None) -> KeyMap:

@@ -36,6 +36,10 @@ _WORDS: Final[Mapping[str, str]] = {
     "open its vault too, or give an alias if": "name its vault by --also-vault, or by --alias "
     "OLD=NEW where it is now, if",
     "say which version": "add --version; `keyhier key list --all-versions` shows what there is",
+    "say that they are to be moved": "add --move-key",
+    "give the vault and the key map that it was begun with": "give the --to and --map that it was "
+    "begun with",
+    "without moving the key": "without --move-key",
 }
 """What a remedy says to a program, and what it says at the command."""
 

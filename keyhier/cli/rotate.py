@@ -17,7 +17,6 @@ from keyhier.cli.job_view import (
 )
 from keyhier.cli.session import Session, hierarchy_command
 from keyhier.errors import InvalidInputError
-from keyhier.records.jobs import ItemState
 
 __all__ = ["rotate"]
 
@@ -37,7 +36,8 @@ def rotate(
     """Make a new version of a key, and wrap every record under it that needs an older one.
 
     Run it again if it was interrupted: it goes on. The envelopes before are kept until
-    `keyhier jobs finalize`; `keyhier jobs rollback` brings them back.
+    `keyhier jobs finalize`; `keyhier jobs rollback` brings them back. A key whose rotation is
+    complete is rotated again when one of these has ended it.
     """
     if (key is None) is (join is None):
         raise InvalidInputError("name a key, or a job with --join")
@@ -49,6 +49,6 @@ def rotate(
         return
     with open_hierarchy(session) as hierarchy:
         jobs = hierarchy.jobs
-        with working(session, threads) as work:
+        with working(session, threads, "keyhier rotate") as work:
             report = hierarchy.rotate(key, work) if key else jobs.resume(join or "", work)
-        show_report(session, report, jobs.journal.items(report.job.id, ItemState.FAILED))
+        show_report(session, jobs, report, joined=join is not None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +21,7 @@ from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.protection import Protection
 from keyhier.hierarchy.retirement import Retirement, Retiring
 from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
-from keyhier.hierarchy.rotation import ROTATE, preview_rotation, rotate
+from keyhier.hierarchy.rotation import key_to_rotate, preview_rotation, rotate
 from keyhier.hierarchy.tree import Node, grow
 from keyhier.hierarchy.vault_keyring import VaultKeyring
 from keyhier.hierarchy.verification import Progress, Verification, verify
@@ -366,25 +365,20 @@ class Hierarchy:
             UnsupportedError: its vault cannot make a version that is found again.
             KeyhierError: the vault is away, refuses, or cannot use the new version.
         """
-        return rotate(self._core, self._key_to_rotate(key), work)
+        return rotate(self._core, key_to_rotate(self._core, key), work)
 
     def preview_rotation(self, key: str | KeyId) -> Preview:
         """Say what :meth:`rotate` would do, and change nothing."""
-        return preview_rotation(self._core, self._key_to_rotate(key))
+        return preview_rotation(self._core, key_to_rotate(self._core, key))
 
-    def _key_to_rotate(self, key: str | KeyId) -> KeyId:
-        """Find a key whose rotation goes on without asking a vault, so that one that is done
-        needs none."""
-        if isinstance(key, str) and ":" not in key:
-            candidates = [vault.id_of(key) for vault in self._core.vaults]
-            with suppress(InvalidInputError):
-                candidates.append(self._core.in_records(key))
-            working = {each for each in candidates if self.jobs.open_job(ROTATE, each)}
-            if len(working) == 1:
-                return working.pop()
-        return self._core.find_key(key)
-
-    def migrate(self, to: Vault, key_map: KeyMap | None = None, work: Work = _WORK) -> JobReport:
+    def migrate(
+        self,
+        to: Vault,
+        key_map: KeyMap | None = None,
+        work: Work = _WORK,
+        *,
+        move_keys: bool = False,
+    ) -> JobReport:
         """Wrap every record that needs a key of these vaults under one of another vault.
 
         It is as safe to kill and to run again as :meth:`rotate`. Until it is finalised the records
@@ -394,18 +388,33 @@ class Hierarchy:
             to: the other vault, open.
             key_map: by the name or id of a key here what it is called there; by default the same.
             work: how.
+            move_keys: whether the keys themselves go there, too, under names that are free.
 
         Raises:
             NotFoundError: a key has no counterpart, or no record needs to be moved.
             ConflictError: another job works on one of the keys.
+            IntegrityError: a migration that is gone on with would put records under another key
+                than the map says; nothing was done.
+            UnsupportedError: a key does not leave its vault, or the other one does not take it.
+            AlreadyExistsError: a key that is to be moved has a name that is taken there.
             KeyhierError: a vault is away or refuses.
         """
-        return Migration(self._core, to).run(key_map, work)
+        return Migration(self._core, to, key_map, move_keys=move_keys).run(work)
 
-    def jobs_beside(self, vault: Vault) -> RewrapJobs:
-        """Return the jobs with one vault more, to join a migration to it or to roll one back."""
-        return Migration(self._core, vault).jobs
+    def jobs_beside(
+        self, vault: Vault, key_map: KeyMap | None = None, *, move_keys: bool = False
+    ) -> RewrapJobs:
+        """Return the jobs with one vault more, to join a migration to it or to roll one back.
 
-    def preview_migration(self, to: Vault, key_map: KeyMap | None = None) -> Preview:
+        Args:
+            vault: the other vault, open.
+            key_map, move_keys: what the migration was begun with; what the journal says is
+                compared with it.
+        """
+        return Migration(self._core, vault, key_map, move_keys=move_keys).jobs
+
+    def preview_migration(
+        self, to: Vault, key_map: KeyMap | None = None, *, move_keys: bool = False
+    ) -> Preview:
         """Say what :meth:`migrate` would do, and change nothing."""
-        return Migration(self._core, to).preview(key_map)
+        return Migration(self._core, to, key_map, move_keys=move_keys).preview()

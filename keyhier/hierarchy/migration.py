@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from itertools import pairwise
+from typing import Any, Final
 
-from keyhier.errors import NotFoundError
+import attrs
+
+from keyhier.errors import ConflictError, InvalidStateError, NotFoundError, UnsupportedError
 from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.rewrap_jobs import FROM, TO, Preview, RewrapJobs, targets_of
+from keyhier.hierarchy.job_targets import (
+    FROM,
+    MIGRATE,
+    MOVE,
+    TO,
+    mistrusted,
+    require_kind,
+    sources_of,
+)
+from keyhier.hierarchy.key_move import move_key, require_movable
+from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.work import JobReport, Work
 from keyhier.identifiers import KeyId
 from keyhier.key import Key
 from keyhier.records.jobs import Job
 from keyhier.vault import Vault
 
-__all__ = ["MIGRATE", "KeyMap", "Migration"]
-
-MIGRATE: Final = "migrate"
-"""The kind of these jobs."""
+__all__ = ["KeyMap", "Migration"]
 
 _VAULT: Final = "vault"
 _LISTED: Final = 5
@@ -30,37 +40,48 @@ KeyMap = Mapping[str, str]
 class Migration:
     """Moves the records of a hierarchy to the keys of another vault, which is open beside its own.
 
-    The keys themselves stay where they are, and plaintext is in memory for one record of each
-    thread at a time.
+    The keys themselves stay where they are unless they are to be moved, and plaintext is in memory
+    for one record of each thread, or for one key, at a time.
 
     Attributes:
         jobs: the jobs, whose keys may be in either vault.
     """
 
-    def __init__(self, core: Core, to: Vault) -> None:
-        """Put it together; nothing is asked of a vault yet."""
-        self._core = core
-        self._to = to
-        self.jobs = RewrapJobs(core, core.keyring.beside(to))
-
-    def run(self, key_map: KeyMap | None, work: Work) -> JobReport:
-        """Migrate, or go on with the migration to this vault that has not ended.
+    def __init__(
+        self, core: Core, to: Vault, key_map: KeyMap | None = None, *, move_keys: bool = False
+    ) -> None:
+        """Put it together; nothing is asked of a vault yet.
 
         Args:
+            core: the hierarchy.
+            to: the other vault.
             key_map: which key goes under which; by default one of the same name.
-            work: how.
+            move_keys: whether the keys themselves go there, too.
+        """
+        self._core = core
+        self._to = to
+        self._key_map = dict(key_map or {})
+        self._move_keys = move_keys
+        self.jobs = RewrapJobs(core, to, self._targets, self._move)
+
+    def run(self, work: Work) -> JobReport:
+        """Migrate, or go on with the migration to this vault that has not ended.
 
         Raises:
             NotFoundError: a key has no counterpart in the other vault; nothing was begun.
             ConflictError: another job works on one of the keys.
+            IntegrityError: the migration that has not ended is another one than this.
         """
-        job = self._open_job() or self.jobs.begin(self._new_job(key_map))
+        job = self._open_job() or self.jobs.begin(self._new_job())
         return self.jobs.resume(job.id, work)
 
-    def preview(self, key_map: KeyMap | None) -> Preview:
+    def preview(self) -> Preview:
         """Say what :meth:`run` would do, and change nothing."""
         job = self._open_job()
-        return self.jobs.preview(targets_of(job or self._new_job(key_map)).items(), job)
+        planned = job or self._new_job()
+        if self._move_keys and TO not in planned.intent:
+            return self.jobs.preview(((source, None) for source in sources_of(planned)), job)
+        return self.jobs.preview(self._targets(planned).items(), job)
 
     def _open_job(self) -> Job | None:
         for job in self.jobs.journal.jobs(ended=False):
@@ -68,12 +89,45 @@ class Migration:
                 return job
         return None
 
-    def _new_job(self, key_map: KeyMap | None) -> Job:
-        named = dict(key_map or {})
+    def _targets(self, job: Job) -> Mapping[KeyId, KeyId]:
+        """Return what a job's records go under, where that is what the key map says.
+
+        No vault is asked, so that a migration that is done needs none.
+        """
+        require_kind(job, MIGRATE)
+        targets = [KeyId.parse(text) for text in job.intent.get(TO, ())]
+        if len(targets) != len(job.intent[FROM]):
+            raise mistrusted(job, "records under keys that it does not name")
+        found = dict(zip(sources_of(job), targets, strict=True))
+        for source, target in found.items():
+            wanted = self._id_there(source)
+            if source.scheme == IN_RECORDS or target.versionless != wanted:
+                raise mistrusted(
+                    job,
+                    f"what needs {source.versionless} under {target.versionless}, and it was asked "
+                    f"to go under {wanted}",
+                    "give the vault and the key map that it was begun with",
+                )
+        return found
+
+    def _name_of(self, source: KeyId) -> str:
+        """Return what a key is called in the other vault."""
+        named = self._key_map
+        return named.get(str(source.versionless)) or named.get(source.name) or source.name
+
+    def _id_there(self, source: KeyId) -> KeyId:
+        """Return what is asked for in place of a key, without a version; no vault is asked."""
+        return self._to.id_of(self._name_of(source))
+
+    # ------------------------------------------------------------------ new jobs
+
+    def _new_job(self) -> Job:
+        if self._move_keys:
+            return self._new_move()
         targets: dict[KeyId, Key] = {}
         missing: list[str] = []
         for source in sorted(self._sources()):
-            name = named.get(str(source.versionless)) or named.get(source.name) or source.name
+            name = self._name_of(source)
             try:
                 targets[source] = self._to.key(name)
             except NotFoundError:
@@ -84,19 +138,54 @@ class Migration:
                 f"the other vault lacks {', '.join(sorted(set(missing))[:_LISTED])}{more}",
                 remedy="make the keys there first, or name others in the key map",
             )
-        keys = {str(key.versionless) for key in targets}
-        if not keys:
+        there = [target.id for target in targets.values()]
+        return self._job(list(targets), there, {TO: [str(target) for target in there]})
+
+    def _new_move(self) -> Job:
+        sources = sorted(self._sources())
+        for source, following in pairwise(sources):
+            if source.versionless == following.versionless:
+                raise UnsupportedError(
+                    f"one version of a key can be moved, and records need or may need several of "
+                    f"{source.versionless}",
+                    remedy="rotate the key first, and finalise that job",
+                )
+        for source in sources:
+            require_movable(self._key(source), self._to, self._id_there(source))
+        return self._job(sources, [self._id_there(source) for source in sources], {MOVE: True})
+
+    def _job(self, sources: list[KeyId], there: list[KeyId], intent: dict[str, Any]) -> Job:
+        if not sources:
             raise NotFoundError("no record needs a key that is not in the other vault already")
-        keys |= {str(key.id.versionless) for key in targets.values()}
         return Job(
             kind=MIGRATE,
-            keys=tuple(sorted(keys)),
-            intent={
-                FROM: [str(source) for source in targets],
-                TO: [str(key.id) for key in targets.values()],
-            },
+            keys=tuple(sorted({str(key.versionless) for key in (*sources, *there)})),
+            intent={FROM: [str(source) for source in sources], **intent},
             options={_VAULT: self._to.uri},
         )
+
+    def _move(self, job: Job) -> Job:
+        """Move the keys of a job that is to, unless that is noted as done."""
+        moves = job.kind == MIGRATE and bool(job.intent.get(MOVE))
+        if moves and not self._move_keys:
+            raise InvalidStateError(
+                f"job {job.id} moves the keys themselves", remedy="say that they are to be moved"
+            )
+        while moves and TO not in job.intent:
+            moved = [
+                move_key(self._key(source), self._to, self._id_there(source)).id
+                for source in sources_of(job)
+            ]
+            intent = {**job.intent, TO: [str(target) for target in moved]}
+            try:
+                job = self.jobs.journal.update(attrs.evolve(job, intent=intent))
+            except ConflictError:
+                # Somebody else works on the same job, and was first.
+                job = self.jobs.journal.job(job.id)
+        return job
+
+    def _key(self, source: KeyId) -> Key:
+        return self._core.keyring.vaults.key(source)
 
     def _sources(self) -> set[KeyId]:
         """Return the exact versions that records need, or may get while the work goes on.

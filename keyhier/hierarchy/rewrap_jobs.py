@@ -18,27 +18,21 @@ from typing import Final
 import attrs
 
 from keyhier.batch import stream
-from keyhier.errors import ConflictError, IntegrityError, InvalidStateError, KeyhierError
+from keyhier.errors import ConflictError, InvalidStateError, KeyhierError, NotFoundError
+from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.context import context_of
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.keyring import Keyring
+from keyhier.hierarchy.job_targets import TAG, Prepare, Targets, rotation_targets, sources_of
+from keyhier.hierarchy.left_behind import LeftBehind, look_behind
 from keyhier.hierarchy.rewrapping import Rewrapping
 from keyhier.hierarchy.work import JobReport, Work
 from keyhier.identifiers import KeyId
 from keyhier.records.jobs import ItemState, Job, JobState
 from keyhier.records.protocol import Journal
 from keyhier.records.record import CensusRow, Query, Record
+from keyhier.vault import Vault
 
-__all__ = ["FROM", "TAG", "TO", "Preview", "RewrapJobs", "RollBack", "finalize", "targets_of"]
-
-TAG: Final = "tag"
-"""In a job's intent: what the new version is made for."""
-
-FROM: Final = "from"
-"""In a job's intent: the exact versions whose records are wrapped anew."""
-
-TO: Final = "to"
-"""In a job's intent, where it has no target: the versions they are to need, in the same order."""
+__all__ = ["Preview", "RewrapJobs", "RollBack", "finalize"]
 
 _NO_WORK: Final = Work()
 
@@ -84,15 +78,26 @@ class RollBack:
 class RewrapJobs:
     """The jobs of a hierarchy that wrap records anew."""
 
-    def __init__(self, core: Core, keyring: Keyring | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        beside: Vault | None = None,
+        targets: Targets = rotation_targets,
+        prepare: Prepare | None = None,
+    ) -> None:
         """Look after the jobs.
 
         Args:
             core: the hierarchy.
-            keyring: finds the keys where more vaults are open than the hierarchy has.
+            beside: one vault more than the hierarchy has.
+            targets: says what the records of a job that is gone on with are wrapped under.
+            prepare: makes what they are wrapped under, by default a rotation's new version.
         """
         self._core = core
-        self._keyring: Keyring = core.keyring if keyring is None else keyring
+        self._vaults = core.vaults if beside is None else (*core.vaults, beside)
+        self._keyring = core.keyring if beside is None else core.keyring.beside(beside)
+        self._targets = targets
+        self._prepare = self._make_version if prepare is None else prepare
         self.journal = core.journal
 
     def open_job(self, kind: str, key: KeyId) -> Job | None:
@@ -119,6 +124,15 @@ class RewrapJobs:
         """Say how a job stands."""
         return JobReport(self.journal.job(job_id), self.journal.counts(job_id))
 
+    def left_behind(self, job: Job) -> LeftBehind:
+        """Say what a job that is done leaves as it was, for somebody to see to.
+
+        Raises:
+            InvalidStateError, IntegrityError: as :meth:`resume`.
+            KeyhierError: a vault is away or refuses.
+        """
+        return look_behind(self._core, self._keyring, self._targets(job))
+
     # ------------------------------------------------------------------ working
 
     def resume(self, job_id: str, work: Work = _NO_WORK) -> JobReport:
@@ -128,23 +142,30 @@ class RewrapJobs:
 
         Raises:
             NotFoundError: there is no such job.
+            InvalidStateError: it is of another kind.
+            IntegrityError: the journal would put records under a key that nobody asked for.
             KeyhierError: as :meth:`Rewrapping.run`.
         """
         job = self.journal.job(job_id)
+        if work.started is not None:
+            work.started(job)
         if job.state not in (JobState.OPEN, JobState.DONE):
             return self.report(job_id)
+        was_done = job.state is JobState.DONE
         job = self._prepare(job)
+        targets = self._targets(job)
         if self.journal.counts(job_id)[ItemState.FAILED] and job.state is JobState.OPEN:
             self.journal.retry(job_id)
         while plan(self.journal, job) or self.journal.counts(job_id)[ItemState.PENDING]:
-            Rewrapping(self.journal, self._keyring, job_id, targets_of(job), work).run()
+            was_done = False
+            Rewrapping(self.journal, self._keyring, job_id, targets, work).run()
             if self.journal.job(job_id).state is not JobState.OPEN:
                 # Somebody else has finished it, or rolls it back.
                 break
         self.journal.finish(job_id)
-        return self.report(job_id)
+        return attrs.evolve(self.report(job_id), was_done=was_done)
 
-    def _prepare(self, job: Job) -> Job:
+    def _make_version(self, job: Job) -> Job:
         """Make the new version where the job is to make one and does not know it yet."""
         while job.target is None and TAG in job.intent:
             key = KeyId.parse(job.keys[0])
@@ -159,6 +180,14 @@ class RewrapJobs:
 
     # ------------------------------------------------------------------ ends
 
+    def abandon(self, job_id: str) -> None:
+        """Let a job go that could not even make its version; one that has a target stays."""
+        job = self.journal.job(job_id)
+        if job.target is None and TAG in job.intent and job.state is JobState.OPEN:
+            self.journal.roll_back(job_id)
+            self.journal.end_roll_back(job_id)
+            self.journal.forget(job_id)
+
     def finalize(self, job_id: str) -> Job:
         """Drop the envelopes before; see :func:`finalize`."""
         return finalize(self.journal, job_id)
@@ -169,10 +198,15 @@ class RewrapJobs:
         A record whose envelope before does not open keeps the new one and is named; the job stays
         to be rolled back, so that it can be tried again. The key version that was made stays.
 
+        The vaults whose keys the envelopes before need have to be open; that of a migration to
+        which the records went need not.
+
         Raises:
             InvalidStateError: the job is finalised.
-            NotFoundError: there is no such job.
+            NotFoundError: there is no such job, or a vault that it needs is not open; nothing was
+                changed.
         """
+        self._require_home(self.journal.job(job_id))
         job = self.journal.roll_back(job_id)
         restored, failed = 0, []
         records = self._core.records.find(Query(job=job_id))
@@ -185,6 +219,21 @@ class RewrapJobs:
         if not failed:
             job = self.journal.end_roll_back(job_id)
         return RollBack(job, restored, tuple(failed))
+
+    def _require_home(self, job: Job) -> None:
+        """Refuse to roll back where every envelope before would fail to open."""
+        away = sorted(
+            str(key)
+            for key in {each.versionless for each in sources_of(job)}
+            if key.scheme != IN_RECORDS
+            and not any(_is_home(vault, job, key) for vault in self._vaults)
+        )
+        if away and self._core.records.count(Query(job=job.id)):
+            raise NotFoundError(
+                f"to roll job {job.id} back takes the vault of {', '.join(away)}, which is not "
+                "open",
+                remedy="name the vault that the records came from by --vault URI",
+            )
 
     def _restore(self, record: Record) -> tuple[str, KeyhierError | None]:
         """Bring one envelope back; return the record's id, and why it was left where it was."""
@@ -239,22 +288,11 @@ def finalize(journal: Journal, job_id: str) -> Job:
 
 def plan(journal: Journal, job: Job) -> int:
     """Make an item of every record that is to be wrapped anew, and say how many are new."""
-    return sum(journal.plan(job.id, Query(key=version)) for version in targets_of(job))
+    return sum(journal.plan(job.id, Query(key=version)) for version in sources_of(job))
 
 
-def targets_of(job: Job) -> dict[KeyId, KeyId]:
-    """Return by exact version what a job's records are to be wrapped under."""
-    sources = [KeyId.parse(text) for text in job.intent[FROM]]
-    if TO in job.intent:
-        return dict(zip(sources, map(KeyId.parse, job.intent[TO]), strict=True))
-    if job.target is None:
-        raise InvalidStateError(f"job {job.id} does not know its new version yet")
-    # Whoever can write the database must not be able to send a key's records to another key.
-    if any(each.versionless != job.target.versionless for each in sources) or (
-        str(job.target.versionless) not in job.keys
-    ):
-        raise IntegrityError(
-            f"job {job.id} would put records under {job.target}, which is another key",
-            remedy="find out who changed the journal, and roll the job back",
-        )
-    return dict.fromkeys(sources, job.target)
+def _is_home(vault: Vault, job: Job, key: KeyId) -> bool:
+    """Whether a vault has a key, or an alias for one of the versions that a job is about."""
+    return vault.is_home_of(key) or any(
+        each.versionless == key and each in vault.aliases for each in sources_of(job)
+    )

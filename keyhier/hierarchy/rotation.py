@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Final
+from contextlib import suppress
 
-from keyhier.errors import InvalidStateError
+from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError
+from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.rewrap_jobs import FROM, TAG, Preview, RewrapJobs
+from keyhier.hierarchy.job_targets import FROM, ROTATE, TAG, mistrusted
+from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.work import JobReport, Work
 from keyhier.identifiers import KeyId
 from keyhier.records.jobs import Job, new_job_id
 
-__all__ = ["ROTATE", "preview_rotation", "rotate"]
+__all__ = ["key_to_rotate", "preview_rotation", "rotate"]
 
-ROTATE: Final = "rotate"
-"""The kind of these jobs."""
+
+def key_to_rotate(core: Core, key: str | KeyId) -> KeyId:
+    """Return the id that a key's name or id means; raises as :meth:`Core.find_key`.
+
+    A key whose rotation has not ended is found in the journal, so that one that is done needs no
+    vault.
+    """
+    if isinstance(key, str) and ":" not in key:
+        candidates = [vault.id_of(key) for vault in core.vaults]
+        with suppress(InvalidInputError):
+            candidates.append(core.in_records(key))
+        jobs = RewrapJobs(core)
+        working = {each for each in candidates if jobs.open_job(ROTATE, each)}
+        if len(working) == 1:
+            return working.pop()
+    return core.find_key(key)
 
 
 def rotate(core: Core, key: KeyId, work: Work) -> JobReport:
@@ -31,9 +47,21 @@ def rotate(core: Core, key: KeyId, work: Work) -> JobReport:
     jobs = RewrapJobs(core)
     job = jobs.open_job(ROTATE, key)
     if job is None:
-        job = jobs.begin(_new_job(core, key))
+        return _begin(jobs, key, _new_job(core, key), work)
     _require_same(job, key)
     return jobs.resume(job.id, work)
+
+
+def _begin(jobs: RewrapJobs, key: KeyId, wanted: Job, work: Work) -> JobReport:
+    """Begin a job and do it; where the vault makes no version of the key, leave no job behind."""
+    job = jobs.begin(wanted)
+    _require_same(job, key)
+    try:
+        return jobs.resume(job.id, work)
+    except (InvalidStateError, UnsupportedError):
+        # The key is one that cannot be rotated, such as one that was made elsewhere.
+        jobs.abandon(job.id)
+        raise
 
 
 def preview_rotation(core: Core, key: KeyId) -> Preview:
@@ -54,13 +82,26 @@ def _new_job(core: Core, key: KeyId) -> Job:
     if key.version:
         old = sorted(map(str, needed - {newest.id}))
         return Job(kind=ROTATE, keys=keys, intent={FROM: old}, target=newest.id)
+    _require_ability(core, newest.id)
     job_id = new_job_id()
     old = sorted(map(str, needed | {newest.id}))
     return Job(id=job_id, kind=ROTATE, keys=keys, intent={FROM: old, TAG: job_id})
 
 
+def _require_ability(core: Core, key: KeyId) -> None:
+    """Refuse before anything is begun where the key's vault makes no version for a job."""
+    homes = [vault for vault in core.vaults if vault.is_home_of(key)]
+    if key.scheme != IN_RECORDS and not any(vault.capabilities.rotates_for_tag for vault in homes):
+        raise UnsupportedError(
+            f"the vault of {key.versionless} cannot rotate a key for a job",
+            remedy="make a version by its own means, and rotate to that: name its id",
+        )
+
+
 def _require_same(job: Job, key: KeyId) -> None:
     """Refuse to go on with a job that is not the one that was asked for."""
+    if job.keys != (str(key.versionless),):
+        raise mistrusted(job, f"records of {key.versionless} under a key that nobody asked for")
     if key.version and job.target != key:
         raise InvalidStateError(
             f"job {job.id} rotates {key.versionless} to another version",

@@ -11,10 +11,13 @@ import attrs
 from keyhier.errors import InvalidInputError
 from keyhier.records.jobs import MAX_CLAIMS, ItemState, Job, JobState
 
-__all__ = ["JobReport", "Progress", "Work"]
+__all__ = ["JobReport", "Progress", "Started", "Work"]
 
 Progress = Callable[[Mapping[ItemState, int]], None]
 """Told how many of the job's records are in each state, whoever worked on them."""
+
+Started = Callable[[Job], None]
+"""Told which job is worked on."""
 
 _BATCH = 128
 _LEASE_SECONDS = 60.0
@@ -36,6 +39,7 @@ class Work:
             for one operation.
         worker: who this is, for people to read.
         progress: told after every batch.
+        started: told once, when the job is in the journal and before anything is made for it.
     """
 
     threads: int | None = None
@@ -43,6 +47,7 @@ class Work:
     lease: float = _LEASE_SECONDS
     worker: str = attrs.field(factory=_this_worker)
     progress: Progress | None = None
+    started: Started | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -58,10 +63,12 @@ class JobReport:
     Attributes:
         job: the job.
         counts: how many of its records are in each state.
+        was_done: whether it was done before it was gone on with, so that nothing was left to do.
     """
 
     job: Job
     counts: Mapping[ItemState, int]
+    was_done: bool = attrs.field(default=False, eq=False)
 
     @property
     def complete(self) -> bool:

@@ -13,6 +13,7 @@ __all__ = ["counted"]
 _PROTOCOLS: Final = (
     interface.Driver,
     interface.SupportsImport,
+    interface.SupportsExport,
     interface.SupportsRotation,
     interface.SupportsRotationPolicy,
     interface.SupportsTaggedRotation,

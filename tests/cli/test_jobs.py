@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import signal
 import sqlite3
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 import keyhier
-from keyhier.records import Record, new_record_id, open_records
-from tests.cli.conftest import Run, VaultFile, on_a_terminal
+from keyhier.records import ItemState, Job, Query, Record, new_record_id, open_records
+from keyhier.records.jobs import new_job_id
+from keyhier.records.sql.store import SqlRecords
+from tests.cli.conftest import COMMAND, Run, VaultFile, on_a_terminal
 
 
 @pytest.fixture
@@ -55,6 +62,7 @@ def test_a_key_is_rotated_shown_and_finalised(
     done = run("rotate", "kek", *places)
     assert done.exit_code == 0, done.output
     assert "5 swapped" in done.stdout
+    assert "next: `keyhier jobs finalize" in done.stdout
     listed = json.loads(run("jobs", "list", "--json", *places[2:]).stdout)["jobs"]
     (job,) = listed
     assert (job["kind"], job["state"], job["keys"]) == ("rotate", "done", ["memory:kek"])
@@ -103,6 +111,23 @@ def test_a_record_that_fails_is_named_and_the_exit_code_says_so(
     assert shown["failed"] == document["failed"]
 
 
+def test_a_rotation_that_is_complete_is_not_done_once_more_and_says_what_ends_it(
+    places: list[str], vault_file: VaultFile, records: list[Record], run: Run
+) -> None:
+    job = json.loads(run("rotate", "kek", "--json", *places).stdout)["id"]
+    again = run("rotate", "kek", *places)
+    assert again.exit_code == 9
+    assert "was complete before" in again.stderr
+    for end in ("finalize", "rollback"):
+        assert f"keyhier jobs {end} {job}" in again.stderr
+    with vault_file.open() as vault:
+        assert len(vault.key("kek").versions()) == 2
+    # Whoever names the job wants nothing but that it is done.
+    assert run("rotate", "--join", job, *places).exit_code == 0
+    assert run("jobs", "finalize", job, *places[2:]).exit_code == 0
+    assert run("rotate", "kek", *places).exit_code == 0
+
+
 def test_a_rotation_is_rolled_back(places: list[str], records: list[Record], run: Run) -> None:
     job = json.loads(run("rotate", "kek", "--json", *places).stdout)["id"]
     done = run("jobs", "rollback", job, *places)
@@ -124,7 +149,112 @@ def test_records_are_migrated_with_a_map_from_the_line_or_a_file(
     assert done.exit_code == 0, done.output
     assert "5 swapped" in done.stdout
     job = json.loads(run("jobs", "list", "--json", *places[2:]).stdout)["jobs"][0]["id"]
-    assert run("migrate", "--to", other, "--join", job, *places).exit_code == 0
+    assert run("migrate", "--to", other, "--map", "kek=there", *places).exit_code == 9
+    joined = run("migrate", "--to", other, "--join", job, *places)
+    assert (joined.exit_code, "give the --to and --map" in joined.stderr) == (14, True)
+    joined = run("migrate", "--to", other, "--map", "kek=there", "--join", job, *places)
+    assert joined.exit_code == 0, joined.output
+
+
+def test_a_migration_names_the_sets_and_keks_that_somebody_has_to_see_to(
+    places: list[str], vault_file: VaultFile, database: Path, other: str, run: Run
+) -> None:
+    with vault_file.open() as vault:
+        vault.create_key("root", "AES-256")
+    for name, under in (("team", "root"), ("other", "kek")):
+        assert run("create-kek", name, "--under", under, *places).exit_code == 0
+    assert run("set", "create", "web", "--key", "kek", *places).exit_code == 0
+    with keyhier.open(other) as vault:
+        new = vault.create_key("public", "RSA-2048")
+    arguments = ["migrate", "--to", other, "--map", "root=public", "--map", "kek=public"]
+    done = run(*arguments, *places)
+    assert done.exit_code == 0, done.output
+    pinned = re.search(r"warning: (record:keys/team/\w+) lies under a public key", done.stdout)
+    assert pinned is not None
+    assert f'"{pinned[1]}" = "' in done.stdout
+    mended = re.search(r"`keyhier (set refer web --key '(\S+)')`", done.stdout)
+    assert mended is not None
+    assert mended[2] == str(new.id.versionless)
+    assert run(*shlex.split(mended[1]), "--vault", other, *places[2:]).exit_code == 0
+
+
+def test_a_rotation_names_what_it_leaves_in_its_json(
+    places: list[str], vault_file: VaultFile, records: list[Record], run: Run
+) -> None:
+    assert run("set", "create", "web", "--key", "kek", "--pin", *places).exit_code == 0
+    document = json.loads(run("rotate", "kek", "--json", *places).stdout)
+    assert document["left_behind"] == {"sets": {"web": document["target"]}, "pins": {}}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_ctrl_c_says_that_the_job_is_kept_and_how_to_go_on(
+    places: list[str], records: list[Record], tmp_path: Path, as_json: bool
+) -> None:
+    # A worker elsewhere holds a record, so that the command waits.
+    database = tmp_path / "records.db"
+    with open_records(f"sqlite:{database}") as store:
+        job = held_job(store, records)
+        arguments = ["rotate", "--join", job, *(["--json"] if as_json else [])]
+        child = subprocess.Popen(
+            [COMMAND, *arguments, *places], stderr=subprocess.PIPE, start_new_session=True
+        )
+        while store.journal.counts(job)[ItemState.SWAPPED] < 4:
+            assert child.poll() is None
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, told = child.communicate()
+    assert child.returncode == 130
+    assert f"keyhier rotate --join {job}".encode() in told
+    assert job.encode() in told
+    assert b"Traceback" not in told
+    if as_json:
+        assert json.loads(told)["interrupted"]["job"] == job
+    else:
+        assert len(told.splitlines()) == 1
+
+
+def held_job(store: SqlRecords, records: list[Record]) -> str:
+    """Begin a rotation of all records, of which a worker that never goes on holds one."""
+    (old,) = {record.key for record in records}
+    keys = (str(old.versionless),)
+    job = new_job_id()
+    store.journal.begin(
+        Job(id=job, kind="rotate", keys=keys, intent={"from": [str(old)], "tag": job})
+    )
+    store.journal.plan(job, Query(key=old))
+    (claim,) = store.journal.claim(job, "another", 1, 3600)
+    assert claim.record.key == old
+    return job
+
+
+def test_a_key_moves_with_its_records_where_it_may(
+    places: list[str], vault_file: VaultFile, database: Path, other: str, run: Run
+) -> None:
+    with vault_file.open() as vault, open_records(f"sqlite:{database}") as store:
+        keys = {
+            name: vault.create_key(name, "AES-256", extractable=may_leave)
+            for name, may_leave in (("moving", True), ("staying", False))
+        }
+        made = {}
+        for name, key in keys.items():
+            context = {"record": new_record_id()}
+            (made[name],) = store.add(Record.of(key.wrap(b"secret", context=context)))
+        move = ["migrate", "--to", other, "--move-key"]
+        refused = run(*move, *places)
+        assert (refused.exit_code, "not made extractable" in refused.stderr) == (10, True)
+        assert "no jobs" in run("jobs", "list", *places[2:]).stdout
+        store.delete(made["staying"])
+        shown = run(*move, "--dry-run", *places)
+        assert (shown.exit_code, "1 records" in shown.stdout) == (0, True), shown.output
+        done = run(*move, *places)
+        assert done.exit_code == 0, done.output
+        record = store.get(made["moving"].id)
+    job = json.loads(run("jobs", "list", "--json", *places[2:]).stdout)["jobs"][0]["id"]
+    with keyhier.open(other) as vault:
+        assert record.key == vault.key("moving").id
+    joined = run("migrate", "--to", other, "--join", job, *places)
+    assert (joined.exit_code, "add --move-key" in joined.stderr) == (9, True)
+    assert run(*move, "--join", job, *places).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -155,3 +285,5 @@ def test_a_terminal_is_shown_how_far_it_is(places: list[str], records: list[Reco
     shown, code = on_a_terminal("rotate", "kek", *places)
     assert code == 0, shown
     assert b"records" in shown
+    # How many there are, and how long it still takes.
+    assert re.search(rb"\d/5.*\d:\d\d:\d\d", shown), shown

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+import keyhier
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.driver import (
     CreateKey,
@@ -28,6 +29,7 @@ from keyhier.errors import (
     InvalidInputError,
     InvalidStateError,
     NotFoundError,
+    UnsupportedError,
 )
 from keyhier.identifiers import KeyId
 from keyhier.secret import SecretBytes
@@ -347,3 +349,19 @@ def test_a_closed_vault_answers_nothing(driver: MemoryDriver) -> None:
     for attempt in attempts:
         with pytest.raises(InvalidStateError, match="closed"):
             attempt()
+
+
+def test_a_key_that_was_made_extractable_leaves_the_vault_and_so_do_its_next_versions() -> None:
+    with keyhier.open("memory:") as vault:
+        key = vault.create_key("kek", "AES-256", extractable=True)
+        for each in (key, key.rotate(), key.rotate(tag="a job")):
+            with each.export() as material, keyhier.open("memory:") as other:
+                taken = other.import_key("taken", material)
+                with each.unwrap_raw(taken.wrap_raw(bytes(16))) as opened:
+                    assert opened == bytes(16)
+                # What was taken over stays.
+                with pytest.raises(UnsupportedError):
+                    taken.export()
+        key.disable()
+        with pytest.raises(InvalidStateError):
+            key.export()

@@ -56,6 +56,20 @@ def test_keys_come_back_with_everything() -> None:
     assert encoded(back) == ENCODED
 
 
+def test_whether_a_key_may_leave_comes_back_and_is_written_only_where_it_may() -> None:
+    assert b"extractable" not in ENCODED
+    material = Material.generate(KeySpec.AES_256, None, extractable=True)
+    content = Content().adding("kek", material)
+    (back,) = decode_keys(memoryview(encoded(list(content.keys.values()))))
+    assert back.latest.material.extractable
+
+
+def test_what_is_only_like_a_word_that_a_key_may_leave_is_refused() -> None:
+    description = json.loads(json.dumps(DESCRIPTION))
+    description[0]["versions"][0]["extractable"] = 1
+    check_refused(put_together(description))
+
+
 def test_no_keys_are_a_vault_too() -> None:
     assert decode_keys(memoryview(encoded([]))) == []
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import pairwise, product
 
+import attrs
 import pytest
 
 import keyhier
-from keyhier import ConflictError, NotFoundError, Vault
+from keyhier import ConflictError, Key, NotFoundError, Vault
 from keyhier.hierarchy.facade import Hierarchy
 from keyhier.hierarchy.work import Work
 from keyhier.records import ItemState, JobState, Query
 from keyhier.records.sql.store import SqlRecords
+from keyhier.testing.keyvault import KeyVault
 from keyhier.testing.softhsm import SoftHsm
+from tests.azure.conftest import uri_of
 from tests.hierarchy.jobs.scene import bound_to, check_done, fill, secret_of, untouched
 from tests.hierarchy.jobs.vaults import counting_vault
 
@@ -24,36 +28,69 @@ def there() -> Iterator[Vault]:
         yield vault
 
 
-def test_records_go_from_memory_to_a_token_to_another_and_back(
-    store: SqlRecords, softhsm: SoftHsm
+@attrs.frozen
+class Station:
+    """A vault of some kind with a key to wrap under."""
+
+    kind: str
+    vault: Vault
+    key: Key
+
+
+NewStation = Callable[[str], Station]
+SPECS = {"memory": "AES-256", "token": "RSA-2048", "azure": "RSA-2048"}
+
+
+@pytest.fixture
+def new_station(softhsm: SoftHsm) -> Iterator[NewStation]:
+    """Make a new vault of a kind, with a key in it."""
+    with ExitStack() as stack:
+
+        def make(kind: str) -> Station:
+            credential = None
+            if kind == "memory":
+                uri = "memory:"
+            elif kind == "token":
+                token = softhsm.new_token()
+                stack.callback(softhsm.remove, token)
+                uri = token.uri
+            else:
+                service = stack.enter_context(KeyVault())
+                uri, credential = uri_of(service), service.credential()
+            vault = stack.enter_context(keyhier.open(uri, credential=credential))
+            return Station(kind, vault, vault.create_key("kek", SPECS[kind]))
+
+        yield make
+
+
+def travel(store: SqlRecords, stations: Sequence[Station], count: int) -> None:
+    """Migrate along the stations; nothing may be lost, altered or done twice on the way."""
+    fill(store, stations[0].key, count)
+    fingerprint = untouched(store)
+    for here, there in pairwise(stations):
+        before = {record.id: record for record in store.find()}
+        hierarchy = Hierarchy(here.vault, store)
+        report = hierarchy.migrate(there.vault)
+        check_done(store, report.job.id, before, there.key.id, there.vault)
+        assert untouched(store) == fingerprint
+        hierarchy.jobs.finalize(report.job.id)
+    for record in store.find():
+        with stations[-1].vault.unwrap(record.wrapped, context=bound_to(record.id)) as secret:
+            assert secret == secret_of(record.id)
+
+
+def test_records_go_from_memory_to_a_token_to_a_key_vault_to_a_token_and_all_the_way_back(
+    store: SqlRecords, new_station: NewStation
 ) -> None:
-    tokens = [softhsm.new_token(), softhsm.new_token()]
-    with (
-        keyhier.open("memory:") as first,
-        keyhier.open(tokens[0].uri) as second,
-        keyhier.open("memory:") as third,
-        keyhier.open(tokens[1].uri) as fourth,
-    ):
-        stations = (first, second, third, fourth)
-        for vault, spec in zip(
-            stations, ("RSA-2048", "AES-256", "AES-256", "RSA-2048"), strict=True
-        ):
-            vault.create_key("kek", spec)
-        fill(store, first.key("kek"), 12)
-        fingerprint = untouched(store)
-        way = (*stations, third, second, first)
-        for here, there in pairwise(way):
-            before = {record.id: record for record in store.find()}
-            hierarchy = Hierarchy(here, store)
-            report = hierarchy.migrate(there)
-            check_done(store, report.job.id, before, there.key("kek").id, there)
-            assert untouched(store) == fingerprint
-            hierarchy.jobs.finalize(report.job.id)
-        for record in store.find():
-            with first.unwrap(record.wrapped, context=bound_to(record.id)) as secret:
-                assert secret == secret_of(record.id)
-    for token in tokens:
-        softhsm.remove(token)
+    way = [new_station(kind) for kind in ("memory", "token", "azure", "token")]
+    travel(store, [*way, *reversed(way[:-1])], 12)
+
+
+@pytest.mark.parametrize(("here", "there"), list(product(SPECS, SPECS)))
+def test_records_go_from_any_kind_of_vault_to_any_other(
+    store: SqlRecords, new_station: NewStation, here: str, there: str
+) -> None:
+    travel(store, [new_station(here), new_station(there)], 3)
 
 
 def test_keys_are_mapped_by_name_or_by_id(store: SqlRecords, memory: Vault, there: Vault) -> None:
@@ -103,6 +140,19 @@ def test_both_vaults_work_until_it_is_finalised(
     assert store.count(Query(key=memory.key("kek").id)) == 3
 
 
+def test_a_roll_back_needs_the_vault_that_the_records_came_from_and_no_other(
+    store: SqlRecords, memory: Vault, new_station: NewStation
+) -> None:
+    fill(store, memory.key("kek"), 3)
+    there = new_station("token").vault
+    job = Hierarchy(memory, store).migrate(there).job
+    with pytest.raises(NotFoundError, match=r"vault of memory:kek.*--vault"):
+        Hierarchy(there, store).jobs.roll_back(job.id)
+    assert store.journal.job(job.id).state is JobState.DONE
+    done = Hierarchy(memory, store).jobs.roll_back(job.id)
+    assert (done.restored, done.job.state) == (3, JobState.ROLLED_BACK)
+
+
 def test_a_second_run_makes_no_call_to_either_vault(store: SqlRecords) -> None:
     here, calls_here = counting_vault()
     there, calls_there = counting_vault()
@@ -111,8 +161,12 @@ def test_a_second_run_makes_no_call_to_either_vault(store: SqlRecords) -> None:
     first = Hierarchy(here, store).migrate(there)
     calls_here.clear()
     calls_there.clear()
-    assert Hierarchy(here, store).migrate(there) == first
-    assert Hierarchy(here, store).jobs_beside(there).resume(first.job.id) == first
+    for again in (
+        Hierarchy(here, store).migrate(there),
+        Hierarchy(here, store).jobs_beside(there).resume(first.job.id),
+    ):
+        assert again == first
+        assert again.was_done
     assert (calls_here, calls_there) == ([], [])
 
 

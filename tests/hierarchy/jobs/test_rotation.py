@@ -22,8 +22,15 @@ from keyhier.hierarchy.facade import Hierarchy
 from keyhier.hierarchy.work import Work
 from keyhier.records import ItemState, Job, JobState, Query, open_records
 from keyhier.records.sql.store import SqlRecords
-from tests.hierarchy.jobs.scene import alter, by_id, check_done, fill, untouched
+from tests.hierarchy.jobs.scene import (
+    alter,
+    by_id,
+    check_done,
+    fill,
+    untouched,
+)
 from tests.hierarchy.jobs.vaults import counting_vault
+from tests.pkcs11.foreign_objects import put_aes
 
 ONE = Work(threads=1, batch=4)
 
@@ -92,7 +99,9 @@ def test_a_second_run_of_a_finished_job_makes_no_call_to_the_vault(store: SqlRec
             hierarchy.jobs.resume(first.job.id),
         ):
             assert again == first
+            assert again.was_done
         assert calls == []
+    assert not first.was_done
 
 
 def test_what_comes_under_the_old_version_meanwhile_is_done_by_the_next_run(
@@ -158,6 +167,22 @@ def test_a_batch_has_a_size_that_a_store_takes(batch: int) -> None:
         Work(batch=batch)
 
 
+def test_whoever_rotates_is_told_the_job_before_anything_is_made(
+    store: SqlRecords, memory: Vault
+) -> None:
+    fill(store, memory.key("kek"), 3)
+
+    def interrupt(job: Job) -> None:
+        told.append(job)
+        raise KeyboardInterrupt
+
+    told: list[Job] = []
+    with pytest.raises(KeyboardInterrupt):
+        Hierarchy(memory, store).rotate("kek", Work(started=interrupt))
+    assert len(memory.key("kek").versions()) == 1
+    assert Hierarchy(memory, store).rotate("kek").job.id == told[0].id
+
+
 # ---------------------------------------------------------------------- two at once
 
 
@@ -205,12 +230,28 @@ def test_a_new_version_that_cannot_be_used_stops_the_job_at_once(
     assert hierarchy.rotate(new.id).complete
 
 
-def test_a_vault_that_makes_no_version_for_a_tag_says_so(store: SqlRecords) -> None:
+def test_a_vault_that_makes_no_version_for_a_job_says_so_before_one_is_begun(
+    store: SqlRecords,
+) -> None:
     vault, _ = counting_vault()
     fill(store, vault.create_key("kek", "AES-256"), 2)
     untagged = Vault(_Untagged(vault), uri="memory:")
     with pytest.raises(keyhier.UnsupportedError, match="for a job"):
         Hierarchy(untagged, store).rotate("kek")
+    assert store.journal.jobs() == []
+    # It rotates to a version that was made by other means.
+    new = vault.key("kek").rotate()
+    assert Hierarchy(untagged, store).rotate(new.id).complete
+
+
+def test_a_key_that_cannot_be_rotated_leaves_no_job_behind(
+    store: SqlRecords, softhsm_vault: Vault
+) -> None:
+    put_aes(softhsm_vault._opened.driver, "theirs", b"01")
+    fill(store, softhsm_vault.key("theirs"), 1)
+    with pytest.raises(InvalidStateError, match="keyhier did not make"):
+        Hierarchy(softhsm_vault, store).rotate("theirs")
+    assert store.journal.jobs() == []
 
 
 class _Untagged:

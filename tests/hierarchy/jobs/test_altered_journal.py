@@ -1,0 +1,126 @@
+"""Who may write the database cannot send a job's records to a key of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+
+import keyhier
+from keyhier import IntegrityError, InvalidStateError, Key, Vault
+from keyhier.hierarchy.facade import Hierarchy
+from keyhier.hierarchy.work import Work
+from keyhier.records import Job, JobState, Record
+from keyhier.records.sql.store import SqlRecords
+from tests.hierarchy.jobs.scene import fill
+
+
+@pytest.fixture
+def there() -> Iterator[Vault]:
+    with keyhier.open("memory:") as vault:
+        vault.create_key("there", "AES-256")
+        yield vault
+
+
+def interrupt(_: Job) -> None:
+    raise KeyboardInterrupt
+
+
+STOPPED = Work(started=interrupt)
+
+
+def alter(store: SqlRecords, **changes: Any) -> Job:
+    """Change the one job as somebody does who may write the database."""
+    (job,) = store.journal.jobs()
+    intent = {**job.intent, **changes.pop("intent", {})}
+    return store.journal.update(attrs.evolve(job, intent=intent, **changes))
+
+
+@pytest.fixture
+def records(store: SqlRecords, memory: Vault) -> list[Record]:
+    return fill(store, memory.key("kek"), 3)
+
+
+@pytest.fixture
+def theirs(memory: Vault) -> Key:
+    """A key of the attacker's in the hierarchy's own vault."""
+    return memory.create_key("theirs", "AES-256")
+
+
+def unchanged(store: SqlRecords, records: list[Record]) -> bool:
+    return [store.get(record.id) for record in records] == records
+
+
+@pytest.mark.parametrize("target", [False, True], ids=["before", "after"])
+def test_a_rotation_does_not_put_records_under_another_key(
+    store: SqlRecords, memory: Vault, records: list[Record], theirs: Key, target: bool
+) -> None:
+    hierarchy = Hierarchy(memory, store)
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.rotate("kek", STOPPED)
+    to = {"to": [str(theirs.id)]}
+    job = alter(store, target=theirs.id) if target else alter(store, intent=to)
+    with pytest.raises(IntegrityError, match="who changed the journal"):
+        hierarchy.rotate("kek")
+    with pytest.raises(IntegrityError, match="who changed the journal"):
+        hierarchy.jobs.resume(job.id)
+    assert unchanged(store, records)
+    # It can still be ended.
+    assert hierarchy.jobs.roll_back(job.id).job.state is JobState.ROLLED_BACK
+
+
+def test_a_migration_does_not_put_records_under_a_key_that_the_map_does_not_say(
+    store: SqlRecords, memory: Vault, there: Vault, records: list[Record]
+) -> None:
+    theirs = there.create_key("theirs", "AES-256")
+    hierarchy, key_map = Hierarchy(memory, store), {"kek": "there"}
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.migrate(there, key_map, STOPPED)
+    job = alter(store, intent={"to": [str(theirs.id)]})
+    with pytest.raises(IntegrityError, match=r"under memory:theirs, .* under memory:there"):
+        hierarchy.migrate(there, key_map)
+    with pytest.raises(IntegrityError):
+        hierarchy.jobs_beside(there, key_map).resume(job.id)
+    with pytest.raises(IntegrityError):
+        hierarchy.preview_migration(there, key_map)
+    assert unchanged(store, records)
+
+
+def test_a_migration_does_not_put_records_into_another_vault_than_the_one_that_is_given(
+    store: SqlRecords, memory: Vault, softhsm_vault: Vault, records: list[Record], theirs: Key
+) -> None:
+    softhsm_vault.create_key("kek", "AES-256")
+    hierarchy = Hierarchy(memory, store)
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.migrate(softhsm_vault, work=STOPPED)
+    job = alter(store, intent={"to": [str(theirs.id)]})
+    with pytest.raises(IntegrityError, match=f"job {job.id} would put"):
+        hierarchy.migrate(softhsm_vault)
+    assert unchanged(store, records)
+
+
+def test_a_migration_is_gone_on_with_under_the_map_that_it_was_begun_with(
+    store: SqlRecords, memory: Vault, there: Vault, records: list[Record]
+) -> None:
+    hierarchy, key_map = Hierarchy(memory, store), {"kek": "there"}
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.migrate(there, key_map, STOPPED)
+    (job,) = store.journal.jobs()
+    with pytest.raises(IntegrityError, match="give the vault and the key map"):
+        hierarchy.jobs_beside(there).resume(job.id)
+    assert hierarchy.jobs_beside(there, key_map).resume(job.id).complete
+
+
+def test_a_job_is_not_taken_for_one_of_another_kind(
+    store: SqlRecords, memory: Vault, there: Vault, records: list[Record]
+) -> None:
+    hierarchy = Hierarchy(memory, store)
+    rotation = hierarchy.rotate("kek").job
+    with pytest.raises(InvalidStateError, match="keyhier rotate --join"):
+        hierarchy.jobs_beside(there).resume(rotation.id)
+    hierarchy.jobs.finalize(rotation.id)
+    migration = hierarchy.migrate(there, {"kek": "there"}).job
+    with pytest.raises(InvalidStateError, match="keyhier migrate --to"):
+        hierarchy.jobs.resume(migration.id)
