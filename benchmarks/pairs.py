@@ -41,6 +41,9 @@ class Pair:
         operations: how many operations once is.
         least_rounds: how often each side is timed at least.
         ours_count, raw_count: how many operations one call of each side does.
+        paired: whether the ratio is the median of the rounds' own ratios, and not that of the best
+            rounds. Two threads on a shared machine have two processors at one moment and less than
+            that at the next; both sides of one round see about the same.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Pair:
     least_rounds: int = LEAST_ROUNDS
     ours_count: int = 1
     raw_count: int = 1
+    paired: bool = False
 
 
 @attrs.frozen
@@ -62,7 +66,8 @@ class Result:
     Attributes:
         ours, raw: how many a second, in each side's best rounds.
         ratio: our speed divided by the raw one. The best rounds are compared because whatever else
-            the machine does only ever slows a round down (as the manual of ``timeit`` says).
+            the machine does only ever slows a round down (as the manual of ``timeit`` says), unless
+            the comparison is paired.
         low, middle, high: the quartiles of the ratio within one round, which show how noisy it was.
     """
 
@@ -112,7 +117,7 @@ def measure(pair: Pair) -> Result:
         baseline=pair.baseline,
         ours=pair.operations / best_ours,
         raw=pair.operations / best_raw,
-        ratio=best_raw / best_ours,
+        ratio=middle if pair.paired else best_raw / best_ours,
         low=low,
         middle=middle,
         high=high,

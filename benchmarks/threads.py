@@ -16,8 +16,9 @@ from benchmarks.token import OnToken, key_on_token
 __all__ = ["pairs"]
 
 THREADS: Final = 2
-EACH: Final = 8
+EACH: Final = 40
 BATCH: Final = 10_000
+ROUNDS: Final = 100
 
 
 def pairs() -> Iterator[Pair]:
@@ -43,6 +44,8 @@ def _against_c(on_token: OnToken, program: CProgram) -> Iterator[Pair]:
         "C_Decrypt in C",
         clock=time.perf_counter,
         operations=EACH,
+        least_rounds=ROUNDS,
+        paired=True,
     )
     # It shows whether two processors were there to be had.
     yield Pair(
@@ -52,6 +55,8 @@ def _against_c(on_token: OnToken, program: CProgram) -> Iterator[Pair]:
         "the same on one",
         clock=time.perf_counter,
         operations=THREADS * EACH,
+        least_rounds=ROUNDS,
+        paired=True,
     )
 
 
@@ -81,6 +86,8 @@ def _on_two_threads(
             1.85,
             clock=time.perf_counter,
             operations=THREADS * EACH,
+            least_rounds=ROUNDS,
+            paired=True,
         )
         # What is left of that where the machine does not give two processors' worth to anybody.
         yield Pair(
@@ -90,6 +97,8 @@ def _on_two_threads(
             "C_Decrypt in C on two threads",
             clock=time.perf_counter,
             operations=THREADS * EACH,
+            least_rounds=ROUNDS,
+            paired=True,
         )
 
 
@@ -109,7 +118,8 @@ def _many(on_token: OnToken, program: CProgram) -> Pair:
         0.9,
         clock=time.perf_counter,
         operations=BATCH,
-        least_rounds=3,
+        least_rounds=5,
+        paired=True,
     )
 
 
