@@ -25,7 +25,7 @@ from keyhier.secret import SecretBytes
 from keyhier_pkcs11.authentication import reading_pin
 from keyhier_pkcs11.catalogue import Catalogue
 from keyhier_pkcs11.deadline import Deadline, Workers, within_deadline
-from keyhier_pkcs11.errors import translated
+from keyhier_pkcs11.errors import lost, translated
 from keyhier_pkcs11.exporting import export_key
 from keyhier_pkcs11.kek_operations import KekOperations
 from keyhier_pkcs11.lifecycle import Lifecycle
@@ -33,13 +33,16 @@ from keyhier_pkcs11.making import KeyMaker
 from keyhier_pkcs11.module import load_module
 from keyhier_pkcs11.objects import TokenObjects
 from keyhier_pkcs11.profile import choose_profile
-from keyhier_pkcs11.session import Connection, connection_to
+from keyhier_pkcs11.session import Connection, connection_to, nobody_works_with
 from keyhier_pkcs11.token import find_token
 
 if TYPE_CHECKING:
+    from pkcs11 import Token
+
     from keyhier.doctor import Finding
     from keyhier_pkcs11.address import TokenAddress
     from keyhier_pkcs11.login import Login
+    from keyhier_pkcs11.module import Module
 
 __all__ = ["Pkcs11Driver"]
 
@@ -291,7 +294,19 @@ def _connection(address: TokenAddress) -> Connection:
     module = load_module(address.module_path, address.init_args)
     profile = choose_profile(module.info, address.profile)
     with _hinting(NotFoundError, "this kind of module is told", profile.init_args):
-        token = find_token(module, address)
+        token = _find(module, address)
     connection = connection_to(module, token)
     connection.abilities.adopt(profile)
     return connection
+
+
+def _find(module: Module, address: TokenAddress) -> Token:
+    """Find the token, also where the module has died since it was used last."""
+    era = module.era
+    try:
+        return find_token(module, address)
+    except UnavailableError as error:
+        if not lost(error) or not nobody_works_with(module):
+            raise
+    module.restart_since(era)
+    return find_token(module, address)

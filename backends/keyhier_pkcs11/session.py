@@ -289,7 +289,7 @@ class Connection:
         try:
             self._open_login(secret)
         except KeyhierError as error:
-            if not lost(error) or not self._is_module_dead():
+            if not lost(error) or not nobody_works_with(self.module, but=self):
                 raise
         else:
             return
@@ -326,11 +326,6 @@ class Connection:
                 raise
             return False
         return True
-
-    def _is_module_dead(self) -> bool:
-        """Whether no other connection of the module works, so that nobody is disturbed."""
-        others = [each for each in _connections.of(self.module) if each is not self]
-        return not any(other.works for other in others)
 
     def _find_again(self) -> Token:
         # Its slot may have another number now.
@@ -398,3 +393,8 @@ _connections: Final = _Connections()
 def connection_to(module: Module, token: Token) -> Connection:
     """Return the process's one connection to ``token``, connected or not."""
     return _connections.to(module, token)
+
+
+def nobody_works_with(module: Module, *, but: Connection | None = None) -> bool:
+    """Whether no connection of the module works, so that initialising it anew disturbs none."""
+    return not any(each.works for each in _connections.of(module) if each is not but)

@@ -191,6 +191,25 @@ def test_a_module_with_a_new_function_list_at_each_call_is_initialised_its_own_w
     assert (done.stdout, done.stderr) == ("the same\ncannot be given init-args\n", "")
 
 
+def test_a_vault_is_opened_after_the_network_hsm_was_started_anew(
+    network_hsm: NetworkHsm, open_driver: OpenDriver
+) -> None:
+    for _ in range(2):
+        driver = open_driver(network_hsm.uri)
+        assert len(driver.random_bytes(3)) == 3
+        driver.close()
+        network_hsm.restart()
+    assert len(open_driver(network_hsm.uri).random_bytes(3)) == 3
+
+
+def test_a_vault_is_opened_after_other_code_has_finalised_the_module(
+    softhsm_token: SoftHsmToken, open_driver: OpenDriver
+) -> None:
+    open_driver(softhsm_token.uri).close()
+    assert ctypes.CDLL(str(softhsm_token.module_path)).C_Finalize(None) == 0
+    assert len(open_driver(softhsm_token.uri).random_bytes(3)) == 3
+
+
 def test_the_pin_comes_from_file_environment_and_callback(
     softhsm_token: SoftHsmToken, open_driver: OpenDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
