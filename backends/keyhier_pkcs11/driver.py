@@ -302,11 +302,20 @@ def _connection(address: TokenAddress) -> Connection:
 
 def _find(module: Module, address: TokenAddress) -> Token:
     """Find the token, also where the module has died since it was used last."""
+    # A module that was initialised while its HSM was away does not see that it is back.
+    module.fresh |= module.empty and nobody_works_with(module)
     era = module.era
     try:
-        return find_token(module, address)
+        token = find_token(module, address)
     except UnavailableError as error:
         if not lost(error) or not nobody_works_with(module):
             raise
-    module.restart_since(era)
-    return find_token(module, address)
+        module.restart_since(era)
+        module.empty = True
+        try:
+            token = find_token(module, address)
+        except NotFoundError:
+            # What is away, as the module said before, is not what there is not.
+            raise error from error.__cause__
+    module.empty = False
+    return token

@@ -78,6 +78,7 @@ class Module(lib):
         process: the id of the process that initialised it.
         fresh: whether it was initialised here, just now, and no token of it was chosen yet, so that
             nobody in the process can be using it.
+        empty: whether it was found dead, and has shown no token that was asked for since.
         turn: held during an operation where the module does not keep threads apart by itself.
     """
 
@@ -99,6 +100,7 @@ class Module(lib):
         self.era = 0
         self.process = os.getpid()
         self.fresh = False
+        self.empty = False
         self.turn = threading.RLock()
         held_by_forks(self.calls)
         with self.calls:

@@ -202,6 +202,22 @@ def test_a_vault_is_opened_after_the_network_hsm_was_started_anew(
     assert len(open_driver(network_hsm.uri).random_bytes(3)) == 3
 
 
+def test_a_network_hsm_that_went_is_away_and_not_unknown(
+    network_hsm: NetworkHsm, open_driver: OpenDriver
+) -> None:
+    open_driver(network_hsm.uri).close()
+    network_hsm.kill()
+    try:
+        with pytest.raises(UnavailableError, match="CKR_DEVICE_ERROR"):
+            open_driver(network_hsm.uri)
+        # A module that was initialised while the HSM is away knows of none.
+        with pytest.raises(NotFoundError):
+            open_driver(network_hsm.uri)
+    finally:
+        network_hsm.start()
+    assert len(open_driver(network_hsm.uri).random_bytes(3)) == 3
+
+
 def test_a_vault_is_opened_after_other_code_has_finalised_the_module(
     softhsm_token: SoftHsmToken, open_driver: OpenDriver
 ) -> None:
