@@ -311,7 +311,7 @@ def _find(module: Module, address: TokenAddress) -> Token:
         if not lost(error) or not nobody_works_with(module):
             raise
         module.restart_since(era)
-        module.empty = True
+        module.fresh = module.empty = True
         try:
             token = find_token(module, address)
         except NotFoundError:
