@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 
 KILLED = -signal.SIGKILL
 
+KILLS_IN_A_JOB = 4
+"""On average, if there are more to come."""
+
 
 @attrs.define
 class Kills:
-    """Runs jobs, and kills them at instants that are spread over the time that a whole one takes.
+    """Runs jobs, and kills each at some instants that are spread over the time that it takes.
+
+    How long somebody lives is drawn anew each time, so that no instant of a job is likelier than
+    another, and the end of a job that has been killed before is met as often as its beginning.
 
     Attributes:
         wanted: how often somebody is killed.
@@ -44,7 +50,7 @@ class Kills:
         while True:
             kill_after = None
             if self.finished and self.done < self.wanted:
-                kill_after = random.uniform(0, self._whole_job)
+                kill_after = random.expovariate(KILLS_IN_A_JOB / self._whole_job)
             status, seconds = self.workers.run(**order, lease=0.5, kill_after=kill_after)
             if status != KILLED:
                 break
