@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 import weakref
@@ -98,6 +99,11 @@ class Database:
             yield connection
 
 
+def _read_document(text: str | bytes) -> Any:
+    # Most records have neither labels nor details.
+    return {} if text in ("{}", b"{}") else json.loads(text)
+
+
 def _postgresql_now() -> ColumnElement[int]:
     return cast(extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
 
@@ -125,6 +131,7 @@ def _postgresql(url: RecordsUrl) -> Engine:
         "postgresql+psycopg://",
         creator=connect,
         hide_parameters=True,
+        json_deserializer=_read_document,
         pool_size=_CONNECTIONS,
         pool_pre_ping=True,
         isolation_level="READ COMMITTED",
@@ -162,6 +169,7 @@ def _sqlite(url: RecordsUrl, *, read_only: bool) -> Engine:
         "sqlite://",
         creator=connect,
         hide_parameters=True,
+        json_deserializer=_read_document,
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,

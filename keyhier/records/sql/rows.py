@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Row
@@ -16,6 +17,7 @@ from keyhier.records.sql.tables import records
 from keyhier.records.stored import KeyMark, KeyState, StoredSet
 
 __all__ = [
+    "id_of",
     "item_of",
     "job_of",
     "job_state_of",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _COLUMNS: Final = tuple(records.c.keys())
+_KEYS: Final = 1024  # One key version stands in many records, and its text takes a while.
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,6 +50,13 @@ def milliseconds_of(when: datetime) -> int:
     return (when - _EPOCH) // timedelta(milliseconds=1)
 
 
+@lru_cache(maxsize=_KEYS)
+def id_of(key: KeyId) -> str:
+    """Return the id of a key version as text."""
+    return str(key)
+
+
+@lru_cache(maxsize=_KEYS)
 def name_of(key: KeyId) -> str:
     """Return the id of a key without its version, as text."""
     return str(key.versionless)
@@ -61,7 +71,7 @@ def row_of(record: Record) -> dict[str, Any]:
         "volume": record.volume,
         "encryption_set": record.set,
         "envelope": record.envelope,
-        "key_id": str(record.key),
+        "key_id": id_of(record.key),
         "key_name": name_of(record.key),
         "recovery": record.recovery,
         "state": str(record.state),

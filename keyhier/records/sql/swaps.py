@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Update, and_, bindparam, exists, select, update
 
 from keyhier.errors import ConflictError, IntegrityError
-from keyhier.identifiers import KeyId
 from keyhier.records.jobs import Claim, ItemState, Swap
 from keyhier.records.record import CONTEXT_RECORD, Previous, Record
 from keyhier.records.sql.database import Database
-from keyhier.records.sql.rows import name_of, record_of
+from keyhier.records.sql.rows import id_of, name_of, record_of
 from keyhier.records.sql.tables import job_items, records
 
 __all__ = ["Swaps"]
@@ -40,32 +39,21 @@ class Swaps:
             IntegrityError: an envelope is another record's; then nothing is put.
         """
         changes = [_change(swap) for swap in swaps]
-        before = self._lock(connection, [swap.claim for swap in swaps])
         if not changes:
             return []
-        if connection.execute(self._statement, changes).rowcount == len(changes):
-            return [True] * len(changes)
-        # The number does not say which, but the rows were locked: what changed was put. A savepoint
-        # would be no way back, because a full disk may end SQLite's transaction as a whole.
-        ids = [swap.claim.record.id for swap in swaps]
-        after = _generations(connection, ids)
-        return [record in after and after[record] != before[record] for record in ids]
-
-    def _lock(self, connection: Connection, claims: Sequence[Claim]) -> Mapping[str, int]:
-        """Take the rows in the order in which everybody does, records first: no two wait in a ring.
-
-        Return the generations of the records.
-        """
-        ids = sorted(claim.record.id for claim in claims)
-        generations = _generations(connection, ids, lock=True)
         # SQLite has one writer at a time, and no need of this.
         if self._database.is_postgresql:
-            held = and_(
-                job_items.c.job.in_({claim.job for claim in claims}), job_items.c.record.in_(ids)
-            )
-            items = select(job_items.c.record).where(held).order_by(job_items.c.record)
-            connection.execute(items.with_for_update()).all()
-        return generations
+            _lock(connection, [swap.claim for swap in swaps])
+        if connection.execute(self._statement, changes).rowcount == len(changes):
+            return [True] * len(changes)
+        # The number does not say which; what is kept does, since no two envelopes are the same. A
+        # savepoint would be no way back, for a full disk may end SQLite's transaction as a whole.
+        ids = [change["the_record"] for change in changes]
+        found = connection.execute(
+            select(records.c.id, records.c.envelope).where(records.c.id.in_(ids))
+        )
+        kept = {row.id: row.envelope for row in found}
+        return [kept.get(each["the_record"]) == each["new_envelope"] for each in changes]
 
     def take_back(self, connection: Connection, record: Record, previous: Previous) -> Record:
         """Bring a record's envelope before back, and return the record as it is then.
@@ -82,7 +70,9 @@ class Swaps:
             )
             .values(
                 **_NO_PREVIOUS,
-                **_columns(previous.envelope, previous.key),
+                envelope=previous.envelope,
+                key_id=id_of(previous.key),
+                key_name=name_of(previous.key),
                 generation=record.generation + 1,
                 updated=self._database.now,
             )
@@ -115,13 +105,14 @@ def _change(swap: Swap) -> dict[str, Any]:
     record, envelope = swap.claim.record, swap.envelope
     if envelope.context.get(CONTEXT_RECORD) != record.id:
         raise IntegrityError(f"the envelope for record {record.id} is not this record's")
-    new = _columns(str(envelope), envelope.kid)
     return {
         "in_job": swap.claim.job,
         "the_record": record.id,
         "by_lease": swap.claim.lease,
         "from_generation": record.generation,
-        **{f"new_{name}": value for name, value in new.items()},
+        "new_envelope": str(envelope),
+        "new_key_id": id_of(envelope.kid),
+        "new_key_name": name_of(envelope.kid),
     }
 
 
@@ -156,14 +147,13 @@ def _statement(database: Database) -> Update:
     )
 
 
-def _generations(
-    connection: Connection, ids: Sequence[str], *, lock: bool = False
-) -> Mapping[str, int]:
-    wanted = select(records.c.id, records.c.generation).where(records.c.id.in_(ids))
-    if lock:
-        wanted = wanted.order_by(records.c.id).with_for_update()
-    return {row.id: row.generation for row in connection.execute(wanted)}
-
-
-def _columns(envelope: str, key: KeyId) -> dict[str, str]:
-    return {"envelope": envelope, "key_id": str(key), "key_name": name_of(key)}
+def _lock(connection: Connection, claims: Sequence[Claim]) -> None:
+    """Take the rows in the order in which everybody does, records first: no two wait in a ring."""
+    ids = sorted(claim.record.id for claim in claims)
+    jobs = {claim.job for claim in claims}
+    for column, which in (
+        (records.c.id, records.c.id.in_(ids)),
+        (job_items.c.record, and_(job_items.c.job.in_(jobs), job_items.c.record.in_(ids))),
+    ):
+        rows = select(column).where(which).order_by(column).with_for_update()
+        connection.execute(rows).all()
