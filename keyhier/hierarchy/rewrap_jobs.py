@@ -179,12 +179,18 @@ class RewrapJobs:
         while plan(self.journal, job) or self.journal.counts(job_id)[ItemState.PENDING]:
             was_done = False
             self._check(job, targets)
-            Rewrapping(self.journal, self._keyring, job_id, targets, work).run()
+            how = attrs.evolve(work, threads=self._threads(work))
+            Rewrapping(self.journal, self._keyring, job_id, targets, how).run()
             if self.journal.job(job_id).state is not JobState.OPEN:
                 # Somebody else has finished it, or rolls it back.
                 break
         self.journal.finish(job_id)
         return attrs.evolve(self.report(job_id), was_done=was_done)
+
+    def _threads(self, work: Work) -> int | None:
+        if work.threads is not None:
+            return work.threads
+        return max(vault.at_once or 0 for vault in self._vaults) or None
 
     def _make_version(self, job: Job) -> Job:
         """Make the new version where the job is to make one and does not know it yet."""
@@ -231,7 +237,7 @@ class RewrapJobs:
         job = self.journal.roll_back(job_id)
         restored, failed = 0, []
         records = self._core.records.find(Query(job=job_id))
-        for outcome in stream(self._restore, records, workers=work.threads):
+        for outcome in stream(self._restore, records, workers=self._threads(work)):
             record_id, error = outcome.result()
             if error is None:
                 restored += 1
