@@ -167,5 +167,5 @@ def mistrusted(job: Job, what: str, first: str | None = None) -> IntegrityError:
     otherwise = "find out who changed the journal, and roll the job back"
     return IntegrityError(
         f"job {job.id} would put {what}",
-        remedy=otherwise if first is None else f"{first}; if you did, {otherwise}",
+        remedy=otherwise if first is None else f"{first}; if that is not it, {otherwise}",
     )

@@ -287,10 +287,10 @@ class RewrapJobs:
     ) -> Preview:
         """Say what would be done, from what is public, and change nothing."""
         pairs = tuple(versions)
-        if job is not None:
-            self._check(job, {old: new for old, new in pairs if new is not None})
         records = self._core.records
         rows = [row for version, _ in pairs for row in records.census(version) if not row.kept]
+        if job is not None and rows:
+            self._check(job, {old: new for old, new in pairs if new is not None})
         broken = []
         for version, _ in pairs:
             for record in records.find(Query(key=version)):
