@@ -367,7 +367,12 @@ class Key:
             NotFoundError: the key is gone.
         """
         with self._opened.operation("export_key", self.id):
-            driver = self._opened.capable(SupportsExport, "let a key go")
+            driver = self._opened.capable(
+                SupportsExport,
+                "let a key go",
+                remedy="move the records and not the key; a backup, where the vault makes one, "
+                "opens in its like only",
+            )
             self._kek.require_usable()
             return driver.export_key(self._kek.version)
 

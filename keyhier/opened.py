@@ -88,7 +88,12 @@ class OpenedVault(Generic[KeyObject]):
         return driver.at_once if isinstance(driver, SupportsManyAtOnce) else None
 
     def capable(
-        self, protocol: type[Capability], what: str, timeout: float | None = None
+        self,
+        protocol: type[Capability],
+        what: str,
+        timeout: float | None = None,
+        *,
+        remedy: str | None = None,
     ) -> Capability:
         """Return the driver as one that can do ``what``, within a time as :meth:`within` has it.
 
@@ -98,7 +103,7 @@ class OpenedVault(Generic[KeyObject]):
         """
         driver = self.within(timeout)
         if not isinstance(driver, protocol):
-            raise UnsupportedError(f"this {driver.scheme}: vault cannot {what}")
+            raise UnsupportedError(f"this {driver.scheme}: vault cannot {what}", remedy=remedy)
         return driver
 
     def operation(

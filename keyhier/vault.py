@@ -219,6 +219,15 @@ class Vault:
         """Whether an id is of this vault, be it of something that is there or not."""
         return is_of(object_id, self._opened.driver)
 
+    @property
+    def at_once(self) -> int | None:
+        """How many operations in flight use the vault well, or None where it does not say.
+
+        Raises:
+            InvalidStateError: the vault was closed.
+        """
+        return self._opened.at_once()
+
     def keys(self) -> Iterator[Key]:
         """Yield the latest version of every key."""
         return map(self._adopt, self._opened.driver.list_keys())

@@ -50,7 +50,7 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="How many threads; else one a processor.")
+    int | None, typer.Option(metavar="N", min=1, help="How many threads; else as suits the vaults.")
 ]
 
 

@@ -29,7 +29,7 @@ from keyhier.secret import Secret, SecretBytes
 from keyhier.vault import Vault
 from keyhier.wrapped import WrappedKey
 
-__all__ = ["IN_RECORDS", "MAX_DEPTH", "ChainKeyring"]
+__all__ = ["IN_RECORDS", "MAX_DEPTH", "ChainKeyring", "version_for"]
 
 MAX_DEPTH: Final = 16
 """So many KEKs may lie under each other in records."""
@@ -152,7 +152,7 @@ class ChainKeyring:
         if self._records.count(Query(names=name)):
             raise AlreadyExistsError(f"there is a KEK {name} already", remedy="rotate it")
         # Two who make the same name at one time make the same version, which only one can keep.
-        made = self._middle.make(_version(name, "first"), parent, labels)
+        made = self._middle.make(version_for(name, "first"), parent, labels)
         believed = self._is_authentic(parent.id)
         return attrs.evolve(made, record=self._records.add(made.record)[0], believed=believed)
 
@@ -160,8 +160,7 @@ class ChainKeyring:
         """Make a new version of a key; see :meth:`Keyring.new_version`."""
         if key.scheme != IN_RECORDS:
             return self.vaults.new_version(key, tag=tag)
-        # The version follows from the tag, so whoever resumes finds it.
-        names = _version(key, tag)
+        names = version_for(key, tag)
         if not self._records.count(Query(names=names)):
             before = self._newest(key)
             made = self._middle.make(names, self.latest(before.key), before.labels)
@@ -231,7 +230,8 @@ class ChainKeyring:
         )
 
 
-def _version(key: KeyId, tag: str) -> KeyId:
+def version_for(key: KeyId, tag: str) -> KeyId:
+    """Return the version of a KEK in records that is made for a tag, so that it is found again."""
     digest = hashlib.sha256(f"{key.versionless}\0{tag}".encode()).hexdigest()
     return attrs.evolve(key, version=digest[:_VERSION_CHARACTERS])
 

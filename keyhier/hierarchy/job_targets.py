@@ -2,28 +2,34 @@
 
 The journal is in the database, and whoever can write that must not be able to send records to a key
 of their own. So what stands there is compared with what somebody outside of the database asked for:
-a rotation with its key, a migration with the vault that was opened and the key map.
+a rotation with its key, a migration with the vault that was opened and the key map. And nobody is
+sent back to an older version, which whoever wrote that may have, unless it was asked for by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from keyhier.errors import IntegrityError, InvalidStateError
+from keyhier.errors import IntegrityError, InvalidInputError, InvalidStateError
+from keyhier.hierarchy.chain_keyring import IN_RECORDS, ChainKeyring, version_for
 from keyhier.identifiers import KeyId
 from keyhier.records.jobs import Job
 
 __all__ = [
     "FROM",
+    "LATEST",
     "MIGRATE",
     "MOVE",
     "ROTATE",
     "TAG",
     "TO",
+    "Check",
     "Prepare",
     "Targets",
+    "latest_of",
     "mistrusted",
+    "require_ahead",
     "require_kind",
     "rotation_targets",
     "sources_of",
@@ -38,6 +44,9 @@ MIGRATE: Final = "migrate"
 TAG: Final = "tag"
 """In a job's intent: what the new version is made for."""
 
+LATEST: Final = "latest"
+"""In a rotation's intent, where it makes a version: the one after which, and so in which vault."""
+
 FROM: Final = "from"
 """In a job's intent: the exact versions whose records are wrapped anew."""
 
@@ -51,7 +60,12 @@ Prepare = Callable[[Job], Job]
 """Makes what a job needs and does not have yet, notes it in the journal, and returns the job."""
 
 Targets = Callable[[Job], Mapping[KeyId, KeyId]]
-"""Returns by exact version what a job's records are to be wrapped under, once that was checked."""
+"""Returns by exact version what a job's records are to be wrapped under; no vault is asked."""
+
+Check = Callable[[Job, Mapping[KeyId, KeyId]], None]
+"""Compares the targets with what the vaults say, before anything is wrapped under them."""
+
+_NAME_IT: Final = "where that version is meant, rotate the key to it by its id"
 
 _GO_ON: Final = {
     ROTATE: "`keyhier rotate --join JOB` goes on with it",
@@ -60,8 +74,36 @@ _GO_ON: Final = {
 
 
 def sources_of(job: Job) -> tuple[KeyId, ...]:
-    """Return the exact versions whose records a job wraps anew."""
-    return tuple(KeyId.parse(text) for text in job.intent[FROM])
+    """Return the exact versions whose records a job wraps anew.
+
+    Raises:
+        IntegrityError: the journal names none.
+    """
+    named = job.intent.get(FROM)
+    if not isinstance(named, Sequence) or isinstance(named, str):
+        raise mistrusted(job, "records anew of which it says nothing that can be read")
+    return tuple(_version(job, text) for text in named)
+
+
+def latest_of(job: Job) -> KeyId:
+    """Return the version that was the latest when a rotation was begun.
+
+    Raises:
+        IntegrityError: it is none of those that the rotation was begun for.
+    """
+    latest = _version(job, job.intent.get(LATEST))
+    if latest not in sources_of(job) or job.keys != (str(latest.versionless),):
+        raise mistrusted(
+            job, f"records under a version of {latest}, with which it has nothing to do"
+        )
+    return latest
+
+
+def _version(job: Job, text: object) -> KeyId:
+    try:
+        return KeyId.parse(text if isinstance(text, str) else "")
+    except InvalidInputError:
+        raise mistrusted(job, "records anew by what is no id of a key version") from None
 
 
 def require_kind(job: Job, kind: str) -> None:
@@ -91,6 +133,29 @@ def rotation_targets(job: Job) -> Mapping[KeyId, KeyId]:
     return dict.fromkeys(sources, job.target)
 
 
+def require_ahead(keyring: ChainKeyring, job: Job, targets: Mapping[KeyId, KeyId]) -> None:
+    """Refuse to send records back to an older version than they need.
+
+    The vault says which version is older. Of KEKs in records it is the records that say so, hence
+    the version has to be the one that the job makes.
+
+    Raises:
+        IntegrityError: the rotation would, or may.
+        NotFoundError: the vault lacks the version.
+    """
+    for target in set(targets.values()):
+        if target.scheme == IN_RECORDS:
+            if TAG not in job.intent or target != version_for(target, job.id):
+                raise mistrusted(
+                    job, f"records under {target}, which was not made for it", _NAME_IT
+                )
+            continue
+        versions = [version.id for version in keyring.vaults.key(target).versions()]
+        newer = versions[versions.index(target) + 1 :] if target in versions else []
+        if any(to == target and source in newer for source, to in targets.items()):
+            raise mistrusted(job, f"records under {target}, which is older than theirs", _NAME_IT)
+
+
 def mistrusted(job: Job, what: str, first: str | None = None) -> IntegrityError:
     """Return the error for a journal that says something that nobody asked for.
 
@@ -102,5 +167,5 @@ def mistrusted(job: Job, what: str, first: str | None = None) -> IntegrityError:
     otherwise = "find out who changed the journal, and roll the job back"
     return IntegrityError(
         f"job {job.id} would put {what}",
-        remedy=otherwise if first is None else f"{first}; if you did, {otherwise}",
+        remedy=otherwise if first is None else f"{first}; if that is not it, {otherwise}",
     )

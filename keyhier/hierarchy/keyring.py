@@ -30,6 +30,10 @@ class Keyring(Protocol):
     def latest(self, key: KeyId) -> KekUse:
         """Return the newest version of a key.
 
+        Args:
+            key: the key. With a version it is the newest in that version's own vault: two vaults in
+                memory name their keys alike.
+
         Raises:
             NotFoundError, IntegrityError: as :meth:`use`.
         """
@@ -43,11 +47,12 @@ class Keyring(Protocol):
         """Make a new version and return its id; a version that was made for the tag is adopted.
 
         Args:
-            key: the key; a version in it does not matter.
+            key: a version of the key. The new one is made in its vault.
             tag: what was written down before, such as a job's id.
 
         Raises:
             NotFoundError, IntegrityError: as :meth:`use`.
+            AmbiguousError: several vaults have that version, such as one and its copy.
             UnsupportedError: the vault cannot rotate keys.
         """
         ...

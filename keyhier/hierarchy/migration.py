@@ -8,7 +8,13 @@ from typing import Any, Final
 
 import attrs
 
-from keyhier.errors import ConflictError, InvalidStateError, NotFoundError, UnsupportedError
+from keyhier.errors import (
+    ConflictError,
+    InvalidInputError,
+    InvalidStateError,
+    NotFoundError,
+    UnsupportedError,
+)
 from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.job_targets import (
@@ -62,7 +68,7 @@ class Migration:
         self._to = to
         self._key_map = dict(key_map or {})
         self._move_keys = move_keys
-        self.jobs = RewrapJobs(core, to, self._targets, self._move)
+        self.jobs = RewrapJobs(core, to, self._targets, self._move, self._require_newest)
 
     def run(self, work: Work) -> JobReport:
         """Migrate, or go on with the migration to this vault that has not ended.
@@ -100,11 +106,12 @@ class Migration:
             raise mistrusted(job, "records under keys that it does not name")
         found = dict(zip(sources_of(job), targets, strict=True))
         for source, target in found.items():
-            wanted = self._id_there(source)
-            if source.scheme == IN_RECORDS or target.versionless != wanted:
+            wanted = self._version_there(source) or self._id_there(source)
+            going = target if wanted.version else target.versionless
+            if source.scheme == IN_RECORDS or going != wanted:
                 raise mistrusted(
                     job,
-                    f"what needs {source.versionless} under {target.versionless}, and it was asked "
+                    f"what needs {source.versionless} under {going}, and it was asked "
                     f"to go under {wanted}",
                     "give the vault and the key map that it was begun with",
                 )
@@ -118,6 +125,26 @@ class Migration:
     def _id_there(self, source: KeyId) -> KeyId:
         """Return what is asked for in place of a key, without a version; no vault is asked."""
         return self._to.id_of(self._name_of(source))
+
+    def _version_there(self, source: KeyId) -> KeyId | None:
+        """Return the exact version that is asked for in place of a key, where it is one."""
+        name = self._name_of(source)
+        found = KeyId.parse(name) if ":" in name else None
+        return found if found is not None and found.version else None
+
+    def _require_newest(self, job: Job, targets: Mapping[KeyId, KeyId]) -> None:
+        """Refuse to put records under an older version of the right key, unless it is named."""
+        for source, target in targets.items():
+            if (
+                self._version_there(source) is None
+                and self._to.key(target.versionless).id != target
+            ):
+                raise mistrusted(
+                    job,
+                    f"what needs {source.versionless} under {target}, which is not the newest "
+                    "version in the vault that was given",
+                    "give the vault that it was begun with, or name that version in the key map",
+                )
 
     # ------------------------------------------------------------------ new jobs
 
@@ -151,6 +178,11 @@ class Migration:
                     remedy="rotate the key first, and finalise that job",
                 )
         for source in sources:
+            if self._version_there(source) is not None:
+                raise InvalidInputError(
+                    f"{source.versionless} gets a version of its own where it is moved to",
+                    remedy="map it to a name",
+                )
             require_movable(self._key(source), self._to, self._id_there(source))
         return self._job(sources, [self._id_there(source) for source in sources], {MOVE: True})
 

@@ -13,16 +13,32 @@ Every step is written into the journal before its effect, and can be repeated::
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import attrs
 
 from keyhier.batch import stream
-from keyhier.errors import ConflictError, InvalidStateError, KeyhierError, NotFoundError
+from keyhier.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidStateError,
+    KeyhierError,
+    NotFoundError,
+)
 from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.context import context_of
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.job_targets import TAG, Prepare, Targets, rotation_targets, sources_of
+from keyhier.hierarchy.job_targets import (
+    TAG,
+    Check,
+    Prepare,
+    Targets,
+    latest_of,
+    require_ahead,
+    rotation_targets,
+    sources_of,
+)
 from keyhier.hierarchy.left_behind import LeftBehind, look_behind
 from keyhier.hierarchy.rewrapping import Rewrapping
 from keyhier.hierarchy.work import JobReport, Work
@@ -84,6 +100,7 @@ class RewrapJobs:
         beside: Vault | None = None,
         targets: Targets = rotation_targets,
         prepare: Prepare | None = None,
+        check: Check | None = None,
     ) -> None:
         """Look after the jobs.
 
@@ -92,12 +109,15 @@ class RewrapJobs:
             beside: one vault more than the hierarchy has.
             targets: says what the records of a job that is gone on with are wrapped under.
             prepare: makes what they are wrapped under, by default a rotation's new version.
+            check: compares that with what the vaults say; by default no record goes back to an
+                older version than it needs.
         """
         self._core = core
         self._vaults = core.vaults if beside is None else (*core.vaults, beside)
         self._keyring = core.keyring if beside is None else core.keyring.beside(beside)
         self._targets = targets
         self._prepare = self._make_version if prepare is None else prepare
+        self._check = partial(require_ahead, self._keyring) if check is None else check
         self.journal = core.journal
 
     def open_job(self, kind: str, key: KeyId) -> Job | None:
@@ -158,19 +178,26 @@ class RewrapJobs:
             self.journal.retry(job_id)
         while plan(self.journal, job) or self.journal.counts(job_id)[ItemState.PENDING]:
             was_done = False
-            Rewrapping(self.journal, self._keyring, job_id, targets, work).run()
+            self._check(job, targets)
+            how = attrs.evolve(work, threads=self._threads(work))
+            Rewrapping(self.journal, self._keyring, job_id, targets, how).run()
             if self.journal.job(job_id).state is not JobState.OPEN:
                 # Somebody else has finished it, or rolls it back.
                 break
         self.journal.finish(job_id)
         return attrs.evolve(self.report(job_id), was_done=was_done)
 
+    def _threads(self, work: Work) -> int | None:
+        if work.threads is not None:
+            return work.threads
+        return max(vault.at_once or 0 for vault in self._vaults) or None
+
     def _make_version(self, job: Job) -> Job:
         """Make the new version where the job is to make one and does not know it yet."""
         while job.target is None and TAG in job.intent:
-            key = KeyId.parse(job.keys[0])
+            key = latest_of(job)
             made = self._keyring.new_version(key, tag=job.intent[TAG])
-            self._keyring.forget(key)
+            self._keyring.forget(key.versionless)
             try:
                 job = self.journal.update(attrs.evolve(job, target=made))
             except ConflictError:
@@ -210,7 +237,7 @@ class RewrapJobs:
         job = self.journal.roll_back(job_id)
         restored, failed = 0, []
         records = self._core.records.find(Query(job=job_id))
-        for outcome in stream(self._restore, records, workers=work.threads):
+        for outcome in stream(self._restore, records, workers=self._threads(work)):
             record_id, error = outcome.result()
             if error is None:
                 restored += 1
@@ -222,9 +249,14 @@ class RewrapJobs:
 
     def _require_home(self, job: Job) -> None:
         """Refuse to roll back where every envelope before would fail to open."""
+        try:
+            sources = sources_of(job)
+        except IntegrityError:
+            # Nothing tells which vaults it takes; every envelope is opened before it is back.
+            return
         away = sorted(
             str(key)
-            for key in {each.versionless for each in sources_of(job)}
+            for key in {each.versionless for each in sources}
             if key.scheme != IN_RECORDS
             and not any(_is_home(vault, job, key) for vault in self._vaults)
         )
@@ -257,6 +289,8 @@ class RewrapJobs:
         pairs = tuple(versions)
         records = self._core.records
         rows = [row for version, _ in pairs for row in records.census(version) if not row.kept]
+        if job is not None and rows:
+            self._check(job, {old: new for old, new in pairs if new is not None})
         broken = []
         for version, _ in pairs:
             for record in records.find(Query(key=version)):

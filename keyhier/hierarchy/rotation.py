@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError
 from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.job_targets import FROM, ROTATE, TAG, mistrusted
+from keyhier.hierarchy.job_targets import FROM, LATEST, ROTATE, TAG, mistrusted
 from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.work import JobReport, Work
 from keyhier.identifiers import KeyId
@@ -44,7 +45,7 @@ def rotate(core: Core, key: KeyId, work: Work) -> JobReport:
             made.
         work: how.
     """
-    jobs = RewrapJobs(core)
+    jobs = _jobs(core, key)
     job = jobs.open_job(ROTATE, key)
     if job is None:
         return _begin(jobs, key, _new_job(core, key), work)
@@ -64,9 +65,18 @@ def _begin(jobs: RewrapJobs, key: KeyId, wanted: Job, work: Work) -> JobReport:
         raise
 
 
+def _jobs(core: Core, key: KeyId) -> RewrapJobs:
+    """Return the jobs, where it may be an older version that was asked for by its id."""
+    return RewrapJobs(core, check=_asked_for if key.version else None)
+
+
+def _asked_for(job: Job, targets: Mapping[KeyId, KeyId]) -> None:
+    """Let records go under what was named: :func:`_require_same` has compared it."""
+
+
 def preview_rotation(core: Core, key: KeyId) -> Preview:
     """Say what :func:`rotate` would do, and change nothing."""
-    jobs = RewrapJobs(core)
+    jobs = _jobs(core, key)
     job = jobs.open_job(ROTATE, key)
     if job is not None:
         _require_same(job, key)
@@ -85,13 +95,15 @@ def _new_job(core: Core, key: KeyId) -> Job:
     _require_ability(core, newest.id)
     job_id = new_job_id()
     old = sorted(map(str, needed | {newest.id}))
-    return Job(id=job_id, kind=ROTATE, keys=keys, intent={FROM: old, TAG: job_id})
+    intent = {FROM: old, TAG: job_id, LATEST: str(newest.id)}
+    return Job(id=job_id, kind=ROTATE, keys=keys, intent=intent)
 
 
 def _require_ability(core: Core, key: KeyId) -> None:
     """Refuse before anything is begun where the key's vault makes no version for a job."""
-    homes = [vault for vault in core.vaults if vault.is_home_of(key)]
-    if key.scheme != IN_RECORDS and not any(vault.capabilities.rotates_for_tag for vault in homes):
+    if key.scheme == IN_RECORDS:
+        return
+    if not core.keyring.vaults.home(key).capabilities.rotates_for_tag:
         raise UnsupportedError(
             f"the vault of {key.versionless} cannot rotate a key for a job",
             remedy="make a version by its own means, and rotate to that: name its id",

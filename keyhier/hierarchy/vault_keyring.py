@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from keyhier.algorithms import KeyType
-from keyhier.errors import IntegrityError, NotFoundError
+from keyhier.errors import AmbiguousError, IntegrityError, NotFoundError
 from keyhier.hierarchy.kek_use import KekUse
 from keyhier.hierarchy.moved_key import MovedKey
 from keyhier.hierarchy.parents import Parents
@@ -118,7 +118,27 @@ class VaultKeyring:
 
     def latest(self, key: KeyId) -> Key:
         """Return the newest version of a key; see :meth:`Keyring.latest`."""
-        return self.key(key.versionless)
+        if not key.version:
+            return self.key(key)
+        return self._found(key).vault.key(key.versionless)
+
+    def home(self, key: KeyId) -> Vault:
+        """Return the one vault that has an exact version.
+
+        Raises:
+            NotFoundError: no vault has it.
+            AmbiguousError: several have, such as one and its copy.
+        """
+        homes = {each.uri: each for each in self._vaults if _has(each, key)}
+        if not homes:
+            raise self._missing(key)
+        if len(homes) > 1:
+            raise AmbiguousError(
+                f"{key} is in several of the open vaults",
+                candidates=sorted(homes),
+                remedy="open the one in which the key is to be rotated, and not its copies",
+            )
+        return next(iter(homes.values()))
 
     def forget(self, key: KeyId) -> None:
         """Let go of what is kept of a key or a version."""
@@ -128,7 +148,7 @@ class VaultKeyring:
 
     def new_version(self, key: KeyId, *, tag: str) -> KeyId:
         """Make a new version of a key; see :meth:`Keyring.new_version`."""
-        return self.latest(key).rotate(tag=tag).id
+        return self.home(key).key(key.versionless).rotate(tag=tag).id
 
     def require_trust(self, record: Record, target: KeyId) -> None:
         """Refuse a planted KEK; see :meth:`Keyring.require_trust`."""
@@ -152,6 +172,14 @@ class VaultKeyring:
         before, after = self._found(key), self._found(target)
         same = before.vault is after.vault and before.key.name == after.key.name
         return after.is_symmetric and not (same and before.is_symmetric)
+
+
+def _has(vault: Vault, key: KeyId) -> bool:
+    try:
+        vault.key(key)
+    except NotFoundError:
+        return False
+    return True
 
 
 def untrusted(record: Record) -> IntegrityError:

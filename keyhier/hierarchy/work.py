@@ -32,7 +32,8 @@ class Work:
     """How a job's records are worked on.
 
     Attributes:
-        threads: how many; by default one for each processor, at most 8.
+        threads: how many; by default as many as use the vaults well, such as 16 for one in a
+            network, else one for each processor, at most 8.
         batch: how many records are claimed and swapped in one transaction.
         lease: for how many seconds a record is this worker's; it is renewed while the worker goes
             on, and whoever comes later takes over what a dead one held. More than the vault needs

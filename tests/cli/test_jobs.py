@@ -218,9 +218,8 @@ def held_job(store: SqlRecords, records: list[Record]) -> str:
     (old,) = {record.key for record in records}
     keys = (str(old.versionless),)
     job = new_job_id()
-    store.journal.begin(
-        Job(id=job, kind="rotate", keys=keys, intent={"from": [str(old)], "tag": job})
-    )
+    intent = {"from": [str(old)], "latest": str(old), "tag": job}
+    store.journal.begin(Job(id=job, kind="rotate", keys=keys, intent=intent))
     store.journal.plan(job, Query(key=old))
     (claim,) = store.journal.claim(job, "another", 1, 3600)
     assert claim.record.key == old

@@ -45,6 +45,8 @@ class TestNssContract(Contract):
 
 
 class TestOpencryptokiContract(Contract):
+    deviations = read_deviations("opencryptoki")
+
     @pytest.fixture(scope="class")
     @classmethod
     def vault_uri(cls, opencryptoki_token: PreparedToken) -> Iterator[str]:
@@ -52,6 +54,8 @@ class TestOpencryptokiContract(Contract):
 
 
 class TestNetworkHsmContract(Contract):
+    deviations = read_deviations("p11-kit")
+
     @pytest.fixture(scope="class")
     @classmethod
     def vault_uri(cls, network_hsm: NetworkHsm) -> Iterator[str]:

@@ -101,6 +101,8 @@ def in_fips_mode(tmp_path_factory: pytest.TempPathFactory) -> InFipsMode:
 def test_the_token_shows_no_key_and_takes_none(in_fips_mode: InFipsMode) -> None:
     in_fips_mode("""
 refused(lambda: vault.import_key("in", bytes(32)), "CKR_ATTRIBUTE_VALUE_INVALID")
+free = vault.create_key("free", "AES-256", extractable=True)
+refused(lambda: free.export(), "AES key wrap with padding")
 kek = vault.create_key("shown", "AES-256")
 refused(lambda: kek.wrap(b"secret"), "takes no content key in the clear")
 refused(lambda: kek.wrap_raw(bytes(32)), "takes no content key in the clear")

@@ -8,7 +8,13 @@ import attrs
 
 from keyhier.algorithms import GCM_IV_BYTES, WrapAlgorithm
 from keyhier.driver import CreateKey, ImportKey, KeyVersion
-from keyhier.errors import AlreadyExistsError, NotFoundError, UnavailableError, UnwrapError
+from keyhier.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+    UnwrapError,
+)
 from keyhier.secret import SecretBytes
 from keyhier_memory.driver import MemoryDriver
 from keyhier_memory.store import MemoryStore
@@ -215,3 +221,26 @@ class MakesKeysForWhatItLacks(Healthy):
 class ImportsAnotherKey(Healthy):
     def import_key(self, request: ImportKey) -> KeyVersion:
         return self.create_key(CreateKey(request.name, request.spec, request.algorithm))
+
+
+class LetsAnotherKeyGo(Healthy):
+    def export_key(self, key: KeyVersion) -> SecretBytes:
+        super().export_key(key).wipe()
+        return SecretBytes.random(key.spec.size)
+
+
+class MakesTheNextVersionStay(Healthy):
+    def rotate_key(self, name: str) -> KeyVersion:
+        made = super().rotate_key(name)
+        self._staying = made.id
+        return made
+
+    def export_key(self, key: KeyVersion) -> SecretBytes:
+        if key.id == getattr(self, "_staying", None):
+            raise UnsupportedError("it was not made extractable")
+        return super().export_key(key)
+
+
+class LetsEveryKeyGo(Healthy):
+    def create_key(self, request: CreateKey) -> KeyVersion:
+        return super().create_key(attrs.evolve(request, extractable=True))

@@ -83,6 +83,21 @@ NOTICED: Final[list[tuple[type[mutants.Healthy], str, dict[str, Any]]]] = [
         "test_an_imported_aes_key_opens_what_was_wrapped_outside",
         GCM,
     ),
+    (
+        mutants.LetsAnotherKeyGo,
+        "test_an_aes_key_that_leaves_the_vault_is_the_same_where_it_comes_back",
+        GCM,
+    ),
+    (
+        mutants.MakesTheNextVersionStay,
+        "test_the_next_version_of_a_key_that_may_leave_the_vault_may_as_well",
+        AES,
+    ),
+    (
+        mutants.LetsEveryKeyGo,
+        "test_a_key_that_was_not_made_extractable_does_not_leave_the_vault",
+        AES,
+    ),
 ]
 
 

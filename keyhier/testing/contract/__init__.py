@@ -29,6 +29,7 @@ from keyhier.testing.contract.concurrency import Concurrency
 from keyhier.testing.contract.disabling import Disabling
 from keyhier.testing.contract.doctoring import Doctoring
 from keyhier.testing.contract.envelopes import Envelopes
+from keyhier.testing.contract.exports import Exports
 from keyhier.testing.contract.harness import Harness
 from keyhier.testing.contract.imports import Imports
 from keyhier.testing.contract.lifecycle import Lifecycle
@@ -61,6 +62,7 @@ class Contract(
     Naming,
     Lifecycle,
     Imports,
+    Exports,
     Backups,
     Randomness,
     SessionKeys,

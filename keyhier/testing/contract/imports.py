@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from keyhier.algorithms import GCM_IV_BYTES, KeySpec, KeyType, WrapAlgorithm
-from keyhier.errors import AlreadyExistsError, InvalidInputError, UnsupportedError
+from keyhier.errors import AlreadyExistsError, InvalidInputError
 from keyhier.secret import SecretBytes
-from keyhier.testing.contract.requirements import RAW, each_algorithm, each_family, needs
+from keyhier.testing.contract.requirements import RAW, each_algorithm, needs
 from keyhier.testing.contract.under_test import VaultUnderTest
 from keyhier.vault import Key
 
@@ -168,15 +168,6 @@ class Imports:
             under_test.vault.import_key(under_test.new_name(), material, algorithm=algorithm)
             assert not material.wiped
             assert len(material) > 0
-
-    @each_family()
-    def test_a_key_that_was_not_made_extractable_does_not_leave_the_vault(
-        self, under_test: VaultUnderTest, family: KeyType
-    ) -> None:
-        key = under_test.fresh_key_of(family)
-        for each in (key, *([key.rotate()] if under_test.capabilities.rotates else [])):
-            with pytest.raises(UnsupportedError):
-                each.export()
 
     @pytest.mark.parametrize("make", NO_KEYS.values(), ids=NO_KEYS)
     def test_what_is_no_key_is_refused(

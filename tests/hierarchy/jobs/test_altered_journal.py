@@ -11,6 +11,7 @@ import pytest
 import keyhier
 from keyhier import IntegrityError, InvalidStateError, Key, Vault
 from keyhier.hierarchy.facade import Hierarchy
+from keyhier.hierarchy.volume import Volume
 from keyhier.hierarchy.work import Work
 from keyhier.records import Job, JobState, Record
 from keyhier.records.sql.store import SqlRecords
@@ -33,7 +34,7 @@ STOPPED = Work(started=interrupt)
 
 def alter(store: SqlRecords, **changes: Any) -> Job:
     """Change the one job as somebody does who may write the database."""
-    (job,) = store.journal.jobs()
+    (job,) = store.journal.jobs(ended=False)
     intent = {**job.intent, **changes.pop("intent", {})}
     return store.journal.update(attrs.evolve(job, intent=intent, **changes))
 
@@ -124,3 +125,144 @@ def test_a_job_is_not_taken_for_one_of_another_kind(
     migration = hierarchy.migrate(there, {"kek": "there"}).job
     with pytest.raises(InvalidStateError, match="keyhier migrate --to"):
         hierarchy.jobs.resume(migration.id)
+
+
+@pytest.fixture
+def older(memory: Vault, records: list[Record]) -> Key:
+    """The version that the records need; a newer one was made without them."""
+    first = memory.key("kek")
+    first.rotate()
+    return first
+
+
+def test_a_rotation_does_not_put_records_under_an_older_version_than_they_need(
+    store: SqlRecords, memory: Vault, older: Key
+) -> None:
+    newer = fill(store, memory.key("kek"), 3)
+    hierarchy = Hierarchy(memory, store)
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.rotate("kek", STOPPED)
+    job = alter(store, target=older.id)
+    # Nor where it looks like one to a version that somebody named.
+    for intent in (job.intent, {"from": job.intent["from"]}):
+        job = store.journal.update(attrs.evolve(job, intent=intent))
+        with pytest.raises(IntegrityError, match=f"under {older.id}, which is older"):
+            hierarchy.rotate("kek")
+        with pytest.raises(IntegrityError, match="which is older"):
+            hierarchy.jobs.resume(job.id)
+        with pytest.raises(IntegrityError, match="which is older"):
+            hierarchy.preview_rotation("kek")
+        assert unchanged(store, newer)
+    assert hierarchy.jobs.roll_back(job.id).job.state is JobState.ROLLED_BACK
+
+
+def test_an_older_version_that_is_named_is_what_records_go_under(
+    store: SqlRecords, memory: Vault, older: Key
+) -> None:
+    newer = fill(store, memory.key("kek"), 3)
+    hierarchy = Hierarchy(memory, store)
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.rotate(older.id, STOPPED)
+    with pytest.raises(IntegrityError, match="which is older"):
+        hierarchy.rotate("kek")
+    assert hierarchy.rotate(older.id).complete
+    assert {store.get(record.id).key for record in newer} == {older.id}
+
+
+def test_a_version_that_was_made_meanwhile_does_not_stop_a_rotation(
+    store: SqlRecords, memory: Vault, records: list[Record]
+) -> None:
+    hierarchy = Hierarchy(memory, store)
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.rotate("kek", STOPPED)
+    (job,) = store.journal.jobs()
+    made = memory.key("kek").rotate(tag=job.id)
+    memory.key("kek").rotate()
+    assert hierarchy.rotate("kek").job.target == made.id
+
+
+@pytest.mark.parametrize(
+    "intent",
+    [{"latest": "memory:theirs/1"}, {"latest": "memory:kek/1"}, {"latest": 1}, {"latest": "x"}],
+    ids=str,
+)
+def test_a_rotation_makes_no_version_of_what_the_journal_names_and_it_was_not_begun_with(
+    store: SqlRecords, memory: Vault, records: list[Record], theirs: Key, intent: dict[str, Any]
+) -> None:
+    hierarchy = Hierarchy(memory, store)
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.rotate("kek", STOPPED)
+    alter(store, intent=intent)
+    with pytest.raises(IntegrityError, match="who changed the journal"):
+        hierarchy.rotate("kek")
+    assert [len(memory.key(name).versions()) for name in ("kek", "theirs")] == [1, 1]
+    assert unchanged(store, records)
+
+
+@pytest.mark.parametrize("sources", [None, "kek", [1], ["x"], [["memory:kek/1"]]], ids=str)
+def test_a_journal_that_cannot_be_read_is_told(
+    store: SqlRecords, memory: Vault, records: list[Record], sources: object
+) -> None:
+    hierarchy = Hierarchy(memory, store)
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.rotate("kek", STOPPED)
+    job = alter(store, intent={"from": sources})
+    with pytest.raises(IntegrityError, match="who changed the journal"):
+        hierarchy.rotate("kek")
+    assert unchanged(store, records)
+    assert hierarchy.jobs.roll_back(job.id).job.state is JobState.ROLLED_BACK
+
+
+def test_a_migration_does_not_put_records_under_an_older_version_unless_the_map_names_it(
+    store: SqlRecords, memory: Vault, there: Vault, records: list[Record]
+) -> None:
+    hierarchy, key_map = Hierarchy(memory, store), {"kek": "there"}
+    first = there.key("there")
+    first.rotate()
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.migrate(there, key_map, STOPPED)
+    job = alter(store, intent={"to": [str(first.id)]})
+    with pytest.raises(IntegrityError, match="is not the newest"):
+        hierarchy.migrate(there, key_map)
+    with pytest.raises(IntegrityError, match="is not the newest"):
+        hierarchy.jobs_beside(there, key_map).resume(job.id)
+    with pytest.raises(IntegrityError, match="is not the newest"):
+        hierarchy.preview_migration(there, key_map)
+    assert unchanged(store, records)
+    assert hierarchy.migrate(there, {"kek": str(first.id)}).complete
+    assert {store.get(record.id).key for record in records} == {first.id}
+
+
+def test_a_migration_to_a_version_that_the_map_names_goes_to_no_other(
+    store: SqlRecords, memory: Vault, there: Vault, records: list[Record]
+) -> None:
+    first = there.key("there")
+    newest = first.rotate()
+    hierarchy, key_map = Hierarchy(memory, store), {"kek": str(first.id)}
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.migrate(there, key_map, STOPPED)
+    job = alter(store, intent={"to": [str(newest.id)]})
+    with pytest.raises(IntegrityError, match=f"asked to go under {first.id}"):
+        hierarchy.migrate(there, key_map)
+    assert unchanged(store, records)
+    hierarchy.jobs.roll_back(job.id)
+    assert hierarchy.migrate(there, key_map).complete
+    assert {store.get(record.id).key for record in records} == {first.id}
+
+
+def test_a_kek_in_records_is_not_rotated_back(store: SqlRecords, memory: Vault) -> None:
+    with Hierarchy(memory, store) as hierarchy:
+        made = hierarchy.create_kek("mid", under="kek")
+        records = [hierarchy.protect(Volume("web", "C:"), b"a key", under="mid")]
+        first = hierarchy.rotate("mid").job
+        hierarchy.jobs.finalize(first.id)
+        records = [store.get(records[0].id)]
+        with pytest.raises(KeyboardInterrupt):
+            hierarchy.rotate("mid", STOPPED)
+        job = alter(store, target=made.id)
+        for intent in (job.intent, {"from": job.intent["from"]}):
+            job = store.journal.update(attrs.evolve(job, intent=intent))
+            with pytest.raises(IntegrityError, match="was not made for it"):
+                hierarchy.rotate("mid")
+            assert unchanged(store, records)
+        assert hierarchy.rotate(made.id).complete

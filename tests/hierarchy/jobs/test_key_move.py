@@ -22,6 +22,7 @@ from keyhier.hierarchy.work import Work
 from keyhier.records import ItemState, Job, JobState, Record
 from keyhier.records.sql.store import SqlRecords
 from keyhier.testing.keyvault import KeyVault
+from keyhier.testing.prepared import PreparedToken
 from tests.azure.conftest import uri_of
 from tests.hierarchy.jobs.scene import check_done, fill, untouched
 
@@ -36,6 +37,15 @@ def here() -> Iterator[Vault]:
 def azure(keyvault: KeyVault) -> Iterator[Vault]:
     with keyhier.open(uri_of(keyvault), credential=keyvault.credential()) as vault:
         yield vault
+
+
+@pytest.fixture
+def nss(nss_token: PreparedToken) -> Iterator[Vault]:
+    """The process's NSS token, which is left without keys."""
+    with keyhier.open(nss_token.uri) as vault:
+        yield vault
+        for key in list(vault.keys()):
+            key.delete(confirm=key.name)
 
 
 @pytest.fixture
@@ -84,6 +94,21 @@ def test_a_key_moves_from_a_token_to_memory(
     moved(store, softhsm_vault, there, softhsm_vault.create_key("kek", spec, extractable=True))
 
 
+@pytest.mark.parametrize("spec", ["RSA-2048", "AES-256"])
+def test_a_key_moves_from_a_token_of_one_module_to_one_of_another_and_back(
+    store: SqlRecords, softhsm_vault: Vault, nss: Vault, spec: str
+) -> None:
+    there = moved(
+        store, softhsm_vault, nss, softhsm_vault.create_key("kek", spec, extractable=True)
+    )
+    # What was taken over stays where it is.
+    with pytest.raises(UnsupportedError, match="not made extractable"):
+        there.export()
+    for record in store.find():
+        store.delete(record)
+    moved(store, nss, softhsm_vault, nss.create_key("back", spec, extractable=True))
+
+
 def test_a_key_moves_from_a_token_to_a_key_vault(
     store: SqlRecords, softhsm_vault: Vault, azure: Vault
 ) -> None:
@@ -93,7 +118,7 @@ def test_a_key_moves_from_a_token_to_a_key_vault(
 
 def test_no_key_leaves_azure(store: SqlRecords, azure: Vault, there: Vault) -> None:
     records = fill(store, azure.create_key("kek", "RSA-2048"), 2)
-    with pytest.raises(UnsupportedError, match="let a key go"):
+    with pytest.raises(UnsupportedError, match="let a key go; move the records"):
         Hierarchy(azure, store).migrate(there, move_keys=True)
     untouched_by(store, records, there)
 

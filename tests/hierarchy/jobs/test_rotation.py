@@ -29,7 +29,7 @@ from tests.hierarchy.jobs.scene import (
     fill,
     untouched,
 )
-from tests.hierarchy.jobs.vaults import counting_vault
+from tests.hierarchy.jobs.vaults import counting_vault, network_vault
 from tests.pkcs11.foreign_objects import put_aes
 
 ONE = Work(threads=1, batch=4)
@@ -357,3 +357,16 @@ def dump(path: Path) -> list[str]:
         lines = list(connection.iterdump())
     connection.close()
     return lines
+
+
+def test_as_many_records_are_worked_on_at_once_as_the_vault_is_used_best_by(
+    store: SqlRecords,
+) -> None:
+    vault, at_once = network_vault()
+    with vault:
+        key = vault.create_key("kek", "RSA-2048")
+        fill(store, key, at_once)
+        hierarchy = Hierarchy(vault, store)
+        job = hierarchy.rotate("kek").job
+        assert job.state is JobState.DONE
+        assert hierarchy.jobs.roll_back(job.id).restored == at_once

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 from keyhier import KeyhierError, SecretBytes, Vault, WrapAlgorithm
 from keyhier.driver import KeyVersion
 from keyhier.testing.counting import counted
 from keyhier_memory.driver import MemoryDriver
 from keyhier_memory.store import MemoryStore
 
-__all__ = ["RefusingDriver", "counting_vault", "refusing_vault"]
+__all__ = ["RefusingDriver", "counting_vault", "network_vault", "refusing_vault"]
 
 
 def counting_vault() -> tuple[Vault, list[str]]:
@@ -42,6 +44,28 @@ class RefusingDriver(MemoryDriver):
         if wrapped.hex() in self.refused:
             raise self.error
         return super().unwrap(key, algorithm, wrapped, aad)
+
+
+class NetworkDriver(MemoryDriver):
+    """Is waited for like a vault in a network: nothing opens until so many ask at once."""
+
+    at_once = 5
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self._all_here = threading.Barrier(self.at_once)
+
+    def unwrap(
+        self, key: KeyVersion, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
+    ) -> SecretBytes:
+        # Long enough on any machine; where fewer ask, that is a BrokenBarrierError.
+        self._all_here.wait(timeout=20)
+        return super().unwrap(key, algorithm, wrapped, aad)
+
+
+def network_vault() -> tuple[Vault, int]:
+    """Return an empty vault, and how many have to ask it at once."""
+    return Vault(NetworkDriver(), uri="memory:"), NetworkDriver.at_once
 
 
 def refusing_vault(error: KeyhierError) -> tuple[Vault, RefusingDriver]:
