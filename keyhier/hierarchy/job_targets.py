@@ -9,6 +9,7 @@ sent back to an older version, which whoever wrote that may have, unless it was 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 from keyhier.errors import IntegrityError, InvalidInputError, InvalidStateError
@@ -137,23 +138,27 @@ def require_ahead(keyring: ChainKeyring, job: Job, targets: Mapping[KeyId, KeyId
     """Refuse to send records back to an older version than they need.
 
     The vault says which version is older. Of KEKs in records it is the records that say so, hence
-    the version has to be the one that the job makes.
+    the version has to be the one that the job makes. Two vaults in memory name their keys alike:
+    where the job made the version, in the vault of the latest one, it may take those of the other
+    along.
 
     Raises:
         IntegrityError: the rotation would, or may.
         NotFoundError: the vault lacks the version.
     """
-    for target in set(targets.values()):
-        if target.scheme == IN_RECORDS:
-            if TAG not in job.intent or target != version_for(target, job.id):
-                raise mistrusted(
-                    job, f"records under {target}, which was not made for it", _NAME_IT
-                )
-            continue
-        versions = [version.id for version in keyring.vaults.key(target).versions()]
-        newer = versions[versions.index(target) + 1 :] if target in versions else []
-        if any(to == target and source in newer for source, to in targets.items()):
-            raise mistrusted(job, f"records under {target}, which is older than theirs", _NAME_IT)
+    target, makes = job.target, TAG in job.intent
+    if target is None:
+        return
+    if target.scheme == IN_RECORDS:
+        if not makes or target != version_for(target, job.id):
+            raise mistrusted(job, f"records under {target}, which was not made for it", _NAME_IT)
+        return
+    versions = [version.id for version in keyring.vaults.key(target).versions()]
+    older = set(takewhile(lambda version: version != target, versions))
+    known = {latest_of(job), *(targets.keys() & set(versions))} if makes else targets.keys()
+    if not known <= older:
+        what = f"records under {target}, which is not known to be newer than theirs"
+        raise mistrusted(job, what, _NAME_IT)
 
 
 def mistrusted(job: Job, what: str, first: str | None = None) -> IntegrityError:

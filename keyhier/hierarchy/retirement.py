@@ -18,7 +18,7 @@ from keyhier.hierarchy.encryption_sets import EncryptionSets
 from keyhier.identifiers import KeyId
 from keyhier.records.protocol import SupportsJournal, SupportsSets
 from keyhier.records.record import RecordState
-from keyhier.records.stored import KeyState
+from keyhier.records.stored import KeyMark, KeyState
 
 __all__ = ["Retirement", "Retiring"]
 
@@ -83,7 +83,7 @@ class Retiring:
             while (left := (not_before - self._now()).total_seconds()) > 0:
                 time.sleep(left)
         census = take_census(self._core, key)
-        blockers = tuple(self._blockers(key, census))
+        blockers = tuple(self._blockers(mark, census))
         if blockers:
             return Retirement(key, census=census, blockers=blockers)
         self._disable(key, census)
@@ -113,7 +113,8 @@ class Retiring:
             if key.versionless in {used.versionless for used in (each.active, *each.previous)}
         ]
 
-    def _blockers(self, key: KeyId, census: Census) -> Iterator[str]:
+    def _blockers(self, mark: KeyMark, census: Census) -> Iterator[str]:
+        key = mark.key
         # A tag without a version may mean any.
         named = {*census.of(key).ade, *census.of(key.versionless).ade}
         yield from attrs.evolve(census.of(key), ade=tuple(named)).reasons()
@@ -124,7 +125,9 @@ class Retiring:
         for source in census.sources:
             if not source.complete:
                 yield f"the census is not complete: {source.source}: {source.reason}"
-        if isinstance(self._core.records, SupportsJournal):
+        # A job that began after the version was disabled has none of its records.
+        retiring = mark.state is KeyState.RETIRING
+        if retiring and isinstance(self._core.records, SupportsJournal):
             # A worker's lease ends with its job.
             for job in self._core.journal.jobs(key=str(key.versionless), ended=False):
                 yield f"the job {job.id} works on the key and has not ended"

@@ -23,7 +23,7 @@ from keyhier.hierarchy.census_source import SourceResult
 from keyhier.hierarchy.kek_cache import CacheLimits
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.volume import Volume
-from keyhier.records import CensusRow, KeyMark, KeyState, RecordState
+from keyhier.records import CensusRow, JobState, KeyMark, KeyState, RecordState
 from keyhier.records.sql.key_marks import SqlKeyMarks
 from keyhier.records.sql.store import SqlRecords
 from keyhier.records.url import RecordsUrl
@@ -82,6 +82,19 @@ def test_a_version_is_disabled_once_nothing_needs_it(quick: Hierarchy, vault: Va
     assert quick.retire(first.id).disabled
     with quick.recover(WEB) as secret:
         assert secret == SECRET
+
+
+def test_a_version_that_was_disabled_stays_so_whatever_is_done_with_its_key(
+    quick: Hierarchy, vault: Vault
+) -> None:
+    first = vault.key("cmk")
+    first.rotate()
+    assert quick.retire(first.id, wait=True).disabled
+    quick.protect(WEB, SECRET, under="cmk")
+    assert quick.rotate("cmk").job.state is JobState.DONE
+    again = quick.retire(first.id)
+    assert (again.disabled, again.blockers) == (True, ())
+    assert not vault.key(first.id).enabled
 
 
 def test_promise_8_new_uses_end_before_the_census_is_taken(

@@ -6,10 +6,19 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 import keyhier
-from keyhier import AmbiguousError, InvalidStateError, Key, KeyId, NotFoundError, Vault
+from keyhier import (
+    AmbiguousError,
+    IntegrityError,
+    InvalidStateError,
+    Key,
+    KeyId,
+    NotFoundError,
+    Vault,
+)
 from keyhier.hierarchy.facade import Hierarchy
 from keyhier.hierarchy.work import Work
 from keyhier.records import Job, JobState
@@ -127,6 +136,19 @@ def test_the_latest_version_of_either_vault_is_not_retired(
             Hierarchy((memory, twin), store).retire(vault.key("kek").id)
 
 
+@pytest.mark.parametrize("tagged", [True, False])
+def test_a_journal_does_not_send_records_to_the_other_vaults_key_of_that_name(
+    store: SqlRecords, memory: Vault, twin: Vault, tagged: bool
+) -> None:
+    records = fill(store, memory.key("kek"), 2)
+    job = begin(store, memory, twin)
+    intent = job.intent if tagged else {"from": job.intent["from"]}
+    store.journal.update(attrs.evolve(job, intent=intent, target=twin.key("kek").id))
+    with pytest.raises(IntegrityError, match="not known to be newer"):
+        Hierarchy((memory, twin), store).rotate(KEK)
+    assert [store.get(record.id) for record in records] == records
+
+
 def test_a_migration_goes_on_with_the_vault_that_it_was_begun_with(
     store: SqlRecords, memory: Vault, twin: Vault
 ) -> None:
@@ -138,7 +160,7 @@ def test_a_migration_goes_on_with_the_vault_that_it_was_begun_with(
     with keyhier.open("memory:") as third:
         third.create_key("kek", "AES-256")
         for home, to in ((memory, third), (twin, memory)):
-            with pytest.raises(keyhier.IntegrityError, match="newest"):
+            with pytest.raises(IntegrityError, match="newest"):
                 Hierarchy(home, store).migrate(to)
     assert [store.get(record.id) for record in records] == records
     assert hierarchy.migrate(twin).complete
