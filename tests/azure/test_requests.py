@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
 from keyhier.errors import AlreadyExistsError, IntegrityError, InvalidStateError, UnwrapError
 from keyhier.identifiers import KeyId
+from keyhier_azure.keys import FRESH_SECONDS
 from tests.azure.sdk import crypto_client, key_client
 
 if TYPE_CHECKING:
@@ -123,7 +125,10 @@ def test_keys_are_made_in_the_hsm_where_the_uri_says_so(
 
 
 def test_a_key_disabled_by_somebody_else_stops_wrapping_within_the_bounded_age(
-    keyvault: KeyVault, vault: keyhier.Vault, open_vault: OpenVault
+    keyvault: KeyVault,
+    vault: keyhier.Vault,
+    open_vault: OpenVault,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = vault.create_key("kek", "RSA-2048")
     wrapped = key.wrap(b"secret")
@@ -131,9 +136,16 @@ def test_a_key_disabled_by_somebody_else_stops_wrapping_within_the_bounded_age(
     # The service knows at once, and we do when the description is asked for again.
     with pytest.raises(InvalidStateError, match="disabled"):
         vault.unwrap(wrapped)
-    key.refresh()
+    keyvault.requests.clear()
+    passed, monotonic = 0.0, time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed)
+    passed = FRESH_SECONDS - 60
+    key.wrap(b"secret")
+    assert keyvault.requests.count() == 0
+    passed = FRESH_SECONDS
     with pytest.raises(InvalidStateError, match="disabled"):
         key.wrap(b"secret")
+    assert keyvault.requests.count() == keyvault.requests.count("get_key", 200) == 1
 
 
 def test_an_answer_with_another_key_is_not_believed(
