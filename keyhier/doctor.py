@@ -46,7 +46,7 @@ class Finding:
         check: what was looked at: a name that stays what it is, such as ``clock``.
         severity: how bad it is.
         found: what was found, one sentence without a full stop.
-        remedy: what to do about it, or None where nothing needs to be done.
+        remedy: what to do about it; None only where all is as it should be.
         native: the native call and code behind it, such as ``C_Login: CKR_PIN_LOCKED``, or None.
     """
 
@@ -57,10 +57,12 @@ class Finding:
     native: str | None = None
 
     @classmethod
-    def of_error(cls, check: str, error: KeyhierError) -> Finding:
-        """Turn an error into what was found; the check could not be brought to its end."""
+    def of_error(
+        cls, check: str, error: KeyhierError, severity: Severity = Severity.ERROR
+    ) -> Finding:
+        """Turn an error into what was found, such as that a check could not be made to its end."""
         remedy = error.remedy or "see what the vault's own log and documentation say of it"
-        return cls(check, Severity.ERROR, error.message, remedy, error.native)
+        return cls(check, severity, error.message, remedy, error.native)
 
     def as_dict(self) -> dict[str, str | None]:
         """Return the finding for JSON."""

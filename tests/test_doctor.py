@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,32 @@ from keyhier.vault import Vault
 from tests.odd_vault import OddDriver
 
 FINE = Finding("clock", Severity.OK, "it is right")
-NOTED = Finding("clock", Severity.NOTE, "there is none")
+NOTED = Finding("clock", Severity.NOTE, "there is none", "get one, if you like")
 WARNED = Finding("clock", Severity.WARNING, "it is off", "set it")
+
+
+ROOT = Path(__file__).parents[1]
+
+
+def findings_made() -> Iterator[tuple[str, ast.Call]]:
+    """Yield every place of the code that makes a finding with a severity of its own."""
+    for path in [*(ROOT / "backends").rglob("*.py"), *(ROOT / "keyhier").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding":
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def test_every_finding_that_is_not_ok_is_made_with_what_to_do_about_it() -> None:
+    made = dict(findings_made())
+    assert len(made) > 50
+    silent = [
+        place
+        for place, call in made.items()
+        if ast.unparse(call.args[1]) != "Severity.OK"
+        and len(call.args) < 4
+        and not any(each.arg == "remedy" for each in call.keywords)
+    ]
+    assert silent == []
 
 
 def test_the_worst_finding_is_that_of_the_diagnosis() -> None:

@@ -67,14 +67,16 @@ def _region(answer: Answer) -> Iterator[Finding]:
     if region.isalnum() and region.isascii():
         yield Finding("region", Severity.OK, f"the vault is in {region:.40}")
     else:
-        yield Finding("region", Severity.NOTE, "the vault does not say where it is")
+        found, remedy = "the vault does not say where it is", "say it in keyhier.toml (placement)"
+        yield Finding("region", Severity.NOTE, found, remedy)
 
 
 def _clock(answer: Answer) -> Iterator[Finding]:
     try:
         there = parsedate_to_datetime(answer.headers["Date"]).timestamp()
     except (KeyError, ValueError):
-        yield Finding("clock", Severity.NOTE, "the vault does not say what time it is there")
+        found = "the vault does not say what time it is there"
+        yield Finding("clock", Severity.NOTE, found, "see to this machine's clock by other means")
         return
     skew = time.time() - there
     if abs(skew) <= _SKEW_SECONDS:
@@ -143,7 +145,8 @@ def _deletion(levels: set[str]) -> Iterator[Finding]:
     check = "keys.deletion"
     if not levels - {""}:
         found = "that cannot be seen as long as there is no key"
-        yield Finding(check, Severity.NOTE, f"soft delete and purge protection: {found}")
+        told = f"soft delete and purge protection: {found}"
+        yield Finding(check, Severity.NOTE, told, "examine it again when there is one")
     elif not all(level.startswith(("Recoverable", "CustomizedRecoverable")) for level in levels):
         found = "what is deleted is gone at once"
         yield Finding(check, Severity.WARNING, found, "turn the vault's soft delete on")

@@ -86,7 +86,10 @@ def purpose_of(key: KeyObject) -> Purpose:
         return _foreign_aes_purpose(key)
     expected = usages_of(version.algorithm)
     if not key.usages.issubset(expected):
-        raise IntegrityError(f"the {key} is for {version.algorithm} and allows other uses")
+        raise IntegrityError(
+            f"the {key} is for {version.algorithm} and allows other uses",
+            remedy="find out who set them, and use another key",
+        )
     bits = int(version.algorithm.value[1:4])
     return Purpose(_SPECS[KeyType.AES, bits], version.algorithm, expected)
 

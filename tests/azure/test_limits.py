@@ -28,6 +28,33 @@ def test_a_429_is_waited_for_though_it_says_not_how_long(
     assert keyvault.requests.count("unwrap_key") == 2
 
 
+@pytest.mark.parametrize(
+    ("headers", "delays"),
+    [({}, [1, 2, 4, 8, 16]), ({"Retry-After": "7"}, [7, 7, 7, 8, 16])],
+)
+def test_a_429_is_waited_for_five_times_each_time_twice_as_long_and_a_little_at_random(
+    keyvault: KeyVault,
+    open_vault: OpenVault,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+    delays: list[float],
+) -> None:
+    vault = open_vault(keyvault, budget="off")
+    wrapped = vault.create_key("kek", "RSA-2048").wrap(b"secret")
+    keyvault.faults.add("unwrap_key", status=429, headers=headers, times=None)
+    waited: list[float] = []
+    # Half a minute of which nothing else is to be seen.
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with pytest.raises(ThrottledError) as caught:
+        vault.unwrap(wrapped)
+    assert keyvault.requests.count("unwrap_key", 429) == 6
+    assert caught.value.retry_after == (7.0 if headers else None)
+    assert len(waited) == len(delays)
+    for seconds, delay in zip(waited, delays, strict=True):
+        assert delay <= seconds <= 1.25 * delay
+    assert set(waited).isdisjoint({8.0, 16.0})
+
+
 def test_a_longer_retry_after_is_kept_to(keyvault: KeyVault, open_vault: OpenVault) -> None:
     vault = open_vault(keyvault, budget="off")
     wrapped = vault.create_key("kek", "RSA-2048").wrap(b"secret")

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 from azure.keyvault.keys.crypto import KeyWrapAlgorithm
 
-from keyhier.errors import AlreadyExistsError, IntegrityError, InvalidStateError, UnwrapError
+from keyhier.azure_disk import Placing, protect
+from keyhier.errors import (
+    AlreadyExistsError,
+    CapacityError,
+    IntegrityError,
+    InvalidInputError,
+    InvalidStateError,
+    KeyhierError,
+    UnsupportedError,
+    UnwrapError,
+)
 from keyhier.identifiers import KeyId
+from keyhier.volume import BitLockerKey
+from keyhier_azure.keys import FRESH_SECONDS
 from tests.azure.sdk import crypto_client, key_client
 
 if TYPE_CHECKING:
@@ -82,6 +96,43 @@ def test_a_symmetric_wrap_opens_again_where_the_sdks_own_is_lost(
         again.unwrap_raw(lost.encrypted_key)
 
 
+def _protect_with_too_small_a_kek(vault: keyhier.Vault) -> None:
+    with BitLockerKey.generate(description="x" * 41) as large:
+        protect(large, Placing("web-01", "C:"), kek=vault.key("kek"))
+
+
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        (lambda vault: vault.create_key("new", "AES-256"), UnsupportedError),
+        (lambda vault: vault.create_key("new", "RSA-1024"), InvalidInputError),
+        (lambda vault: vault.create_key("new", "RSA-2048", extractable=True), UnsupportedError),
+        (lambda vault: vault.create_key("no_name", "RSA-2048"), InvalidInputError),
+        (lambda vault: vault.import_key("new", bytes(32)), UnsupportedError),
+        (lambda vault: vault.key("kek").wrap_raw(bytes(215), "RSA-OAEP"), CapacityError),
+        (lambda vault: vault.key("kek").wrap_raw(bytes(32), "A256KW"), UnsupportedError),
+        (lambda vault: vault.key("kek").unwrap_raw(bytes(255), "RSA-OAEP"), InvalidInputError),
+        (_protect_with_too_small_a_kek, CapacityError),
+        (lambda vault: vault.secrets.set("disk/1", "text"), InvalidInputError),
+    ],
+    ids=[
+        *("AES in a Key Vault", "RSA too small", "extractable", "no name", "AES imported"),
+        *("too long", "another key's algorithm", "too short", "KEK too small", "no secret's name"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_but_the_key_is_asked_for(
+    keyvault: KeyVault,
+    vault: keyhier.Vault,
+    use: Callable[[keyhier.Vault], object],
+    expected: type[KeyhierError],
+) -> None:
+    vault.create_key("kek", "RSA-2048")
+    keyvault.requests.clear()
+    with pytest.raises(expected):
+        use(vault)
+    assert keyvault.requests.count() == keyvault.requests.count("get_key")
+
+
 def test_every_id_carries_its_version(keyvault: KeyVault, vault: keyhier.Vault) -> None:
     key = vault.create_key("kek", "RSA-2048")
     wrapped = key.wrap(b"secret")
@@ -123,7 +174,10 @@ def test_keys_are_made_in_the_hsm_where_the_uri_says_so(
 
 
 def test_a_key_disabled_by_somebody_else_stops_wrapping_within_the_bounded_age(
-    keyvault: KeyVault, vault: keyhier.Vault, open_vault: OpenVault
+    keyvault: KeyVault,
+    vault: keyhier.Vault,
+    open_vault: OpenVault,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = vault.create_key("kek", "RSA-2048")
     wrapped = key.wrap(b"secret")
@@ -131,9 +185,16 @@ def test_a_key_disabled_by_somebody_else_stops_wrapping_within_the_bounded_age(
     # The service knows at once, and we do when the description is asked for again.
     with pytest.raises(InvalidStateError, match="disabled"):
         vault.unwrap(wrapped)
-    key.refresh()
+    keyvault.requests.clear()
+    passed, monotonic = 0.0, time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + passed)
+    passed = FRESH_SECONDS - 60
+    key.wrap(b"secret")
+    assert keyvault.requests.count() == 0
+    passed = FRESH_SECONDS
     with pytest.raises(InvalidStateError, match="disabled"):
         key.wrap(b"secret")
+    assert keyvault.requests.count() == keyvault.requests.count("get_key", 200) == 1
 
 
 def test_an_answer_with_another_key_is_not_believed(

@@ -46,6 +46,7 @@ DOCUMENTED = {
     "luna": LibraryInfo("SafeNet", "Chrystoki", (10, 9)),
     "nshield": LibraryInfo("nCipher Corp. Ltd", "whatever it says", (13, 6)),
     "aws-cloudhsm": LibraryInfo("CloudHSM", "CloudHSM PKCS#11", (5, 2)),
+    "utimaco": LibraryInfo("Utimaco IS GmbH", "CryptoServer PKCS#11 Library R3", (1, 28)),
     "yubihsm2": LibraryInfo("Yubico (www.yubico.com)", "YubiHSM PKCS#11 Library", (2, 60)),
 }
 GOOD = """

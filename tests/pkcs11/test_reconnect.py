@@ -133,6 +133,23 @@ def test_what_may_be_done_twice_is_tried_again_once(
     assert used.works()
 
 
+@pytest.mark.parametrize(
+    "operation", ["unwrap, C_UnwrapKey", "unwrap, C_Decrypt", "wrap, C_WrapKey", "wrap, C_Encrypt"]
+)
+def test_what_is_lost_a_second_time_is_told_and_not_tried_a_third(
+    used: Used, operation: str, faults: Faults
+) -> None:
+    function, perform = TWICE[operation]
+    with (
+        faults.answer(function, DEVICE_ERROR) as fault,
+        # Of a token that shows to be alive, an unwrap is told as one that the key rejected.
+        pytest.raises((UnavailableError, UnwrapError)),
+    ):
+        perform(used)
+    assert len(fault.hits) == 2
+    assert used.works()
+
+
 @pytest.mark.parametrize("code", LOST)
 def test_a_token_that_stays_away_is_told_and_comes_back(
     used: Used, code: str, faults: Faults

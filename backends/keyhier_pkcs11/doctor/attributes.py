@@ -167,7 +167,8 @@ def _unwrapped(bench: Workbench) -> Iterator[Finding]:
             yield _told(way, ignored, after)
             return
     found = f"not tried: the token unwraps no key into itself ({'; '.join(refused)})"
-    yield Finding(_UNWRAPPED, Severity.NOTE, found)
+    remedy = "open keys in memory here; Key.unwrap_into has no way into this token"
+    yield Finding(_UNWRAPPED, Severity.NOTE, found, remedy)
 
 
 def _inspected(unwrap: Unwrap, bench: Workbench, key: BoundKey) -> tuple[list[str], list[str]]:

@@ -140,9 +140,9 @@ def _unfit(keys: Sequence[KeyObject]) -> Iterator[Finding]:
             purpose_of(key)
         except IntegrityError as error:
             severity = Severity.WARNING if key.version is None else Severity.ERROR
-            yield Finding("keys.purpose", severity, error.message, error.remedy)
+            yield Finding.of_error("keys.purpose", error, severity)
         except InvalidStateError as error:
-            yield Finding("keys.purpose", Severity.WARNING, error.message, error.remedy)
+            yield Finding.of_error("keys.purpose", error, Severity.WARNING)
         except UnsupportedError:
             unsupported.append(key)
     if unsupported:
@@ -158,7 +158,7 @@ def _planted(keys: Sequence[KeyObject], publics: Sequence[KeyObject]) -> Iterato
                 check_public_half(key, publics)
             except IntegrityError as error:
                 fine = False
-                yield Finding("keys.public", Severity.ERROR, error.message, error.remedy)
+                yield Finding.of_error("keys.public", error)
     if fine:
         found = "no public key claims to be the half of a private key that is another's"
         yield Finding("keys.public", Severity.OK, found)

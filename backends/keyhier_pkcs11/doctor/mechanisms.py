@@ -36,6 +36,11 @@ _WRAPPING: Final = (Attribute.WRAP, Attribute.UNWRAP)
 _SEALING: Final = (Attribute.ENCRYPT, Attribute.DECRYPT)
 _HASHES: Final = {WrapAlgorithm.RSA_OAEP_256: "SHA-256", WrapAlgorithm.RSA_OAEP: "SHA-1"}
 _REPORT: Final = "leave the mechanism alone, and report it to the vendor"
+_UNLISTED: Final = "go by the algorithms under abilities, or see what the HSM's policy allows"
+_ONLY: Final = "RSA keys here are for {}"
+_CHOSEN: Final = "nothing, since keyhier takes it by itself; programs of others have to be told"
+_ENVELOPES: Final = "put secrets of other lengths into envelopes"
+_WITHOUT_PADDING: Final = "use envelopes, which need no A256KWP"
 
 
 @attrs.frozen
@@ -55,7 +60,7 @@ def examine_mechanisms(bench: Workbench) -> Iterator[Finding]:
             yield from _tried(trial, bench)
         else:
             found = f"the token does not list it, which {trial.needed_for} would need"
-            yield Finding(_check(trial.mechanism), Severity.NOTE, found)
+            yield Finding(_check(trial.mechanism), Severity.NOTE, found, _UNLISTED)
 
 
 def _tried(trial: _Trial, bench: Workbench) -> Iterator[Finding]:
@@ -125,9 +130,9 @@ def _oaep(bench: Workbench) -> Iterator[Finding]:
     if all(each is None for each in decrypts.values()):
         yield Finding(check, Severity.OK, found)
     elif decrypts[WrapAlgorithm.RSA_OAEP] is None:
-        yield Finding(check, Severity.NOTE, f"{found}; RSA keys here are for RSA-OAEP, with SHA-1")
+        yield Finding(check, Severity.NOTE, f"{found}; {_ONLY.format('RSA-OAEP')}", _CHOSEN)
     elif decrypts[WrapAlgorithm.RSA_OAEP_256] is None:
-        yield Finding(check, Severity.NOTE, f"{found}; RSA keys here are for RSA-OAEP-256")
+        yield Finding(check, Severity.NOTE, f"{found}; {_ONLY.format('RSA-OAEP-256')}", _CHOSEN)
     else:
         yield Finding(check, Severity.WARNING, f"it is listed, but: {found}", _REPORT)
 
@@ -194,7 +199,8 @@ def _pkcs1(bench: Workbench) -> Iterator[Finding]:
     except KeyhierError as error:
         # Many tokens have turned it off on purpose, and only one old format wants it.
         found = "the token does not decrypt with it, so there is no RSA1_5 here"
-        yield Finding(_check(mechanism), Severity.NOTE, found, native=error.native)
+        remedy = "open what only RSA1_5 opens, such as some ADE secrets, in another vault"
+        yield Finding(_check(mechanism), Severity.NOTE, found, remedy, error.native)
     else:
         done = "C_Decrypt works" if right else "C_Decrypt gives wrong bytes"
         yield (_fine if right else _wrong)(mechanism, done)
@@ -248,6 +254,7 @@ def _padded_key_wrap(mechanism: Mechanism, bench: Workbench) -> Iterator[Finding
             _check(mechanism),
             Severity.NOTE,
             "the token takes no key from outside, so nothing shows whether this is RFC 5649",
+            _WITHOUT_PADDING,
         )
         return
     multiples, error = _tried_key_wrap(bench, key, mechanism, aes_key_wrap_with_padding, (16, 32))
@@ -257,7 +264,8 @@ def _padded_key_wrap(mechanism: Mechanism, bench: Workbench) -> Iterator[Finding
             _check(mechanism),
             Severity.NOTE,
             f"it is not RFC 5649 here ({reason}), and is not used",
-            native=error.native if error else None,
+            _WITHOUT_PADDING,
+            error.native if error else None,
         )
         return
     others, error = _tried_key_wrap(bench, key, mechanism, aes_key_wrap_with_padding, (13, 31))
@@ -267,7 +275,7 @@ def _padded_key_wrap(mechanism: Mechanism, bench: Workbench) -> Iterator[Finding
             _check(mechanism),
             Severity.NOTE,
             f"it is RFC 5649 at multiples of 8 bytes only ({reason}); other lengths are refused",
-            "put secrets of other lengths into envelopes",
+            _ENVELOPES,
             error.native if error else None,
         )
         return

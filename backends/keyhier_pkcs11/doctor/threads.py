@@ -41,7 +41,8 @@ def examine_threads(connection: Connection, address: TokenAddress) -> Iterator[F
     """
     if TokenFlag.PROTECTED_AUTHENTICATION_PATH in connection.token.flags:
         found = "not tried: a second process would ask for a PIN at the token's keypad"
-        yield Finding(_CHECK, Severity.NOTE, found)
+        remedy = "try your own program's threads before you rely on them"
+        yield Finding(_CHECK, Severity.NOTE, found, remedy)
         return
     if not (connection.logged_in and address.pin.by_person):
         yield _judged(*_run(address.uri, None))

@@ -45,7 +45,8 @@ def examine_module(module: Module) -> Iterator[Finding]:
         yield Finding("module.file", Severity.ERROR, found, f"chmod go-w {path}")
     if version < _OLDEST_VERSION:
         found = f"the module is for PKCS#11 {_dotted(version)}, which is older than 2.40"
-        yield Finding("module.version", Severity.NOTE, found)
+        remedy = "see whether the vendor has a newer module"
+        yield Finding("module.version", Severity.NOTE, found, remedy)
 
 
 def examine_token(module: Module, token: Token) -> Iterator[Finding]:
@@ -58,7 +59,8 @@ def examine_token(module: Module, token: Token) -> Iterator[Finding]:
     yield Finding("token", Severity.OK, found)
     if TokenFlag.WRITE_PROTECTED in token.flags:
         found = "the token is write-protected: keys can be used, and none made"
-        yield Finding("token.writable", Severity.NOTE, found)
+        remedy = "where keys are to be made, lift the protection with the vendor's tool"
+        yield Finding("token.writable", Severity.NOTE, found, remedy)
     yield from _pin(token)
     yield from guarded("clock", partial(_clock, module, token))
 
@@ -117,7 +119,8 @@ def _clock(module: Module, token: Token) -> Iterator[Finding]:
         yield Finding("clock", Severity.OK, found)
     elif info.clock is None:
         found = "the token claims to have a clock and shows no time"
-        yield Finding("clock", Severity.NOTE, found)
+        remedy = "set it with the vendor's tool, if the HSM's own log is of use to you"
+        yield Finding("clock", Severity.NOTE, found, remedy)
     else:
         drift = (info.clock - datetime.now(UTC)).total_seconds()
         off = abs(drift) > _DRIFT_SECONDS

@@ -48,8 +48,8 @@ class Doctoring:
             assert finding.found
             assert not finding.found.endswith(".")
             assert "\n" not in finding.found
-            if finding.severity in (Severity.WARNING, Severity.ERROR):
-                assert finding.remedy
+            if finding.severity is not Severity.OK:
+                assert finding.remedy, finding
         assert json.loads(json.dumps(diagnosis.as_dict())) == diagnosis.as_dict()
 
     @needs("doctor")

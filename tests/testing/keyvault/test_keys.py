@@ -225,7 +225,9 @@ def test_a_backup_is_not_restored_over_a_key_nor_from_rubbish(
         assert (reply.status, reply.code) == (400, "BadParameter")
 
 
-@pytest.mark.parametrize("version", ["7.4", "7.5", "7.6", "2025-07-01"])
+@pytest.mark.parametrize(
+    "version", ["7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01", "2026-04-01"]
+)
 def test_the_api_versions_are_those_of_the_service(raw: RawClient, version: str) -> None:
     assert raw.get("/keys", version=version).status == 200
 

@@ -139,6 +139,16 @@ def test_a_recording_plays_the_same(path: Path, player: Player, material: Path) 
         _compare_bodies(recorded, reply, what)
 
 
+def test_the_page_says_how_many_recorded_answers_there_are(material: Path) -> None:
+    answers = [recorded for path in FILES for recorded in recording.read(path)]
+    compared = [each for each in answers if (each.path, each.status) not in TOOK_LONGER]
+    route = re.compile(r"^(/\w+)/[^/]+(?:/[0-9a-f]{32})?")
+    routes = {(each.method, route.sub(r"\1/-", each.path).lower()) for each in answers}
+    page = (Path(__file__).parents[3] / "docs" / "keyvault-on-loopback.md").read_text("utf-8")
+    (told,) = re.findall(r"more than (\d+) recorded answers on (\d+) routes", page)
+    assert (len(compared) > int(told[0]), len(routes)) == (True, int(told[1]))
+
+
 def _compare_headers(recorded: Recorded, reply: Reply, what: str) -> None:
     ours = {name.lower(): text for name, text in reply.headers.items()}
     fixed = recorded.fixed_headers

@@ -42,6 +42,7 @@ def test_without_a_token_a_request_is_challenged(raw: RawClient) -> None:
     assert reply.code == "Unauthorized"
     assert reply.document["error"]["message"].startswith("AKV10000")
     assert reply.headers["x-ms-keyvault-region"] == "westeurope"
+    assert reply.headers["x-ms-request-id"] != raw.get("/keys/kek").headers["x-ms-request-id"]
 
 
 def test_the_clients_own_verification_of_the_challenge_passes(keyvault: KeyVault) -> None:
