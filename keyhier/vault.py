@@ -8,7 +8,6 @@ contexts, audit events, batches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
@@ -411,10 +410,12 @@ def _read(item: tuple[WrappedKey | str, Context]) -> tuple[WrappedKey | str, Con
     costs less than between two operations of a vault, which leave little of it in the caches.
     """
     wrapped, context = item
-    if not isinstance(wrapped, WrappedKey):
-        with suppress(InvalidInputError):
-            wrapped = WrappedKey.parse(wrapped)
-    return wrapped, context
+    if isinstance(wrapped, WrappedKey):
+        return item
+    try:
+        return WrappedKey.parse(wrapped), context
+    except InvalidInputError:
+        return item
 
 
 def _check_text(*texts: str) -> None:
