@@ -197,7 +197,7 @@ class WrappedKey(_HeaderRead):
             )
         except InvalidTag:
             secret.wipe()
-        if secret.wiped:
-            # Raised out here so that not even the context of the exception tells anything.
-            raise UnwrapError
-        return secret
+        else:
+            return secret
+        # Raised out here so that not even the context of the exception tells anything.
+        raise UnwrapError
