@@ -73,7 +73,7 @@ def _check_encrypted_key(algorithm: WrapAlgorithm, length: int) -> None:
 class _HeaderRead:
     """Where the header is kept once it was read; it is no part of the value.
 
-    attrs' own cached properties make every access to every attribute a call of a Python function.
+    attrs' own cached properties need a ``__getattr__``, which slows every access to any attribute.
     """
 
     __slots__ = ("_header",)
