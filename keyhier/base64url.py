@@ -63,6 +63,6 @@ def split(text: str, count: int) -> list[bytes]:
 
 def _read(part: bytes) -> bytes:
     beyond = len(part) % 4
-    if beyond and part[-1:] not in _LAST[beyond]:
+    if beyond and part[-1] not in _LAST[beyond]:
         raise ValueError
     return binascii.a2b_base64(part + _PADDING[beyond], strict_mode=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Final, Generic, TypeVar, cast
 
 import attrs
@@ -24,6 +24,7 @@ Progress = Callable[[int], None]
 """Told how many items are done, after each."""
 
 _AHEAD: Final = 8  # Items in flight for each worker: enough to keep it busy, few enough to hold.
+_MOMENT_SECONDS: Final = 0.01  # How long an outcome may wait for others, to be taken with them.
 
 
 @attrs.frozen
@@ -112,8 +113,8 @@ class _Workers(Generic[Item, Value]):
     def __init__(self, function: Callable[[Item], Value]) -> None:
         self._function = function
         self._items: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
-        self._done: SimpleQueue[Outcome[Value] | _Failure] = SimpleQueue()
-        self._early: dict[int, Outcome[Value] | _Failure] = {}
+        self._done: dict[int, Outcome[Value] | _Failure] = {}
+        self._awaited: dict[int, Lock] = {}
         self._threads: list[Thread] = []
 
     def start(self, count: int) -> None:
@@ -129,15 +130,30 @@ class _Workers(Generic[Item, Value]):
         """Have an item done."""
         self._items.put((index, item))
 
-    def outcome(self, index: int) -> Outcome[Value]:
-        """Wait for what became of an item that was given; raise what is no KeyhierError."""
-        while index not in self._early:
-            done = self._done.get()
-            self._early[done.index] = done
-        outcome = self._early.pop(index)
+    def outcome(self, index: int, later: int) -> Outcome[Value]:
+        """Wait for what became of an item that was given; raise what is no KeyhierError.
+
+        Where it is not done yet, one that was given ``later`` is waited for first, for a moment.
+        So whoever takes one outcome after the other is woken once for several: each time, it takes
+        a processor and the interpreter from the threads that work.
+        """
+        if index not in self._done:
+            self._wait(later, _MOMENT_SECONDS)
+            self._wait(index)
+        outcome = self._done.pop(index)
         if isinstance(outcome, _Failure):
             raise outcome.error
         return outcome
+
+    def _wait(self, index: int, seconds: float = -1) -> None:
+        done = Lock()
+        done.acquire()
+        # A worker says what is done before it looks who waits; here it is the other way round, so
+        # that one of the two sees the other.
+        self._awaited[index] = done
+        if index not in self._done:
+            done.acquire(timeout=seconds)
+        self._awaited.pop(index, None)
 
     def end(self) -> None:
         """Wait until what was begun is done; what was not is left."""
@@ -152,9 +168,13 @@ class _Workers(Generic[Item, Value]):
 
     def _work(self) -> None:
         while (given := self._items.get()) is not None:
-            self._done.put(self._attempt(*given))
+            index = given[0]
+            self._done[index] = self._attempt(*given)
             # It is not kept until the next comes.
             del given
+            awaited = self._awaited.pop(index, None)
+            if awaited is not None:
+                awaited.release()
 
     def _attempt(self, index: int, item: Item) -> Outcome[Value] | _Failure:
         try:
@@ -174,6 +194,8 @@ def _stream(
     source = _Source(items)
     workers = _Workers(function)
     given = 0
+    # The other half of what is in flight keeps the workers busy meanwhile.
+    several = count * _AHEAD // 2
 
     def give(number: int) -> None:
         nonlocal given
@@ -186,7 +208,7 @@ def _stream(
         give(count * _AHEAD)
         index = 0
         while index < given:
-            outcome = workers.outcome(index)
+            outcome = workers.outcome(index, min(index + several, given) - 1)
             index += 1
             give(1)
             if progress is not None:

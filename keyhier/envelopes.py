@@ -18,7 +18,7 @@ from keyhier.algorithms import (
     split_gcm,
 )
 from keyhier.errors import UnsupportedError, UnwrapError
-from keyhier.header import finish_header, start_header
+from keyhier.header import Header, finish_header, start_header
 from keyhier.kek_operations import KekOperations
 from keyhier.secret import PLAIN_BYTES, Secret, SecretBytes, lent
 from keyhier.wrapped import WrappedKey, check_secret_length
@@ -92,9 +92,10 @@ class Envelopes:
         thumbprint in the header, since anybody can wrap to a public key. The rest is as for
         :meth:`Key.unwrap`.
         """
-        if not self._is_named_by(envelope, moved=moved):
+        header = envelope.header
+        if not self._is_named_by(header, len(envelope.encrypted_key), moved=moved):
             raise UnwrapError
-        algorithm = envelope.algorithm
+        algorithm = header.algorithm
         version = self._kek.version
         if algorithm not in version.algorithms:
             if version.spec.key_type is KeyType.RSA and algorithm.key_type is KeyType.RSA:
@@ -102,7 +103,7 @@ class Envelopes:
                     f"this vault cannot unwrap with {algorithm}; it can with {self._kek.listed()}"
                 )
             raise UnwrapError
-        bundle = envelope.header.key_iv + envelope.encrypted_key + envelope.header.key_tag
+        bundle = header.key_iv + envelope.encrypted_key + header.key_tag
         try:
             with self._kek.content_key(algorithm, bundle, timeout) as content_key:
                 return envelope.open(content_key)
@@ -113,11 +114,10 @@ class Envelopes:
             return self._kek.open_inside(envelope, bundle, timeout)
         raise refusal
 
-    def _is_named_by(self, envelope: WrappedKey, *, moved: bool) -> bool:
-        if self._kek.thumbprint is None:
-            return envelope.thumbprint is None
-        if len(envelope.encrypted_key) != self._kek.version.spec.size:
+    def _is_named_by(self, header: Header, key_bytes: int, *, moved: bool) -> bool:
+        thumbprint = self._kek.thumbprint
+        if thumbprint is None:
+            return header.thumbprint is None
+        if key_bytes != self._kek.version.spec.size:
             return False
-        return envelope.thumbprint == self._kek.thumbprint or (
-            envelope.thumbprint is None and not moved
-        )
+        return header.thumbprint == thumbprint or (header.thumbprint is None and not moved)

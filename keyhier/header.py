@@ -260,9 +260,14 @@ def _thumbprint(members: dict[str, Any], algorithm: WrapAlgorithm) -> str | None
     if "kth" not in members:
         return None
     thumbprint = _text(members, "kth")
-    if algorithm.key_type is not KeyType.RSA or not _THUMBPRINT.fullmatch(thumbprint):
+    if algorithm.key_type is not KeyType.RSA or not _is_thumbprint(thumbprint):
         raise InvalidInputError("the header's kth is not the SHA-256 thumbprint of an RSA key")
     return thumbprint
+
+
+@lru_cache(maxsize=64)  # Few keys stand in many envelopes.
+def _is_thumbprint(text: str) -> bool:
+    return _THUMBPRINT.fullmatch(text) is not None
 
 
 def _key_wrap_parameters(members: dict[str, Any], algorithm: WrapAlgorithm) -> tuple[bytes, bytes]:

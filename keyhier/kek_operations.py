@@ -7,7 +7,6 @@ wraps is counted where the algorithm bounds it, and opened once before it is bel
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -231,8 +230,10 @@ class KekOperations:
     def _ask(
         self, driver: Driver, algorithm: WrapAlgorithm, wrapped: bytes, aad: bytes = b""
     ) -> SecretBytes:
-        with suppress(UnwrapError):
+        try:
             return driver.unwrap(self.version, algorithm, wrapped, aad)
+        except UnwrapError:
+            pass
         # A new one, which tells nothing even where the driver's has a cause or a context.
         raise UnwrapError
 

@@ -186,9 +186,10 @@ class Key:
             UnavailableError: the vault did not answer, or not in time.
         """
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
-        bound = envelope.header.is_bound_to(context)
-        with self._opened.operation("unwrap", envelope.kid, envelope.algorithm, envelope.context):
-            if not bound or envelope.kid != self.id:
+        header = envelope.header
+        bound = header.is_bound_to(context)
+        with self._opened.operation("unwrap", header.kid, header.algorithm, header.context):
+            if not bound or header.kid != self.id:
                 raise UnwrapError
             return self._envelopes.open(envelope, moved=False, timeout=timeout)
 

@@ -69,7 +69,8 @@ class OpenedVault(Generic[KeyObject]):
             UnsupportedError: the vault knows no timeouts.
             InvalidStateError: the vault was closed.
         """
-        driver = self.driver
+        self.require_open()
+        driver = self._driver
         if timeout is None:
             return driver
         if isinstance(timeout, bool) or not 0 < timeout < math.inf:

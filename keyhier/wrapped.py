@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Final
 
 import attrs
@@ -37,6 +36,15 @@ MAX_SECRET_BYTES: Final = 48 * 1024
 """How much one envelope seals."""
 
 _RSA_KEY_BYTES: Final = frozenset(spec.size for spec in KeySpec if spec.key_type is KeyType.RSA)
+_KEY_WRAP_BYTES: Final = frozenset({CONTENT_KEY_BYTES + 8})
+_ENCRYPTED_KEY_BYTES: Final[Mapping[WrapAlgorithm, frozenset[int]]] = {
+    WrapAlgorithm.RSA_OAEP: _RSA_KEY_BYTES,
+    WrapAlgorithm.RSA_OAEP_256: _RSA_KEY_BYTES,
+    WrapAlgorithm.A128KW: _KEY_WRAP_BYTES,
+    WrapAlgorithm.A192KW: _KEY_WRAP_BYTES,
+    WrapAlgorithm.A256KW: _KEY_WRAP_BYTES,
+    WrapAlgorithm.A256GCMKW: frozenset({CONTENT_KEY_BYTES}),
+}
 _MAX_TEXT: Final = (
     MAX_HEADER_CHARACTERS + 4 + sum(-(-4 * size // 3) for size in (512, 12, MAX_SECRET_BYTES, 16))
 )
@@ -56,21 +64,24 @@ def check_secret_length(length: int) -> None:
 
 
 def _check_encrypted_key(algorithm: WrapAlgorithm, length: int) -> None:
-    match algorithm:
-        case WrapAlgorithm.RSA_OAEP | WrapAlgorithm.RSA_OAEP_256:
-            fits = length in _RSA_KEY_BYTES
-        case WrapAlgorithm.A256GCMKW:
-            fits = length == CONTENT_KEY_BYTES
-        case _:
-            fits = length == CONTENT_KEY_BYTES + 8
-    if not fits:
+    if length not in _ENCRYPTED_KEY_BYTES[algorithm]:
         raise InvalidInputError(
             f"the encrypted key has {length} bytes, which {algorithm} never makes"
         )
 
 
+class _HeaderRead:
+    """Where the header is kept once it was read; it is no part of the value.
+
+    attrs' own cached properties need a ``__getattr__``, which slows every access to any attribute.
+    """
+
+    __slots__ = ("_header",)
+    _header: Header
+
+
 @attrs.frozen
-class WrappedKey:
+class WrappedKey(_HeaderRead):
     """An envelope, immutable and public: it can be printed, stored and sent anywhere.
 
     ``str(wrapped)`` is the compact JWE, one line; :meth:`parse` reads it back.
@@ -89,10 +100,14 @@ class WrappedKey:
     ciphertext: bytes = attrs.field(repr=False)
     tag: bytes = attrs.field(repr=False)
 
-    @cached_property
+    @property
     def header(self) -> Header:
         """The members of the protected header, checked."""
-        return Header.decode(self.protected)
+        header: Header | None = getattr(self, "_header", None)
+        if header is None:
+            header = Header.decode(self.protected)
+            object.__setattr__(self, "_header", header)
+        return header
 
     @property
     def kid(self) -> KeyId:
@@ -182,7 +197,7 @@ class WrappedKey:
             )
         except InvalidTag:
             secret.wipe()
-        if secret.wiped:
-            # Raised out here so that not even the context of the exception tells anything.
-            raise UnwrapError
-        return secret
+        else:
+            return secret
+        # Raised out here so that not even the context of the exception tells anything.
+        raise UnwrapError

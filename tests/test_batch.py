@@ -103,6 +103,14 @@ def test_a_slow_item_keeps_the_order() -> None:
     assert [outcome.value for outcome in stream(work, range(20), workers=4)] == list(range(20))
 
 
+def test_an_outcome_is_given_while_later_items_are_worked_on() -> None:
+    taken = threading.Event()
+    outcomes = stream(lambda item: item == 0 or taken.wait(30), range(8), workers=2)
+    assert next(outcomes).result()
+    taken.set()
+    assert all(outcome.result() for outcome in outcomes)
+
+
 def test_what_is_no_error_of_keyhier_ends_the_stream() -> None:
     def work(item: int) -> float:
         return 1 / item

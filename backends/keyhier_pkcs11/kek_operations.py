@@ -166,10 +166,11 @@ class KekOperations:
         """Return the PKCS#11 function that unwraps, and how to call it."""
         if algorithm in GCM_ALGORITHMS:
             return "C_Decrypt", lambda bound: aes.gcm_open(bound, wrapped, aad)
+        rsa_key = algorithm.key_type is KeyType.RSA
+        if rsa_key and self._catalogue.way_of(_identity(key)) is not Way.UNWRAP:
+            return "C_Decrypt", lambda bound: rsa.decrypt(bound, algorithm, wrapped)
         private = self._connection.logged_in
-        if algorithm.key_type is KeyType.RSA:
-            if self._catalogue.way_of(_identity(key)) is not Way.UNWRAP:
-                return "C_Decrypt", lambda bound: rsa.decrypt(bound, algorithm, wrapped)
+        if rsa_key:
             return "C_UnwrapKey", lambda bound: rsa.unwrap(
                 bound, algorithm, wrapped, private=private
             )

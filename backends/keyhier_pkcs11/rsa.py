@@ -34,18 +34,19 @@ OAEP: Final = {
 }
 """The parameters of CKM_RSA_PKCS_OAEP: hash, mask generation function and label."""
 
+_DECRYPTION: Final = {
+    WrapAlgorithm.RSA1_5: (Mechanism.RSA_PKCS, None),
+    **{algorithm: (Mechanism.RSA_PKCS_OAEP, parameter) for algorithm, parameter in OAEP.items()},
+}
+
 
 def decrypt(key: BoundKey, algorithm: WrapAlgorithm, wrapped: bytes) -> SecretBytes:
     """Open ``wrapped`` with C_Decrypt.
 
     Never by raw RSA and padding checked here, whose timing would be an oracle.
     """
-    if algorithm is WrapAlgorithm.RSA1_5:
-        opened = key.decrypt(wrapped, mechanism=Mechanism.RSA_PKCS)
-    else:
-        opened = key.decrypt(
-            wrapped, mechanism=Mechanism.RSA_PKCS_OAEP, mechanism_param=OAEP[algorithm]
-        )
+    mechanism, parameter = _DECRYPTION[algorithm]
+    opened = key.decrypt(wrapped, mechanism=mechanism, mechanism_param=parameter)
     return SecretBytes.adopt(bytearray(opened))
 
 
