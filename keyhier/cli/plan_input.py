@@ -16,17 +16,11 @@ from keyhier.azure_disk.eligibility_rules import (
     shipped_eligibility_rules,
 )
 from keyhier.cli import files
-from keyhier.cli.hierarchy import hierarchy_settings
+from keyhier.cli.chosen_rules import chosen_placement
 from keyhier.cli.session import Session
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.placement.model import VaultResource
-from keyhier.placement.rule_files import (
-    DEFAULT_RULES,
-    read_rule_set,
-    rule_set,
-    shipped_rule_sets,
-)
 from keyhier.placement.rules import RuleSet
 from keyhier.plans import Documents, PlannedKey
 from keyhier.plans.facts import read_facts
@@ -146,18 +140,9 @@ def criteria(
     """
     return Criteria(
         facts=read_facts(facts or ()),
-        rules=_rules_of(session, rules),
+        rules=chosen_placement(session, rules).rules,
         eligibility=_eligibility_of(eligibility),
     )
-
-
-def _rules_of(session: Session, name: str | None) -> RuleSet | str:
-    if name is None:
-        policy = hierarchy_settings(session).placement
-        return DEFAULT_RULES if policy is None else policy.rules
-    if name in shipped_rule_sets() or not _is_file(name):
-        return rule_set(name)
-    return read_rule_set(Path(name))
 
 
 def _eligibility_of(name: str) -> EligibilityRules | str:
