@@ -49,6 +49,7 @@ Document: TypeAlias = tuple[object, Origin | None]
 """A resource's JSON and where it was read, if that is known."""
 
 _EXTENSIONS: Final = ("/virtualmachines/extensions", "/virtualmachinescalesets/extensions")
+_INSTANCE: Final = "microsoft.compute/virtualmachinescalesets/virtualmachines"
 _RBAC_BY_DEFAULT: Final = "2026-02-01"
 
 
@@ -204,13 +205,12 @@ def _place(region: Maybe[str], tenant: Maybe[str]) -> Placement:
 
 def _machine(node: Node, origin: Origin | None) -> Resource:
     properties = properties_in(node)
-    scaled = properties.at("virtualMachineProfile")
     return read_machine(
-        properties if scaled.absent else scaled,
+        properties,
         _whose(node, origin, node.at("identity", "tenantId").text()),
         sku=node.at("sku", "name"),
-        scale_set=not scaled.absent,
-        extension=_embedded(node, scaled),
+        extension=_embedded(node, properties.at("virtualMachineProfile")),
+        instance=str(node.at("type").value).casefold() == _INSTANCE,
     )
 
 
@@ -338,6 +338,7 @@ _READERS: Final[Mapping[str, Callable[[Node, Origin | None], Resource]]] = Mappi
     {
         "microsoft.compute/virtualmachines": _machine,
         "microsoft.compute/virtualmachinescalesets": _machine,
+        _INSTANCE: _machine,
         "microsoft.compute/disks": _disk,
         "microsoft.compute/snapshots": _snapshot,
         "microsoft.compute/diskencryptionsets": _encryption_set,
