@@ -10,6 +10,7 @@ import attrs
 from keyhier.azure_disk.eligibility_rules import DEFAULT_RULES as DEFAULT_ELIGIBILITY
 from keyhier.azure_disk.eligibility_rules import EligibilityRules, eligibility_rules
 from keyhier.checks.eligibility_check import check_machines
+from keyhier.checks.extensions import extensions_in
 from keyhier.checks.settings_check import check_settings
 from keyhier.checks.statements import NOT_READ, READABLE
 from keyhier.checks.transition_check import check_transitions
@@ -65,8 +66,9 @@ def check_documents(
     resources = with_declared(read_resources(listed, refuse), placement.vaults)
     found += check_machines(resources, chosen)
     sound = [each for each in listed if id(each[0]) not in refused]
-    found += check_settings(sound)
-    found += check_transitions(sound, resources)
+    extensions = extensions_in(sound)
+    found += check_settings(sound, extensions)
+    found += check_transitions(sound, extensions, resources)
     return check_placement(resources, placement.rules).with_more(
         [each for each in found if isinstance(each, Violation)],
         [each for each in found if isinstance(each, NotChecked)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from keyhier.placement.arm_id import ArmId
 from keyhier.placement.machines import is_new
 from keyhier.placement.model import Origin
 from keyhier.placement.node import Node
-from keyhier.placement.resources import machine_of, properties_in
+from keyhier.placement.resources import Document, machine_of, properties_in
 from keyhier.placement.unknown import Maybe, Unknown, or_unknown
 
 __all__ = ["Extension", "extensions_in"]
@@ -47,35 +47,41 @@ class Extension:
     origin: Origin | None
 
 
-def extensions_in(content: Mapping[str, Any], origin: Origin | None) -> Iterator[Extension]:
-    """Yield the extensions that a resource's document is or has.
+def extensions_in(documents: Iterable[Document]) -> list[Extension]:
+    """Return the extensions that resources' documents are or have.
 
-    Raises:
-        InvalidInputError: an id or a list is none.
+    The documents are such as :func:`keyhier.placement.resources.read_resources` has read.
     """
-    kind = str(content.get("type")).casefold()
-    node = Node(content)
-    if kind.endswith("/extensions"):
-        if _is_ours(node):
-            machine = _key(machine_of(node))
-            label = f"extension {_name(content)}"
-            yield Extension(dict(content), label, machine, _was_deployed(node), origin)
-    elif kind in _MACHINES:
-        yield from _embedded(node, f"extension of {_MACHINES[kind]} {_name(content)}", origin)
+    found: list[Extension] = []
+    for content, origin in documents:
+        kind = str(content.get("type")).casefold() if isinstance(content, dict) else ""
+        if kind.endswith("/extensions"):
+            found += _alone(Node(content), origin)
+        elif kind in _MACHINES:
+            found += _embedded(Node(content), _MACHINES[kind], origin)
+    return found
 
 
-def _embedded(machine: Node, label: str, origin: Origin | None) -> Iterator[Extension]:
+def _alone(extension: Node, origin: Origin | None) -> Iterator[Extension]:
+    if isinstance(extension.value, dict) and _is_ours(extension):
+        label = f"extension {_name(extension)}"
+        ran = _was_deployed(extension)
+        yield Extension(extension.value, label, _key(machine_of(extension)), ran, origin)
+
+
+def _embedded(machine: Node, word: str, origin: Origin | None) -> Iterator[Extension]:
     properties = properties_in(machine)
-    profile = properties.at("virtualMachineProfile")
-    identity = machine.at("id").arm_id()
-    key = _key(machine.at("name").text() if identity is None else identity)
     found = [(each, _was_deployed(each)) for each in _items(machine.at("resources"))]
+    profile = properties.at("virtualMachineProfile")
     if not profile.absent:
         # A scale set's model says of its extensions what they are to be, and is there in whole.
         in_model = _items(profile.at("extensionProfile", "extensions"))
         found += [(each, not is_new(properties)) for each in in_model]
     for each, ran in found:
         if isinstance(each.value, dict) and _is_ours(each):
+            identity = machine.at("id").arm_id()
+            key = _key(machine.at("name").text() if identity is None else identity)
+            label = f"extension of {word} {_name(machine)}"
             yield Extension(each.value, label, key, ran, origin)
 
 
@@ -103,6 +109,6 @@ def _key(machine: Maybe[ArmId | str | None]) -> Maybe[ArmId | str]:
     return machine.casefold() if isinstance(machine, str) else or_unknown(machine)
 
 
-def _name(content: Mapping[str, Any]) -> str:
-    name = content.get("name")
+def _name(resource: Node) -> str:
+    name = resource.at("name").value
     return name if isinstance(name, str) else "without a known name"

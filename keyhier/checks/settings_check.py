@@ -12,7 +12,7 @@ from keyhier.azure_disk.disk_model import DiskCollection
 from keyhier.azure_disk.open_settings import OpenSettings
 from keyhier.azure_disk.set_resource import SetResource
 from keyhier.azure_disk.settings import ExtensionSettings
-from keyhier.checks.extensions import extensions_in
+from keyhier.checks.extensions import Extension
 from keyhier.checks.statements import SETTINGS
 from keyhier.checks.unknowns import unknowns
 from keyhier.errors import InvalidInputError
@@ -28,27 +28,39 @@ _MATTERS: Final = frozenset({"properties", "settings", "protectedSettings"})
 _SET_MATTERS: Final = frozenset({"id", "identity", "activeKey", "encryptionType", "location"})
 
 
-def check_settings(documents: Iterable[Document]) -> Iterator[Violation | NotChecked]:
+def check_settings(
+    documents: Iterable[Document], extensions: Iterable[Extension]
+) -> Iterator[Violation | NotChecked]:
     """Yield what is wrong with settings, and what nobody can tell of them.
 
-    The documents are such as :func:`keyhier.placement.resources.read_resources` has read.
+    Args:
+        documents: such as :func:`keyhier.placement.resources.read_resources` has read.
+        extensions: those that the documents have.
     """
+    for each in extensions:
+        yield from _judged(each.document, each.label, _EXTENSION, each.origin)
     for content, origin in documents:
-        if not isinstance(content, dict):
-            continue
-        for part, label, reading in _parts(content, origin):
-            error = _error(reading.parse, part)
-            if error is None:
-                continue
-            missing = list(unknowns(_relevant(part)))
-            if missing:
-                error = reading.certain(part)
-            if error is None:
-                told = tuple(missing[:_MOST_TOLD])
-                yield NotChecked(SETTINGS, label, told, origin)
-            else:
-                compared = (Comparison(label, "problem", error.message),)
-                yield Violation(SETTINGS, label, compared, origin)
+        kind = str(content.get("type")).casefold() if isinstance(content, dict) else ""
+        if isinstance(content, dict) and kind in _READINGS:
+            word, reading = _READINGS[kind]
+            name = content.get("name")
+            known = name if isinstance(name, str) else "without a known name"
+            yield from _judged(content, f"{word} {known}", reading, origin)
+
+
+def _judged(
+    part: dict[str, Any], label: str, reading: _Reading, origin: Origin | None
+) -> Iterator[Violation | NotChecked]:
+    error = _error(reading.parse, part)
+    if error is None:
+        return
+    missing = list(unknowns(_relevant(part)))
+    if missing:
+        error = reading.certain(part)
+    if error is None:
+        yield NotChecked(SETTINGS, label, tuple(missing[:_MOST_TOLD]), origin)
+    else:
+        yield Violation(SETTINGS, label, (Comparison(label, "problem", error.message),), origin)
 
 
 Parse = Callable[[object], object]
@@ -65,20 +77,6 @@ class _Reading:
 
     parse: Parse
     certain: Callable[[dict[str, Any]], InvalidInputError | None]
-
-
-def _parts(
-    content: dict[str, Any], origin: Origin | None
-) -> Iterator[tuple[dict[str, Any], str, _Reading]]:
-    """Yield each part of a document that has settings, and what it is called."""
-    for extension in extensions_in(content, origin):
-        yield extension.document, extension.label, _EXTENSION
-    kind = str(content.get("type")).casefold()
-    if kind in _READINGS:
-        word, reading = _READINGS[kind]
-        name = content.get("name")
-        known = name if isinstance(name, str) else "without a known name"
-        yield content, f"{word} {known}", reading
 
 
 def _disk(content: object) -> object:

@@ -12,7 +12,7 @@ import attrs
 
 from keyhier.azure_disk.open_settings import OpenSettings
 from keyhier.azure_disk.transitions import check_transition
-from keyhier.checks.extensions import Extension, extensions_in
+from keyhier.checks.extensions import Extension
 from keyhier.checks.machine_states import MachineStates, State
 from keyhier.checks.statements import TRANSITION
 from keyhier.errors import InvalidInputError, InvalidStateError
@@ -25,26 +25,21 @@ __all__ = ["check_transitions"]
 
 
 def check_transitions(
-    documents: Iterable[Document], resources: Iterable[Resource]
+    documents: Iterable[Document], extensions: Iterable[Extension], resources: Iterable[Resource]
 ) -> Iterator[Violation | NotChecked]:
     """Yield what may not follow on what machines have, and what nobody can tell.
 
     Args:
         documents: such as :func:`keyhier.placement.resources.read_resources` has read.
-        resources: what it read.
+        extensions: those that the documents have.
+        resources: what was read.
     """
-    listed = [(content, origin) for content, origin in documents if isinstance(content, dict)]
-    read = [
-        (each, settings)
-        for content, origin in listed
-        for each in extensions_in(content, origin)
-        if (settings := _settings(each)) is not None
-    ]
+    read = [(each, settings) for each in extensions if (settings := _settings(each)) is not None]
     wanted = [(each, settings) for each, settings in read if not each.ran]
     if not wanted:
         return
     ran = ((each.machine, settings) for each, settings in read if each.ran)
-    states = MachineStates(listed, resources, ran)
+    states = MachineStates(documents, resources, ran)
     for each, settings in wanted:
         for state in states.of(each.machine):
             yield from _judged(each, settings, state)

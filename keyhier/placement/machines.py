@@ -26,6 +26,7 @@ __all__ = ["Whose", "is_new", "read_machine"]
 
 ENCRYPTED: Final = "EncryptionState/encrypted"
 NOT_ENCRYPTED: Final = "EncryptionState/notEncrypted"
+_OF_WHAT_IS_THERE: Final = ("vmId", "uniqueId", "provisioningState", "timeCreated")
 
 
 class Whose(TypedDict):
@@ -96,8 +97,7 @@ def read_machine(
 
 def is_new(properties: Node) -> bool:
     """Whether the document makes the machine; one that is there may have a past that it hides."""
-    names = ("vmId", "uniqueId", "provisioningState", "timeCreated")
-    return all(properties.at(name).absent for name in names)
+    return all(properties.at(name).absent for name in _OF_WHAT_IS_THERE)
 
 
 def _system(properties: Node) -> Maybe[System]:

