@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
+
 from keyhier.cli.hierarchy import hierarchy_settings
 from keyhier.cli.session import Session
 from keyhier.placement.policy import PlacementPolicy
@@ -29,4 +31,4 @@ def chosen_placement(session: Session, name: str | None) -> PlacementPolicy:
         return placement
     named = name in shipped_rule_sets() or not name.endswith(_RULE_FILE)
     rules = rule_set(name) if named else read_rule_set(name)
-    return PlacementPolicy(placement.vaults, rules, placement.enforcement)
+    return attrs.evolve(placement, rules=rules)

@@ -10,7 +10,6 @@ import attrs
 from keyhier.placement.inventory import Inventory
 from keyhier.placement.model import Resource, VaultReference, VaultResource
 from keyhier.placement.place import Placement
-from keyhier.placement.unknown import UNKNOWN
 
 __all__ = ["with_declared"]
 
@@ -38,23 +37,11 @@ def with_declared(resources: Iterable[Resource], places: Mapping[str, Placement]
         # A vault that two declarations may mean is filled by neither.
         vaults = [vault for vault in meant[host] if times[id(vault)] == 1]
         for vault in vaults:
-            filled[id(vault)] = attrs.evolve(vault, placement=_filled(vault.place, place))
+            filled[id(vault)] = attrs.evolve(vault, placement=vault.place.filled_by(place))
         if not vaults or any(_contradict(vault.place, place) for vault in vaults):
             more.append(VaultResource(name=f"{host} as declared", host=host, placement=place))
     return [*(filled.get(id(each), each) for each in found), *more]
 
 
-def _filled(known: Placement, declared: Placement) -> Placement:
-    missing = {
-        name: getattr(declared, name)
-        for name in ("subscription", "tenant")
-        if getattr(known, name) is UNKNOWN
-    }
-    if known.region is UNKNOWN:
-        # A region is one of a cloud.
-        missing |= {"region": declared.region, "cloud": declared.cloud}
-    return attrs.evolve(known, **missing)
-
-
 def _contradict(known: Placement, declared: Placement) -> bool:
-    return _filled(declared, known) != _filled(known, declared)
+    return known.filled_by(declared) != declared.filled_by(known)

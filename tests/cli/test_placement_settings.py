@@ -94,7 +94,7 @@ def test_rules_that_others_may_change_are_refused(
     [
         ("placement = 1", "profiles.lab.placement is not a table"),
         ("placement = { mode = 'warn' }", "unknown key 'mode'"),
-        ("placement = { mode = 'warn' }", "known are enforcement, rules, vaults"),
+        ("placement = { mode = 'warn' }", "known are enforcement, machines, rules, vaults"),
         ("placement = { enforcement = 'off' }", "placement.enforcement is one of enforce, warn"),
         ("placement = { enforcement = ['warn'] }", "placement.enforcement is one of"),
         ("placement = { rules = 'lax' }", "no rule set 'lax'; there are"),
@@ -108,6 +108,9 @@ def test_rules_that_others_may_change_are_refused(
         ("placement = { vaults = { a = { region = ' ' } } }", "vaults.a.region is text"),
         ("placement = { vaults = { a = { site = 'v', region = 'e' } } }", "has a site, and a"),
         ("placement = { vaults = { 'A.b' = {}, 'a.b' = {} } }", "a.b twice, in another case"),
+        ("placement = { machines = 1 }", "placement.machines is a table of machines"),
+        ("placement = { machines = { a = 'eastus' } }", "placement.machines.a is not a table"),
+        ("placement = { machines = { A = {}, a = {} } }", "a twice, in another case"),
     ],
 )
 def test_promise_9_what_the_table_does_not_know_is_refused(
@@ -269,3 +272,39 @@ def test_a_check_does_not_ask_who_enforces_placement(
     warns = placed(region="North Europe").replace("rules =", 'enforcement = "warn"\nrules =')
     configure(configuration, warns)
     assert run("check", written(tmp_path, *fleet(1))).exit_code == 21
+
+
+def test_promise_10_a_volume_is_refused_or_noted_as_the_profile_says(
+    run: Run, configuration: Path, vault_file: VaultFile, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"x" * 32)
+    far = '[profiles.lab.placement.machines.WEB-01]\nregion = "northeurope"\n'
+
+    def set_policy(enforcement: str, machines: str = "") -> None:
+        lab = LAB.format(vault=vault_file.uri, folder=tmp_path, enforcement=enforcement)
+        configuration.write_text(lab + machines)
+        configuration.chmod(0o600)
+
+    def protect(volume: str, *options: str) -> Result:
+        return run("protect", "--vm", "web-01", "--volume", volume, "--under", "kek", *options, key)
+
+    here = ("--region", "West Europe", "--subscription", "A")
+    set_policy("enforce")
+    for options in (("--region", "northeurope"), ("--subscription", "b")):
+        refused = protect("C:", *options)
+        assert refused.exit_code == 17
+        assert "kek-vault-" in refused.stderr
+    assert "warning" not in protect("C:", *here).stdout
+    unsure = protect("D:", "--json")
+    assert unsure.exit_code == 0, unsure.stderr
+    assert len(json.loads(unsure.stdout)["warnings"]) == 2
+    set_policy("enforce", far)
+    assert protect("E:").exit_code == 17
+    assert protect("E:", *here).exit_code == 17
+    set_policy("warn", far)
+    made = protect("E:", "--subscription", "a")
+    assert made.exit_code == 0, made.stderr
+    assert "warning: kek-vault-region: " in made.stdout
+    record = next(each for each in made.stdout.split() if each.count("-") == 4)
+    assert "kek-vault-region" in run("records", "show", record).stdout
