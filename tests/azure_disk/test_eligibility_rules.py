@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,33 @@ def test_rules_that_are_not_there_are_an_error() -> None:
 def test_facts_are_all_there() -> None:
     one = machine("2026")
     assert all(hasattr(one, fact) for fact in FACTS)
+
+
+FIXED = re.compile(r"https://github\.com/MicrosoftDocs/[a-z-]+/blob/[0-9a-f]{40}/[^#]+(#[a-z-]+)?")
+
+
+@pytest.mark.parametrize("name", ["2018", "2023"])
+def test_what_pages_said_once_names_a_page_that_does_not_change_or_says_that_it_was_not_seen(
+    name: str,
+) -> None:
+    rules = eligibility_rules(name)
+    for each in (*rules.obstacles, *rules.supported):
+        assert bool(FIXED.fullmatch(each.source)) is each.confirmed, each
+
+
+def test_the_rows_whose_pages_were_not_seen_are_these() -> None:
+    unseen = {
+        name: [each.id for each in eligibility_rules(name).obstacles if not each.confirmed]
+        for name in shipped_eligibility_rules()
+    }
+    assert unseen == {"2018": [], "2023": ["cmk-unmanaged", "host-after-ade"], "2026": []}
+
+
+def test_whether_a_page_was_seen_is_true_or_false(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'title = "Ours"\n[[obstacle]]\nid = "a"\nmethods = ["ade"]\nwhen = {}\ntext = "no"\n'
+        'source = "https://intranet.example/"\ndate = 2026-01-01\nconfirmed = "perhaps"\n'
+    )
+    with pytest.raises(InvalidInputError, match="confirmed is true or false"):
+        read_eligibility_rules(path)
