@@ -189,15 +189,15 @@ def read_eligibility_rules(path: Path | str) -> EligibilityRules:
 
     Raises:
         InvalidInputError: the file cannot be read, is no TOML, or holds anything that such rules
-            do not; the message names the line.
+            do not; the message names the place.
     """
     file = TableFile.read(Path(path), {"title", "obstacle", "support"})
     obstacles = []
-    for line, fields in file.tables("obstacle", _OBSTACLE, set(_OBSTACLE) - {"confirmed"}):
+    for place, fields in file.tables("obstacle", _OBSTACLE, set(_OBSTACLE) - {"confirmed"}):
         try:
             obstacles.append(Obstacle(**fields))
         except InvalidInputError as error:
-            raise InvalidInputError(f"{file.path}:{line}: {error.message}") from None
+            raise InvalidInputError(f"{file.path}:{place}: {error.message}") from None
     ids = [each.id for each in obstacles]
     if len(set(ids)) < len(ids):
         raise InvalidInputError(f"{file.path}: an obstacle stands there twice")

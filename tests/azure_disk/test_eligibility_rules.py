@@ -95,14 +95,14 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "wanted"),
     [
-        ("memory_gb =", "memory =", r"ours.toml:7: when asks the unknown fact 'memory'"),
-        ("{ at_least = 1, below = 4 }", "{ above = 4 }", r"ours.toml:7: memory_gb is asked for"),
+        ("memory_gb =", "memory =", r"ours.toml:7:1: when asks the unknown fact 'memory'"),
+        ("{ at_least = 1, below = 4 }", "{ above = 4 }", r"ours.toml:7:1: memory_gb is asked for"),
         ("{ at_least = 1, below = 4 }", "[]", r"memory_gb is asked for a value"),
-        ('"ade"', '"bitlocker"', r"ours.toml:6: methods is one of ade, cmk"),
-        ("https:", "http:", r"ours.toml:4: .*names no page as its source"),
-        ("text =", "reason =", r"ours.toml:8: unknown field 'reason'"),
-        ("when = {", "when = 3 #", r"ours.toml:7: when is a table of facts"),
-        ('title = "Ours"', 'title = "Ours"\nname = "x"', r"ours.toml:3: unknown field 'name'"),
+        ('"ade"', '"bitlocker"', r"ours.toml:6:1: methods is one of ade, cmk"),
+        ("https:", "http:", r"ours.toml:4:1: .*names no page as its source"),
+        ("text =", "reason =", r"ours.toml:8:1: unknown field 'reason'"),
+        ("when = {", "when = 3 #", r"ours.toml:7:1: when is a table of facts"),
+        ('title = "Ours"', 'title = "Ours"\nname = "x"', r"ours.toml:3:1: unknown field 'name'"),
     ],
 )
 def test_a_mistake_is_refused_with_its_line(
@@ -121,7 +121,7 @@ def test_an_obstacle_stands_once_and_flags_are_flags(tmp_path: Path) -> None:
         read_eligibility_rules(path)
     support = '[[support]]\ndistribution = "x"\nreleases = ["1"]\ndata_only = 1\n'
     path.write_text('title = "Ours"\n' + support)
-    with pytest.raises(InvalidInputError, match=r"ours.toml:5: data_only is true or false"):
+    with pytest.raises(InvalidInputError, match=r"ours.toml:5:1: data_only is true or false"):
         read_eligibility_rules(path)
 
 
@@ -143,8 +143,10 @@ def test_what_pages_said_once_names_a_page_that_does_not_change_or_says_that_it_
     name: str,
 ) -> None:
     rules = eligibility_rules(name)
-    for each in (*rules.obstacles, *rules.supported):
-        assert bool(FIXED.fullmatch(each.source)) is each.confirmed, each
+    said = [(each.source, each.confirmed) for each in rules.obstacles]
+    said += [(each.source, each.confirmed) for each in rules.supported]
+    for source, confirmed in said:
+        assert bool(FIXED.fullmatch(source)) is confirmed, source
 
 
 def test_the_rows_whose_pages_were_not_seen_are_these() -> None:
