@@ -75,10 +75,9 @@ def _is_there(kind: str, actions: object) -> bool:
     if kind in _EXTENSIONS:
         return actions in _UNCHANGED
     # A scale set that is changed has the extensions in it that are asked for, and not those it had.
-    is_machine = TYPES.get(kind) == _MACHINE
-    return (is_machine and actions == ["update"]) or (
-        TYPES.get(kind) in {_MACHINE, _SCALE_SET} and actions in _UNCHANGED
-    )
+    if TYPES.get(kind) == _MACHINE:
+        return actions in (*_UNCHANGED, ["update"])
+    return TYPES.get(kind) == _SCALE_SET and actions in _UNCHANGED
 
 
 def _as_it_is(document: dict[str, object], *, there: bool) -> dict[str, object]:
