@@ -49,9 +49,11 @@ class Protection:
                 f"there is a key for {volume} already, in the record {before[0].id}",
                 remedy="ask for it to be replaced; the key before is kept, marked as retired",
             )
-        # Before the vault is asked for the KEK.
         policy = self._core.policy
-        warnings = judge_volume(policy.placement, volume, self._root(under))
+        warnings: tuple[str, ...] = ()
+        # Before the vault is asked for the KEK. Of a volume in a set it is the set that is judged.
+        if policy.placement is not None and volume.set is None:
+            warnings = judge_volume(policy.placement, volume, self._root(under))
         keyring = self._core.keyring
         kek = keyring.use(under) if under.version else keyring.latest(under)
         context = context_for(new_record_id(), vm=volume.vm, volume=volume.name)

@@ -11,11 +11,10 @@ from keyhier.placement.vocabulary import Relation
 __all__ = ["judge_volume"]
 
 
-def judge_volume(policy: PlacementPolicy | None, volume: Volume, root: KeyId) -> tuple[str, ...]:
-    """Return what is to be noted of a volume outside of sets; nothing without a policy.
+def judge_volume(policy: PlacementPolicy, volume: Volume, root: KeyId) -> tuple[str, ...]:
+    """Return what is to be noted of a volume outside of sets.
 
-    The vault of its KEK is to be where the rules want that of a machine's KEK. Of a volume in a set
-    it is the set that is judged.
+    The vault of its KEK is to be where the rules want that of a machine's KEK.
 
     Args:
         policy: where vaults and machines are.
@@ -25,8 +24,6 @@ def judge_volume(policy: PlacementPolicy | None, volume: Volume, root: KeyId) ->
     Raises:
         PlacementError: a rule is broken, and that is not allowed; all of them are named.
     """
-    if policy is None or volume.set is not None:
-        return ()
     host = root.vault or root.scheme
     use = KeyUse(str(root), VaultReference(host=host))
     machines = [
