@@ -8,6 +8,7 @@ from pathlib import Path
 from keyhier.azure_disk.eligibility_rules import (
     EligibilityRules,
     Obstacle,
+    Support,
     eligibility_rules,
     shipped_eligibility_rules,
 )
@@ -38,6 +39,7 @@ _ELIGIBILITY = """\
 
 Whether a machine's disks can be encrypted by Azure Disk Encryption (`ade`), under an encryption set
 (`cmk`) or by encryption at host. Where all conditions of a row hold, the answer is no.
+Of a row that is not confirmed the page was seen as it is today, and not as it was then.
 """
 
 
@@ -110,7 +112,7 @@ def _eligibility(rules: EligibilityRules) -> Iterator[str]:
                 ", ".join(sorted(each.methods)),
                 each.text,
                 _when(each),
-                f"[{each.date}]({each.source})",
+                _said(each),
             )
             for each in rules.obstacles
         ),
@@ -123,11 +125,16 @@ def _eligibility(rules: EligibilityRules) -> Iterator[str]:
                 each.distribution,
                 ", ".join(each.releases),
                 "data alone" if each.data_only else "OS and data",
-                f"[{each.date}]({each.source})",
+                _said(each),
             )
             for each in rules.supported
         ),
     )
+
+
+def _said(each: Obstacle | Support) -> str:
+    said = f"[{each.date}]({each.source})"
+    return said if each.confirmed else f"{said}, not confirmed"
 
 
 def _when(obstacle: Obstacle) -> str:

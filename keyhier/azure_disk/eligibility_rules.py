@@ -87,6 +87,7 @@ class Obstacle:
         text: one sentence without a full stop.
         source: the page that says so.
         date: when that page said so.
+        confirmed: whether that page was seen as it was then, and not only as it is today.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Obstacle:
     text: str
     source: str
     date: dt.date
+    confirmed: bool = True
 
     def __attrs_post_init__(self) -> None:
         if not self.source.startswith("https://"):
@@ -129,6 +131,7 @@ class Support:
         data_only: whether the OS volume cannot be encrypted.
         source: the page that says so.
         date: when that page said so.
+        confirmed: as :attr:`Obstacle.confirmed`.
     """
 
     distribution: str
@@ -136,6 +139,7 @@ class Support:
     source: str
     date: dt.date
     data_only: bool = False
+    confirmed: bool = True
 
 
 @attrs.frozen
@@ -185,21 +189,23 @@ def read_eligibility_rules(path: Path | str) -> EligibilityRules:
 
     Raises:
         InvalidInputError: the file cannot be read, is no TOML, or holds anything that such rules
-            do not; the message names the line.
+            do not; the message names the place.
     """
     file = TableFile.read(Path(path), {"title", "obstacle", "support"})
     obstacles = []
-    for line, fields in file.tables("obstacle", _OBSTACLE, _OBSTACLE):
+    for place, fields in file.tables("obstacle", _OBSTACLE, set(_OBSTACLE) - {"confirmed"}):
         try:
             obstacles.append(Obstacle(**fields))
         except InvalidInputError as error:
-            raise InvalidInputError(f"{file.path}:{line}: {error.message}") from None
+            raise InvalidInputError(f"{file.path}:{place}: {error.message}") from None
     ids = [each.id for each in obstacles]
     if len(set(ids)) < len(ids):
         raise InvalidInputError(f"{file.path}: an obstacle stands there twice")
     supported = [
         Support(**fields)
-        for _, fields in file.tables("support", _SUPPORT, set(_SUPPORT) - {"data_only"})
+        for _, fields in file.tables(
+            "support", _SUPPORT, set(_SUPPORT) - {"data_only", "confirmed"}
+        )
     ]
     title = file.content.get("title")
     return EligibilityRules(
@@ -254,6 +260,7 @@ _OBSTACLE: Final[Mapping[str, Reader]] = {
     "text": read_text,
     "source": read_text,
     "date": read_date,
+    "confirmed": _read_flag,
 }
 _SUPPORT: Final[Mapping[str, Reader]] = {
     "distribution": read_text,
@@ -261,4 +268,5 @@ _SUPPORT: Final[Mapping[str, Reader]] = {
     "data_only": _read_flag,
     "source": read_text,
     "date": read_date,
+    "confirmed": _read_flag,
 }

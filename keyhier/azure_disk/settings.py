@@ -242,38 +242,70 @@ class ExtensionSettings:
                 each other; the message names the place.
         """
         properties = properties_of(document)
-        system, generation = _kind(properties)
         settings = properties.at("settings")
-        operation = needed_text(settings.at("EncryptionOperation"))
-        if operation not in list(Operation):
-            raise settings.at("EncryptionOperation").wrong(f"one of {', '.join(Operation)}")
+        for name in ("typePropertiesType", "type", "typeHandlerVersion"):
+            given_text(properties.at(name))
+        ((system, generation),) = read_kinds(properties)
+        needed_text(settings.at("EncryptionOperation"))
+        (operation,) = read_operations(settings)
         volumes = read_volumes(settings.at("VolumeType"))
         if isinstance(volumes, Unknown):
             raise settings.at("VolumeType").wrong("OS, Data or All")
         return cls(
             system=system,
-            operation=Operation(operation),
+            operation=operation,
             volumes=volumes,
             vault=_vault(settings),
             kek=_kek(settings),
             generation=generation,
             application=_application(settings, properties.at("protectedSettings")),
-            passphrase_parameter=_parameter(properties.at("protectedSettings", "Passphrase")),
+            passphrase_parameter=read_parameter(properties.at("protectedSettings", "Passphrase")),
             sequence_version=given_text(settings.at("SequenceVersion")),
         )
 
 
-def _kind(properties: Node) -> tuple[System, Generation]:
-    names = [given_text(properties.at(name)) for name in ("typePropertiesType", "type")]
-    version = needed_text(properties.at("typeHandlerVersion"))
-    for system, name in _TYPES.items():
-        if name.casefold() in {each.casefold() for each in names if each}:
-            for generation in Generation:
-                # A version may go on: 2.2.0.19 is one of 2.2.
-                if f"{version}.".startswith(f"{_VERSIONS[system, generation]}."):
-                    return system, generation
-            raise properties.at("typeHandlerVersion").wrong("a version of one of the generations")
-    raise properties.at("type").wrong(f"one of {', '.join(_TYPES.values())}")
+def read_kinds(properties: Node) -> list[tuple[System, Generation]]:
+    """Return the systems and generations that an extension's type and version may mean.
+
+    Raises:
+        InvalidInputError: they mean none.
+    """
+    names = [properties.at(name).text() for name in ("typePropertiesType", "type")]
+    known = {name.casefold() for name in names if isinstance(name, str)}
+    systems = [system for system, name in _TYPES.items() if name.casefold() in known]
+    if not systems and any(isinstance(name, Unknown) for name in names):
+        systems = list(System)
+    if not systems:
+        raise properties.at("type").wrong(f"one of {', '.join(_TYPES.values())}")
+    version = properties.at("typeHandlerVersion").text()
+    if version is None:
+        raise properties.at("typeHandlerVersion").wrong("a value belongs here")
+    found = [
+        (system, generation)
+        for system in systems
+        for generation in Generation
+        # A version may go on: 2.2.0.19 is one of 2.2.
+        if isinstance(version, Unknown)
+        or f"{version}.".startswith(f"{_VERSIONS[system, generation]}.")
+    ]
+    if not found:
+        raise properties.at("typeHandlerVersion").wrong("a version of one of the generations")
+    return found
+
+
+def read_operations(settings: Node) -> list[Operation]:
+    """Return the operations that may be meant.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    node = settings.at("EncryptionOperation")
+    name = node.text()
+    if isinstance(name, Unknown):
+        return list(Operation)
+    if name not in list(Operation):
+        raise node.wrong(f"one of {', '.join(Operation)}")
+    return [Operation(name)]
 
 
 def _vault(settings: Node) -> VaultAddress | None:
@@ -300,11 +332,16 @@ def _application(settings: Node, protected: Node) -> Application | None:
     client_id = given_text(settings.at("AADClientID"))
     if client_id is None:
         return None
-    secret = _parameter(protected.at("AADClientSecret"))
+    secret = read_parameter(protected.at("AADClientSecret"))
     return Application(client_id, given_text(settings.at("AADClientCertThumbprint")), secret)
 
 
-def _parameter(node: Node) -> str | None:
+def read_parameter(node: Node) -> str | None:
+    """Return the name of the secure parameter that stands for a secret, or None without one.
+
+    Raises:
+        InvalidInputError: something else stands there, which is not shown.
+    """
     if node.absent:
         return None
     found = _PARAMETER.fullmatch(node.value) if isinstance(node.value, str) else None

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import attrs
 
 from keyhier.azure_disk.eligibility_rules import DEFAULT_RULES as DEFAULT_ELIGIBILITY
 from keyhier.azure_disk.eligibility_rules import EligibilityRules, eligibility_rules
 from keyhier.checks.eligibility_check import check_machines
+from keyhier.checks.extensions import extensions_in
 from keyhier.checks.settings_check import check_settings
 from keyhier.checks.statements import NOT_READ, READABLE
 from keyhier.checks.transition_check import check_transitions
 from keyhier.placement.check import check_placement
+from keyhier.placement.declared import with_declared
 from keyhier.placement.documents import Trouble
 from keyhier.placement.model import Origin
 from keyhier.placement.node import MalformedError
+from keyhier.placement.policy import PlacementPolicy
 from keyhier.placement.report import Comparison, NotChecked, Report, Violation
 from keyhier.placement.resources import Document, read_resources
-from keyhier.placement.rule_files import DEFAULT_RULES
-from keyhier.placement.rules import RuleSet
 
 __all__ = ["check_documents"]
 
 Locate = Callable[[Origin, str], Origin]
 """Gives the place of a value below another's place."""
 
+_NO_POLICY: Final = PlacementPolicy()
+
 
 def check_documents(
     documents: Iterable[Document],
     troubles: Iterable[Trouble] = (),
-    rules: RuleSet | str = DEFAULT_RULES,
+    placement: PlacementPolicy = _NO_POLICY,
     eligibility: EligibilityRules | str = DEFAULT_ELIGIBILITY,
     locate: Locate | None = None,
 ) -> Report:
@@ -39,8 +43,9 @@ def check_documents(
     Args:
         documents: the resources' documents, checked together.
         troubles: what was wrong where they were read.
-        rules: the placement rules, or the name of those that come with keyhier.
-        eligibility: the same for eligibility.
+        placement: the placement rules, and where vaults are by declaration; who enforces them is
+            not asked, since nothing is done here.
+        eligibility: the rules of eligibility, or the name of those that come with keyhier.
         locate: finds the line of a value in the file that a document is of.
 
     Raises:
@@ -58,12 +63,13 @@ def check_documents(
             origin = locate(origin, error.pointer)
         found.append(_violation(error.what, origin, error.pointer))
 
-    resources = read_resources(listed, refuse)
+    resources = with_declared(read_resources(listed, refuse), placement.vaults)
     found += check_machines(resources, chosen)
     sound = [each for each in listed if id(each[0]) not in refused]
-    found += check_settings(sound)
-    found += check_transitions(sound, resources)
-    return check_placement(resources, rules).with_more(
+    extensions = extensions_in(sound)
+    found += check_settings(sound, extensions)
+    found += check_transitions(sound, extensions, resources)
+    return check_placement(resources, placement.rules).with_more(
         [each for each in found if isinstance(each, Violation)],
         [each for each in found if isinstance(each, NotChecked)],
     )

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+import attrs
+
 from keyhier.azure_disk.disk_model import DiskCollection
+from keyhier.azure_disk.open_settings import OpenSettings
 from keyhier.azure_disk.set_resource import SetResource
 from keyhier.azure_disk.settings import ExtensionSettings
+from keyhier.checks.extensions import Extension
 from keyhier.checks.statements import SETTINGS
 from keyhier.checks.unknowns import unknowns
 from keyhier.errors import InvalidInputError
-from keyhier.placement.ade_model import read_extension
+from keyhier.placement.model import Origin
 from keyhier.placement.node import Node
 from keyhier.placement.report import Comparison, NotChecked, Violation
 from keyhier.placement.resources import Document
@@ -24,57 +28,55 @@ _MATTERS: Final = frozenset({"properties", "settings", "protectedSettings"})
 _SET_MATTERS: Final = frozenset({"id", "identity", "activeKey", "encryptionType", "location"})
 
 
-def check_settings(documents: Iterable[Document]) -> Iterator[Violation | NotChecked]:
+def check_settings(
+    documents: Iterable[Document], extensions: Iterable[Extension]
+) -> Iterator[Violation | NotChecked]:
     """Yield what is wrong with settings, and what nobody can tell of them.
 
-    The documents are such as :func:`keyhier.placement.resources.read_resources` has read.
+    Args:
+        documents: such as :func:`keyhier.placement.resources.read_resources` has read.
+        extensions: those that the documents have.
     """
+    for each in extensions:
+        yield from _judged(each.document, each.label, _EXTENSION, each.origin)
     for content, origin in documents:
-        if not isinstance(content, dict):
-            continue
-        for parse, part, label in _parsed(content):
-            error = _error(parse, part)
-            if error is None:
-                continue
-            missing = list(unknowns(_relevant(part)))
-            if missing and not _is_certain(parse, part):
-                told = tuple(missing[:_MOST_TOLD])
-                yield NotChecked(SETTINGS, label, told, origin)
-            else:
-                compared = (Comparison(label, "problem", error.message),)
-                yield Violation(SETTINGS, label, compared, origin)
+        kind = str(content.get("type")).casefold() if isinstance(content, dict) else ""
+        if isinstance(content, dict) and kind in _READINGS:
+            word, reading = _READINGS[kind]
+            name = content.get("name")
+            known = name if isinstance(name, str) else "without a known name"
+            yield from _judged(content, f"{word} {known}", reading, origin)
+
+
+def _judged(
+    part: dict[str, Any], label: str, reading: _Reading, origin: Origin | None
+) -> Iterator[Violation | NotChecked]:
+    error = _error(reading.parse, part)
+    if error is None:
+        return
+    missing = list(unknowns(_relevant(part)))
+    if missing:
+        error = reading.certain(part)
+    if error is None:
+        yield NotChecked(SETTINGS, label, tuple(missing[:_MOST_TOLD]), origin)
+    else:
+        yield Violation(SETTINGS, label, (Comparison(label, "problem", error.message),), origin)
 
 
 Parse = Callable[[object], object]
 
 
-def _parsed(content: Mapping[str, Any]) -> Iterator[tuple[Parse, dict[str, Any], str]]:
-    """Yield how each part of a document is read, and what it is called."""
-    kind = str(content.get("type")).casefold()
-    if kind.endswith("/extensions"):
-        if _is_ours(content):
-            yield ExtensionSettings.parse, dict(content), f"extension {_name(content)}"
-    elif kind in _PARSERS:
-        parse, word = _PARSERS[kind]
-        yield parse, dict(content), f"{word} {_name(content)}"
-    elif kind == "microsoft.compute/virtualmachines":
-        embedded = content.get("resources")
-        for each in embedded if isinstance(embedded, list) else ():
-            if isinstance(each, dict) and _is_ours(each):
-                yield ExtensionSettings.parse, each, f"extension of VM {_name(content)}"
+@attrs.frozen
+class _Reading:
+    """How a part of a document is read.
 
+    Attributes:
+        parse: reads it, where all of it is known.
+        certain: returns what is wrong with it whatever the unknown part of it is, or None.
+    """
 
-def _is_ours(extension: Mapping[str, Any]) -> bool:
-    node = Node(extension)
-    properties = node.at("properties")
-    try:
-        found = read_extension(node if properties.absent else properties)
-    except InvalidInputError:
-        # It is ours, for of others nothing is read.
-        return True
-    # What only lists an extension, as a machine's document does, tells no settings.
-    flat = node if properties.absent else properties
-    return found is not None and not flat.at("settings").absent
+    parse: Parse
+    certain: Callable[[dict[str, Any]], InvalidInputError | None]
 
 
 def _disk(content: object) -> object:
@@ -83,20 +85,6 @@ def _disk(content: object) -> object:
     flat = node if properties.absent else properties
     collection = flat.at("encryptionSettingsCollection")
     return None if collection.absent else DiskCollection.parse(collection.value)
-
-
-_PARSERS: Final[Mapping[str, tuple[Parse, str]]] = MappingProxyType(
-    {
-        "microsoft.compute/disks": (_disk, "disk"),
-        "microsoft.compute/snapshots": (_disk, "snapshot"),
-        "microsoft.compute/diskencryptionsets": (SetResource.parse, "encryption set"),
-    }
-)
-
-
-def _name(content: Mapping[str, Any]) -> str:
-    name = content.get("name")
-    return name if isinstance(name, str) else "without a known name"
 
 
 def _error(parse: Parse, part: object) -> InvalidInputError | None:
@@ -113,14 +101,36 @@ def _relevant(part: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in part.items() if name in names}
 
 
-def _is_certain(parse: Parse, part: Mapping[str, Any]) -> bool:
-    """Whether an encryption set is wrong in whatever subscription it and its vault are."""
+def _wrong_extension(part: dict[str, Any]) -> InvalidInputError | None:
+    return _error(OpenSettings.parse, part)
+
+
+def _wrong_disk(_: dict[str, Any]) -> None:
+    # What a disk's settings name is judged in whole or not at all.
+    return None
+
+
+def _wrong_set(part: dict[str, Any]) -> InvalidInputError | None:
+    """Return what is wrong with a set in whatever subscription it and its vault are."""
     properties = part.get("properties")
     key = properties.get("activeKey") if isinstance(properties, dict) else None
     if not isinstance(key, dict) or not isinstance(part.get("id"), str):
-        return False
+        return None
     # Only the vault's id is compared with that of the set.
     without = {name: each for name, each in key.items() if name != "sourceVault"}
     bare = {**part, "properties": {**part["properties"], "activeKey": without}}
     open_still = set(unknowns(_relevant(bare))) - {"/id"}
-    return not open_still and _error(parse, bare) is not None
+    return None if open_still else _error(SetResource.parse, bare)
+
+
+_EXTENSION: Final = _Reading(ExtensionSettings.parse, _wrong_extension)
+_READINGS: Final[Mapping[str, tuple[str, _Reading]]] = MappingProxyType(
+    {
+        "microsoft.compute/disks": ("disk", _Reading(_disk, _wrong_disk)),
+        "microsoft.compute/snapshots": ("snapshot", _Reading(_disk, _wrong_disk)),
+        "microsoft.compute/diskencryptionsets": (
+            "encryption set",
+            _Reading(SetResource.parse, _wrong_set),
+        ),
+    }
+)

@@ -7,15 +7,17 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from keyhier.checks.check import check_documents
 from keyhier.checks.files import Files
+from keyhier.cli.chosen_rules import chosen_placement
 from keyhier.cli.files import STANDARD, write_line
 from keyhier.cli.live import read_live
-from keyhier.cli.session import Session, json_command
+from keyhier.cli.plan_input import RulesOption
+from keyhier.cli.session import Session, profile_command
 from keyhier.cli.text import printable
 from keyhier.cli.vault import EXIT_BY_SEVERITY
 from keyhier.doctor import Severity
@@ -31,14 +33,10 @@ from keyhier.placement.junit import as_junit
 from keyhier.placement.report import Report
 from keyhier.placement.report_text import as_text
 from keyhier.placement.resources import Document
-from keyhier.placement.rule_files import DEFAULT_RULES, read_rule_set, rule_set
-from keyhier.placement.rules import RuleSet
 from keyhier.placement.sarif import as_sarif
 from keyhier.placement.unknown import UNKNOWN
 
 __all__ = ["check"]
-
-_RULE_FILE: Final = ".toml"
 
 
 class Format(StrEnum):
@@ -58,7 +56,7 @@ class FailOn(StrEnum):
     NEVER = "never"
 
 
-@json_command
+@profile_command
 def check(
     session: Session,
     *,
@@ -78,9 +76,7 @@ def check(
         list[str] | None,
         typer.Option(metavar="FILE", help="Parameters for all templates; more than once."),
     ] = None,
-    rules: Annotated[
-        str, typer.Option(metavar="NAME", help="A rule set, or a .toml file with your own.")
-    ] = DEFAULT_RULES,
+    rules: RulesOption = None,
     eligibility: Annotated[
         str, typer.Option(metavar="YEAR", help="The eligibility rules: 2018, 2023 or 2026.")
     ] = "2026",
@@ -111,12 +107,14 @@ def check(
 ) -> None:
     """Check placement, eligibility and settings of disk encryption, before a key moves.
 
+    A profile's table of placement says which rules, and where vaults are that no document tells of.
+
     Ends with 0 where the worst finding is a note, 20 where it is a warning or something could not
     be checked, and 21 where it is an error.
     """
     # What is read and found holds no cycles, and is there until the command ends.
     gc.disable()
-    chosen = _rules(rules)
+    placement = chosen_placement(session, rules)
     files = Files(
         Deployment(
             "",
@@ -139,7 +137,7 @@ def check(
         for each in files.documents():
             found += each.found
             files.troubles += each.troubles
-    report = check_documents(found, files.troubles, chosen, eligibility, files.locate)
+    report = check_documents(found, files.troubles, placement, eligibility, files.locate)
     if session.settings.as_json and output not in {Format.TEXT, Format.JSON}:
         raise InvalidInputError(f"--json and --format {output} both say how to write the report")
     _write(report, Format.JSON if session.settings.as_json else output, out)
@@ -150,10 +148,6 @@ def _exit_code(report: Report, fail_on: FailOn) -> int:
     if fail_on is FailOn.NEVER or report.worst.rank < Severity(fail_on.value).rank:
         return 0
     return EXIT_BY_SEVERITY[report.worst]
-
-
-def _rules(name: str) -> RuleSet:
-    return read_rule_set(name) if name.endswith(_RULE_FILE) else rule_set(name)
 
 
 def _read(path: str) -> bytes:

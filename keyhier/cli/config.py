@@ -158,6 +158,15 @@ class Configuration:
             )
         return self.stores[profile]
 
+    def hierarchy(self, profile: str) -> HierarchySettings:
+        """Return what a profile says of its hierarchy.
+
+        Raises:
+            NotFoundError: as :meth:`vault`.
+        """
+        self._require(profile)
+        return self.hierarchies[profile]
+
     def _require(self, profile: str) -> None:
         if not self.source.exists():
             raise NotFoundError(

@@ -19,11 +19,12 @@ def hierarchy_settings(session: Session) -> HierarchySettings:
     """Return what the profile that is named insists on, or else the default one.
 
     Raises:
+        NotFoundError: there is no such profile.
         NotFoundError, AccessDeniedError, InvalidInputError: as :meth:`Configuration.load`.
     """
     configuration = Configuration.load(session.settings.config)
     profile = session.settings.profile or configuration.default
-    return configuration.hierarchies.get(profile or "", HierarchySettings())
+    return HierarchySettings() if profile is None else configuration.hierarchy(profile)
 
 
 @contextmanager

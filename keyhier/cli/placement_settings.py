@@ -13,6 +13,9 @@
 
     [profiles.lab.placement.vaults.disks]       # a token's label, or memory
     site = "vienna"
+
+    [profiles.lab.placement.machines.web-01]    # of which volume keys are kept
+    region = "eastus2"
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from keyhier.placement.rules import RuleSet
 
 __all__ = ["read_placement"]
 
-_TOP: Final = ("enforcement", "rules", "vaults")
+_TOP: Final = ("enforcement", "machines", "rules", "vaults")
 _PLACE: Final = ("region", "site", "subscription", "tenant", "cloud")
 
 
@@ -53,6 +56,7 @@ def read_placement(table: object, place: str) -> PlacementPolicy:
         _places(content.get("vaults", {}), f"{place}.vaults"),
         _rules(content.get("rules", DEFAULT_RULES), f"{place}.rules"),
         Enforcement(enforcement),
+        _machines(content.get("machines", {}), f"{place}.machines"),
     )
 
 
@@ -66,6 +70,17 @@ def _places(table: object, place: str) -> dict[str, Placement]:
             if spelling in places:
                 raise InvalidInputError(f"{place} has {spelling} twice, in another case")
             places[spelling] = _place(content, f"{place}.{name}")
+    return places
+
+
+def _machines(table: object, place: str) -> dict[str, Placement]:
+    if not isinstance(table, dict):
+        raise InvalidInputError(f"{place} is a table of machines and where each is")
+    places: dict[str, Placement] = {}
+    for name, content in table.items():
+        if name.casefold() in places:
+            raise InvalidInputError(f"{place} has {name} twice, in another case")
+        places[name.casefold()] = _place(content, f"{place}.{name}")
     return places
 
 

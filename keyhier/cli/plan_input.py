@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, TypedDict
 
@@ -16,17 +15,14 @@ from keyhier.azure_disk.eligibility_rules import (
     shipped_eligibility_rules,
 )
 from keyhier.cli import files
-from keyhier.cli.hierarchy import hierarchy_settings
+from keyhier.cli.chosen_rules import chosen_placement
 from keyhier.cli.session import Session
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
+from keyhier.placement.json_text import JsonText, NotJsonError
 from keyhier.placement.model import VaultResource
-from keyhier.placement.rule_files import (
-    DEFAULT_RULES,
-    read_rule_set,
-    rule_set,
-    shipped_rule_sets,
-)
+from keyhier.placement.node import MalformedError
+from keyhier.placement.resources import read_resources
 from keyhier.placement.rules import RuleSet
 from keyhier.plans import Documents, PlannedKey
 from keyhier.plans.facts import read_facts
@@ -82,21 +78,29 @@ def read_documents(sources: Iterable[str]) -> Documents:
     contents: list[Mapping[str, Any]] = []
     for source in sources:
         with files.read(source, limit=_MAX_BYTES) as content:
-            found = _json(source, bytes(content.view()))
-        contents += found if isinstance(found, list) else [found]
+            contents += _resources(source, bytes(content.view()))
     return Documents(tuple(contents))
 
 
-def _json(source: str, content: bytes) -> Any:
+def _resources(source: str, content: bytes) -> Iterator[Mapping[str, Any]]:
+    """Yield the resources of a file; what is wrong with one is told with its place there."""
     try:
-        return json.loads(content.decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        told = f"line {error.lineno}, column {error.colno}: {error.msg}"
-    except UnicodeDecodeError:
-        told = "it is not UTF-8"
-    except RecursionError:
-        told = "it is nested too deeply"
-    raise InvalidInputError(f"{source} is no JSON document: {told}")
+        text = JsonText(source, content)
+    except NotJsonError as error:
+        raise InvalidInputError(f"{error.origin}: {error.message}") from None
+    found = [("", text.value)]
+    if isinstance(text.value, list):
+        found = [(f"/{number}", each) for number, each in enumerate(text.value)]
+    for pointer, each in found:
+        if not isinstance(each, dict):
+            place = text.origin(pointer)
+            raise InvalidInputError(f"{place}: a resource's document is a JSON object")
+        try:
+            read_resources([(each, None)])
+        except MalformedError as error:
+            place = text.origin(pointer + error.pointer)
+            raise InvalidInputError(f"{place}: {error.what}", remedy=error.remedy) from None
+        yield each
 
 
 def planned_key(documents: Documents, text: str, vault: str | None, spec: str) -> PlannedKey:
@@ -146,18 +150,9 @@ def criteria(
     """
     return Criteria(
         facts=read_facts(facts or ()),
-        rules=_rules_of(session, rules),
+        rules=chosen_placement(session, rules).rules,
         eligibility=_eligibility_of(eligibility),
     )
-
-
-def _rules_of(session: Session, name: str | None) -> RuleSet | str:
-    if name is None:
-        policy = hierarchy_settings(session).placement
-        return DEFAULT_RULES if policy is None else policy.rules
-    if name in shipped_rule_sets() or not _is_file(name):
-        return rule_set(name)
-    return read_rule_set(Path(name))
 
 
 def _eligibility_of(name: str) -> EligibilityRules | str:

@@ -13,8 +13,11 @@ from keyhier.cli.session import Session, hierarchy_command, records_command
 from keyhier.cli.text import printable
 from keyhier.errors import InvalidInputError
 from keyhier.hierarchy.context import context_of
+from keyhier.hierarchy.protection import WARNINGS
 from keyhier.hierarchy.recovery_key import open_recovery
 from keyhier.hierarchy.volume import Volume
+from keyhier.placement.place import Placement
+from keyhier.placement.unknown import UNKNOWN
 from keyhier.secret import SecretBytes
 from keyhier.volume import BitLockerKey, LinuxPassphrase
 
@@ -47,20 +50,34 @@ def protect(
     replace: Annotated[
         bool, typer.Option("--replace", help="Put a key that it has already aside.")
     ] = False,
+    region: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the machine is.")
+    ] = None,
+    subscription: Annotated[
+        str | None, typer.Option(metavar="ID", help="Whose the machine is.")
+    ] = None,
 ) -> None:
-    """Wrap a volume's key and keep it in a record."""
+    """Wrap a volume's key and keep it in a record.
+
+    Where the profile has a table of placement, the KEK's vault has to be where the machine is.
+    """
     labels = dict(_pair(each) for each in label or ())
-    target = Volume(vm, volume, set_name, labels)
+    place = Placement(region or UNKNOWN, subscription or UNKNOWN)
+    target = Volume(vm, volume, set_name, labels, place)
     with (
         files.read_secret(source) as secret,
         _typed(secret) as volume_key,
         open_hierarchy(session) as hierarchy,
     ):
         record = hierarchy.protect(target, volume_key, under=under, replace=replace)
-    session.show(
-        {"record": record.id, "key": str(record.key)},
-        f"protected {printable(str(target))} in record {record.id}\n"
+    warnings = record.details.get(WARNINGS, ())
+    lines = (
+        f"protected {printable(str(target))} in record {record.id}",
         f"under {printable(str(record.key))}",
+        *(f"warning: {printable(each)}" for each in warnings),
+    )
+    session.show(
+        {"record": record.id, "key": str(record.key), "warnings": list(warnings)}, "\n".join(lines)
     )
 
 

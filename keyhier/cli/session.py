@@ -49,6 +49,7 @@ __all__ = [
     "find_key",
     "hierarchy_command",
     "json_command",
+    "profile_command",
     "records_command",
     "vault_command",
 ]
@@ -323,6 +324,14 @@ def _with(function: Command, shared: Command) -> Command:
 def _json_options(*, as_json: JsonOption = False) -> None: ...
 
 
+def _profile_options(
+    *,
+    profile: ProfileOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None: ...
+
+
 def _vault_options(
     *,
     vault: VaultOption = None,
@@ -356,6 +365,11 @@ def _hierarchy_options(
 def json_command(function: Command) -> Command:
     """Make a command that needs no vault: it gets a Session and has ``--json``."""
     return _with(function, _json_options)
+
+
+def profile_command(function: Command) -> Command:
+    """Make a command that opens no vault and has the options of a profile, and ``--json``."""
+    return _with(function, _profile_options)
 
 
 def vault_command(function: Command) -> Command:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
 from keyhier.errors import (
@@ -10,14 +12,19 @@ from keyhier.errors import (
     IntegrityError,
     NotFoundError,
 )
+from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.context import context_for, context_of
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.volume import Volume
+from keyhier.hierarchy.volume_placement import judge_volume
 from keyhier.identifiers import KeyId
 from keyhier.records.record import Query, Record, RecordKind, RecordState, new_record_id
 from keyhier.secret import Secret, SecretBytes, Wrappable, lent
 
-__all__ = ["Protection"]
+__all__ = ["WARNINGS", "Protection"]
+
+WARNINGS: Final = "warnings"
+"""The name in a record's details of what is noted of its placement, where that is allowed."""
 
 
 @attrs.frozen
@@ -42,11 +49,16 @@ class Protection:
                 f"there is a key for {volume} already, in the record {before[0].id}",
                 remedy="ask for it to be replaced; the key before is kept, marked as retired",
             )
+        policy = self._core.policy
+        warnings: tuple[str, ...] = ()
+        # Before the vault is asked for the KEK. Of a volume in a set it is the set that is judged.
+        if policy.placement is not None and volume.set is None:
+            warnings = judge_volume(policy.placement, volume, self._root(under))
         keyring = self._core.keyring
         kek = keyring.use(under) if under.version else keyring.latest(under)
         context = context_for(new_record_id(), vm=volume.vm, volume=volume.name)
         kind = volume_key.content_type if isinstance(volume_key, Wrappable) else None
-        recovery_key = self._core.policy.recovery_key
+        recovery_key = policy.recovery_key
         with _copy(volume_key) as secret:
             wrapped = kek.wrap(secret, context=context, content_type=kind)
             if check:
@@ -63,6 +75,7 @@ class Protection:
             volume=volume.name,
             set=volume.set,
             labels=dict(volume.labels),
+            details={WARNINGS: list(warnings)} if warnings else {},
             recovery=recovery,
         )
         kept = self._core.records.add(record)[0]
@@ -70,6 +83,13 @@ class Protection:
         for each in before:
             self._core.records.replace(attrs.evolve(each, state=RecordState.RETIRED))
         return kept
+
+    def _root(self, under: KeyId) -> KeyId:
+        """Return the key of a vault that a KEK is or lies under; only records are read for it."""
+        if under.scheme != IN_RECORDS:
+            return under
+        keyring = self._core.keyring
+        return keyring.chain(under if under.version else keyring.latest(under).id)[-1]
 
     def find(self, volume: Volume | str) -> Record:
         """Return the record of a volume's key, or the one that has an id.

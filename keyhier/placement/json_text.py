@@ -18,6 +18,7 @@ from json import JSONDecodeError
 from typing import Final, NoReturn
 
 from keyhier.errors import InvalidInputError
+from keyhier.placement.json_faults import constant_at, member_twice_at, number_at
 from keyhier.placement.model import Origin
 
 __all__ = ["MAX_BYTES", "JsonText", "NotJsonError", "below"]
@@ -44,6 +45,10 @@ class NotJsonError(InvalidInputError):
 
     def __reduce__(self) -> tuple[type[NotJsonError], tuple[str, Origin]]:
         return type(self), (self.message, self.origin)
+
+
+class _MemberTwiceError(InvalidInputError):
+    """An object has two members of one name."""
 
 
 class JsonText:
@@ -91,11 +96,14 @@ class JsonText:
             raise self._not_json(f"this is no JSON: {error.msg}", error.pos) from None
         except RecursionError:
             raise self._not_json("the document is nested too deeply", self._deepest()) from None
+        except _MemberTwiceError as error:
+            raise self._not_json(error.message, member_twice_at(self._text)) from None
         except InvalidInputError as error:
-            raise self._not_json(error.message, 0) from None
+            raise self._not_json(error.message, constant_at(self._text)) from None
         except ValueError:
             # Python reads no number of thousands of digits, and needs quadratic time for it.
-            raise self._not_json("the document holds a number of too many digits", 0) from None
+            told = "the document holds a number of too many digits"
+            raise self._not_json(told, number_at(self._text)) from None
 
     def _loaded(self) -> object:
         # Texts over several lines are ARM's, and harm nobody else.
@@ -181,7 +189,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidInputError(f"the member {twice!r:.80} stands twice in one object")
+        raise _MemberTwiceError(f"the member {twice!r:.80} stands twice in one object")
     return members
 
 

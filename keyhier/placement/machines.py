@@ -26,6 +26,7 @@ __all__ = ["Whose", "is_new", "read_machine"]
 
 ENCRYPTED: Final = "EncryptionState/encrypted"
 NOT_ENCRYPTED: Final = "EncryptionState/notEncrypted"
+_OF_WHAT_IS_THERE: Final = ("vmId", "uniqueId", "provisioningState", "timeCreated")
 
 
 class Whose(TypedDict):
@@ -38,30 +39,43 @@ class Whose(TypedDict):
 
 
 def read_machine(
-    properties: Node, whose: Whose, *, sku: Node, scale_set: bool, extension: Ade | None
+    properties: Node,
+    whose: Whose,
+    *,
+    sku: Node,
+    extension: Ade | None,
+    instance: bool = False,
 ) -> VirtualMachine:
     """Read what a machine is like.
 
     Args:
-        properties: the machine's properties, or a scale set's virtualMachineProfile.
+        properties: the properties of a machine, or of a scale set.
         whose: what it is called, and where it is.
         sku: the name of a scale set's SKU, which is the size of its machines.
-        scale_set: whether it is a scale set.
         extension: what a disk encryption extension within its document says, if there is one.
+        instance: whether it is one of a scale set's machines.
 
     Raises:
         InvalidInputError: something is malformed.
     """
+    made = is_new(properties)
+    latest = properties.at("latestModelApplied").flag()
+    scaled = properties.at("virtualMachineProfile")
+    scale_set = not scaled.absent
+    properties = scaled if scale_set else properties
     storage = properties.at("storageProfile")
     # Updates name only what they change, and what they do not name stays unknown.
     whole = scale_set or not (
         properties.at("hardwareProfile").absent and properties.at("osProfile").absent
     )
-    size = sku.text() if scale_set else properties.at("hardwareProfile", "vmSize").text()
+    size = sku.text() if scale_set or instance else None
+    if size is None:
+        size = properties.at("hardwareProfile", "vmSize").text()
     security = properties.at("securityProfile", "securityType").text()
     if extension is None:
-        # Where the machine is described and no extension stands beside it, there is none.
-        extension = (NO_ADE if is_new(properties) else NO_ADE_NOW) if whole else Ade()
+        # Where the machine is described and no extension stands beside it, there is none. Those of
+        # a scale set's machines stand in its model.
+        extension = (NO_ADE if made else NO_ADE_NOW) if whole and not instance else Ade()
     return VirtualMachine(
         **whose,
         system=_system(properties),
@@ -69,19 +83,21 @@ def read_machine(
         generation=_generation(properties, security),
         image=_image(storage, whole=whole),
         security_type=in_whole(security, "Standard", whole=whole),
-        scale_set=scale_set,
+        scale_set=scale_set or instance,
         host_encryption=in_whole(
             properties.at("securityProfile", "encryptionAtHost").flag(), default=False, whole=whole
         ),
         disks=_disks(properties, whole=whole),
         ade=extension,
-        secret_vaults=_secret_vaults(properties, whole=whole),
+        secret_vaults=_secret_vaults(properties, whole=whole, made=made),
+        is_new=made,
+        has_latest_model=or_unknown(latest),
     )
 
 
 def is_new(properties: Node) -> bool:
     """Whether the document makes the machine; one that is there may have a past that it hides."""
-    return properties.at("vmId").absent and properties.at("provisioningState").absent
+    return all(properties.at(name).absent for name in _OF_WHAT_IS_THERE)
 
 
 def _system(properties: Node) -> Maybe[System]:
@@ -102,7 +118,9 @@ def _generation(properties: Node, security: Maybe[str | None]) -> Maybe[int]:
     return 2 if security in {"TrustedLaunch", "ConfidentialVM"} else UNKNOWN
 
 
-def _secret_vaults(properties: Node, *, whole: bool) -> Maybe[tuple[VaultReference, ...]]:
+def _secret_vaults(
+    properties: Node, *, whole: bool, made: bool
+) -> Maybe[tuple[VaultReference, ...]]:
     """Return the vaults whose secrets the machine is given when it is deployed."""
     certificates = properties.at("osProfile", "secrets")
     listed = certificates.items()
@@ -110,7 +128,7 @@ def _secret_vaults(properties: Node, *, whole: bool) -> Maybe[tuple[VaultReferen
         return UNKNOWN
     vaults = [VaultReference(or_unknown(each.at("sourceVault", "id").arm_id())) for each in listed]
     settings = properties.at("storageProfile", "osDisk", "encryptionSettings")
-    if not settings.absent and is_new(properties):
+    if not settings.absent and made:
         # The disk is encrypted already, so the host fetches its key before it starts the machine.
         ade = read_ade(settings)
         if ade.enabled is not False and isinstance(ade.vault, VaultReference):

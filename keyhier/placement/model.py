@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 
+_INSTANCE: Final = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines"
+
+
 class System(StrEnum):
     """The operating system of a machine."""
 
@@ -215,12 +218,14 @@ class VirtualMachine(_Resource):
         generation: 1 or 2.
         image: publisher, offer and SKU of the gallery image; None for a custom image or disk.
         security_type: ``Standard``, ``TrustedLaunch`` or ``ConfidentialVM``.
-        scale_set: whether it stands for the machines of a scale set.
+        scale_set: whether it stands for the machines of a scale set, or is one of them.
         host_encryption: whether encryption at host is on.
         disks: the OS disk and the data disks.
         ade: Azure Disk Encryption as the machine's extension or model tells it.
         secret_vaults: the vaults whose secrets it is given when it is deployed: certificates, and
             the keys of an encrypted VHD.
+        is_new: whether its document makes it, so that it has no past.
+        has_latest_model: for one of a scale set's machines, whether it is as the set's model says.
     """
 
     KIND = "VM"
@@ -235,6 +240,16 @@ class VirtualMachine(_Resource):
     disks: Maybe[tuple[AttachedDisk, ...]] = UNKNOWN
     ade: Ade = Ade()
     secret_vaults: Maybe[tuple[VaultReference, ...]] = UNKNOWN
+    is_new: Maybe[bool] = UNKNOWN
+    has_latest_model: Maybe[bool] = UNKNOWN
+
+    @property
+    def scale_set_id(self) -> ArmId | None:
+        """The scale set that it is a machine of, or None where it is of none that is known."""
+        if isinstance(self.id, ArmId) and self.id.is_a(_INSTANCE):
+            parent = self.id.type.rpartition("/")[0]
+            return attrs.evolve(self.id, type=parent, names=self.id.names[:-1])
+        return None
 
 
 @attrs.frozen(kw_only=True)

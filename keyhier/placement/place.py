@@ -68,6 +68,15 @@ class Placement:
         """Whether both are in one region; a site is in no region of a cloud."""
         return all_of(same(self.region, other.region), same(self.cloud, other.cloud))
 
+    def filled_by(self, other: Placement) -> Placement:
+        """This place, with what only the other one knows of it; a region is one of a cloud."""
+        known = self
+        if self.region is UNKNOWN:
+            known = attrs.evolve(known, region=other.region, cloud=other.cloud)
+        if self.subscription is UNKNOWN:
+            known = attrs.evolve(known, subscription=other.subscription)
+        return attrs.evolve(known, tenant=other.tenant) if self.tenant is UNKNOWN else known
+
     def of(self, identity: ArmId) -> Placement:
         """This place, with the subscription of a resource's id where none is known."""
         if self.subscription is not UNKNOWN or is_deployments_own(identity.subscription):

@@ -19,7 +19,6 @@ from keyhier.placement.model import (
     Snapshot,
     TemplateDeployment,
     VaultReference,
-    VaultResource,
     VirtualMachine,
 )
 from keyhier.placement.node import printable
@@ -61,7 +60,7 @@ def pairs(inventory: Inventory) -> Iterator[tuple[Relation, Pair]]:
 
 
 def _side(
-    resource: Snapshot | EncryptionSetResource | VaultResource | TemplateDeployment,
+    resource: Snapshot | EncryptionSetResource | TemplateDeployment,
 ) -> Side:
     return Side(resource.label, resource.place)
 
@@ -71,8 +70,10 @@ def _vault_sides(
 ) -> Iterator[tuple[Side, Mapping[Fact, Maybe[bool]]]]:
     found = inventory.vaults_at(reference)
     for vault in found:
+        # The one that names it may know the subscription that its own document does not tell.
+        place = vault.place if isinstance(reference.id, Unknown) else vault.place.of(reference.id)
         yield (
-            _side(vault),
+            Side(vault.label, place),
             {
                 Fact.PURGE_PROTECTION: vault.purge_protection,
                 Fact.DISK_ENCRYPTION_ALLOWED: vault.for_disk_encryption,

@@ -49,6 +49,7 @@ Document: TypeAlias = tuple[object, Origin | None]
 """A resource's JSON and where it was read, if that is known."""
 
 _EXTENSIONS: Final = ("/virtualmachines/extensions", "/virtualmachinescalesets/extensions")
+_INSTANCE: Final = "microsoft.compute/virtualmachinescalesets/virtualmachines"
 _RBAC_BY_DEFAULT: Final = "2026-02-01"
 
 
@@ -135,11 +136,36 @@ def read_resources(documents: Iterable[Document], refused: Refused | None = None
             extensions.append(read)
         elif read is not None:
             resources.append(read)
-    if not extensions:
+    if extensions:
+        machines = [each for each in resources if isinstance(each, VirtualMachine)]
+        apart = _Extensions(extensions, machines)
+        resources = [*map(apart.joined, resources), *map(_unknown_machine, apart.others)]
+    return _with_models(resources)
+
+
+def _with_models(resources: list[Resource]) -> list[Resource]:
+    """Return resources, and of the instances that follow their scale set's model what that says."""
+    machines = {
+        number: each for number, each in enumerate(resources) if isinstance(each, VirtualMachine)
+    }
+    following = {
+        number: each.scale_set_id
+        for number, each in machines.items()
+        if each.has_latest_model is True and each.ade == Ade()
+    }
+    if not following:
         return resources
-    machines = [each for each in resources if isinstance(each, VirtualMachine)]
-    apart = _Extensions(extensions, machines)
-    return [*map(apart.joined, resources), *map(_unknown_machine, apart.others)]
+    models: dict[ArmId | None, set[Ade]] = defaultdict(set)
+    for machine in machines.values():
+        # What a template asks for is not yet on any instance.
+        if machine.is_new is False and isinstance(machine.id, ArmId):
+            models[machine.id].add(machine.ade)
+    found = list(resources)
+    for number, scale_set in following.items():
+        said = models.get(scale_set, set())
+        if len(said) == 1:
+            found[number] = attrs.evolve(machines[number], ade=next(iter(said)))
+    return found
 
 
 def _read(node: Node, origin: Origin | None) -> Resource | _Extension | None:
@@ -204,13 +230,12 @@ def _place(region: Maybe[str], tenant: Maybe[str]) -> Placement:
 
 def _machine(node: Node, origin: Origin | None) -> Resource:
     properties = properties_in(node)
-    scaled = properties.at("virtualMachineProfile")
     return read_machine(
-        properties if scaled.absent else scaled,
+        properties,
         _whose(node, origin, node.at("identity", "tenantId").text()),
         sku=node.at("sku", "name"),
-        scale_set=not scaled.absent,
-        extension=_embedded(node, scaled),
+        extension=_embedded(node, properties.at("virtualMachineProfile")),
+        instance=str(node.at("type").value).casefold() == _INSTANCE,
     )
 
 
@@ -338,6 +363,7 @@ _READERS: Final[Mapping[str, Callable[[Node, Origin | None], Resource]]] = Mappi
     {
         "microsoft.compute/virtualmachines": _machine,
         "microsoft.compute/virtualmachinescalesets": _machine,
+        _INSTANCE: _machine,
         "microsoft.compute/disks": _disk,
         "microsoft.compute/snapshots": _snapshot,
         "microsoft.compute/diskencryptionsets": _encryption_set,

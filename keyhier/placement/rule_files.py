@@ -2,7 +2,7 @@
 
 A file is one set, called after the file. ``title`` says what it is for; ``extends`` names a shipped
 set whose rules it takes over, except those that ``omits`` lists; each ``[[rule]]`` is one more.
-Whatever else stands there is an error that names the line.
+Whatever else stands there is an error that names the place.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ def read_rule_set(path: Path | str) -> RuleSet:
 
     Raises:
         InvalidInputError: the file cannot be read, is no TOML, or holds anything that a rule set
-            does not; the message names the line.
+            does not; the message names the place.
     """
     file = TableFile.read(Path(path), _TOP)
-    rules = [_rule(file, line, fields) for line, fields in file.tables("rule", _READERS, _REQUIRED)]
+    tables = file.tables("rule", _READERS, _REQUIRED)
+    rules = [_rule(file, place, fields) for place, fields in tables]
     try:
         title = read_text(file.content.get("title"), "title")
         return RuleSet(file.path.stem, title, (*_base(file.content), *rules))
@@ -83,11 +84,11 @@ def _base(content: Mapping[str, Any]) -> tuple[Rule, ...]:
     return rule_set(read_text(content["extends"], "extends")).without(*omits).rules
 
 
-def _rule(file: TableFile, line: int, fields: Mapping[str, Any]) -> Rule:
+def _rule(file: TableFile, place: str, fields: Mapping[str, Any]) -> Rule:
     try:
         return Rule(**fields)
     except InvalidInputError as error:
-        raise InvalidInputError(f"{file.path}:{line}: {error.message}") from None
+        raise InvalidInputError(f"{file.path}:{place}: {error.message}") from None
 
 
 _READERS: Final[Mapping[str, Reader]] = {

@@ -1,4 +1,4 @@
-"""Reads tables of rules from TOML, and tells the line of what is wrong with them."""
+"""Reads tables of rules from TOML, and tells the line and column of what is wrong with them."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class TableFile:
         file = cls(path, text.splitlines(), content)
         for key in content:
             if key not in known:
-                raise file._wrong(file._line_of(key), f"unknown field {key!r}", known)
+                raise file._wrong(file._place_of(key), f"unknown field {key!r}", known)
         return file
 
     def tables(
         self, name: str, readers: Mapping[str, Reader], required: Collection[str]
-    ) -> list[tuple[int, dict[str, Any]]]:
-        """Read the ``[[name]]`` tables: for each its line and its fields.
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Read the ``[[name]]`` tables: for each its place, as line and column, and its fields.
 
         Raises:
             InvalidInputError: a field is unknown, missing or malformed.
@@ -70,7 +70,7 @@ class TableFile:
         # A header may be written in other ways, which costs the number of its line.
         starts += [1] * len(tables)
         return [
-            (start, self._fields(start, name, table, readers, required))
+            (f"{start}:1", self._fields(start, name, table, readers, required))
             for start, table in zip(starts, tables, strict=False)
         ]
 
@@ -84,28 +84,31 @@ class TableFile:
     ) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         for key, value in table.items():
-            line = self._line_of(key, start)
+            place = self._place_of(key, start)
             if key not in readers:
-                raise self._wrong(line, f"unknown field {key!r}", readers)
+                raise self._wrong(place, f"unknown field {key!r}", readers)
             try:
                 fields[key] = readers[key](value, key)
             except InvalidInputError as error:
-                raise InvalidInputError(f"{self.path}:{line}: {error.message}") from None
+                raise InvalidInputError(f"{self.path}:{place}: {error.message}") from None
         for key in required:
             if key not in fields:
-                raise self._wrong(start, f"a {name} without {key!r}", readers)
+                raise self._wrong(f"{start}:1", f"a {name} without {key!r}", readers)
         return fields
 
-    def _wrong(self, line: int, what: str, known: Collection[str]) -> InvalidInputError:
+    def _wrong(self, place: str, what: str, known: Collection[str]) -> InvalidInputError:
         fields = ", ".join(sorted(known))
-        return InvalidInputError(f"{self.path}:{line}: {what}; a field is one of {fields}")
+        return InvalidInputError(f"{self.path}:{place}: {what}; a field is one of {fields}")
 
-    def _line_of(self, key: str, start: int = 1) -> int:
-        # tomllib tells no lines. What stands in a multi-line text like a key may be taken for it,
+    def _place_of(self, key: str, start: int = 1) -> str:
+        # tomllib tells no places. What stands in a multi-line text like a key may be taken for it,
         # which costs a wrong number and nothing else.
-        pattern = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=\].]""")
-        found = (n for n, text in enumerate(self.lines[start - 1 :], start) if pattern.match(text))
-        return next(found, start)
+        pattern = re.compile(rf"""\s*\[*\s*(?P<key>["']?{re.escape(key)}["']?)\s*[=\].]""")
+        for number, text in enumerate(self.lines[start - 1 :], start):
+            found = pattern.match(text)
+            if found:
+                return f"{number}:{found.start('key') + 1}"
+        return f"{start}:1"
 
 
 def read_text(value: object, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,14 +95,14 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "wanted"),
     [
-        ("memory_gb =", "memory =", r"ours.toml:7: when asks the unknown fact 'memory'"),
-        ("{ at_least = 1, below = 4 }", "{ above = 4 }", r"ours.toml:7: memory_gb is asked for"),
+        ("memory_gb =", "memory =", r"ours.toml:7:1: when asks the unknown fact 'memory'"),
+        ("{ at_least = 1, below = 4 }", "{ above = 4 }", r"ours.toml:7:1: memory_gb is asked for"),
         ("{ at_least = 1, below = 4 }", "[]", r"memory_gb is asked for a value"),
-        ('"ade"', '"bitlocker"', r"ours.toml:6: methods is one of ade, cmk"),
-        ("https:", "http:", r"ours.toml:4: .*names no page as its source"),
-        ("text =", "reason =", r"ours.toml:8: unknown field 'reason'"),
-        ("when = {", "when = 3 #", r"ours.toml:7: when is a table of facts"),
-        ('title = "Ours"', 'title = "Ours"\nname = "x"', r"ours.toml:3: unknown field 'name'"),
+        ('"ade"', '"bitlocker"', r"ours.toml:6:1: methods is one of ade, cmk"),
+        ("https:", "http:", r"ours.toml:4:1: .*names no page as its source"),
+        ("text =", "reason =", r"ours.toml:8:1: unknown field 'reason'"),
+        ("when = {", "when = 3 #", r"ours.toml:7:1: when is a table of facts"),
+        ('title = "Ours"', 'title = "Ours"\nname = "x"', r"ours.toml:3:1: unknown field 'name'"),
     ],
 )
 def test_a_mistake_is_refused_with_its_line(
@@ -120,7 +121,7 @@ def test_an_obstacle_stands_once_and_flags_are_flags(tmp_path: Path) -> None:
         read_eligibility_rules(path)
     support = '[[support]]\ndistribution = "x"\nreleases = ["1"]\ndata_only = 1\n'
     path.write_text('title = "Ours"\n' + support)
-    with pytest.raises(InvalidInputError, match=r"ours.toml:5: data_only is true or false"):
+    with pytest.raises(InvalidInputError, match=r"ours.toml:5:1: data_only is true or false"):
         read_eligibility_rules(path)
 
 
@@ -132,3 +133,35 @@ def test_rules_that_are_not_there_are_an_error() -> None:
 def test_facts_are_all_there() -> None:
     one = machine("2026")
     assert all(hasattr(one, fact) for fact in FACTS)
+
+
+FIXED = re.compile(r"https://github\.com/MicrosoftDocs/[a-z-]+/blob/[0-9a-f]{40}/[^#]+(#[a-z-]+)?")
+
+
+@pytest.mark.parametrize("name", ["2018", "2023"])
+def test_what_pages_said_once_names_a_page_that_does_not_change_or_says_that_it_was_not_seen(
+    name: str,
+) -> None:
+    rules = eligibility_rules(name)
+    said = [(each.source, each.confirmed) for each in rules.obstacles]
+    said += [(each.source, each.confirmed) for each in rules.supported]
+    for source, confirmed in said:
+        assert bool(FIXED.fullmatch(source)) is confirmed, source
+
+
+def test_the_rows_whose_pages_were_not_seen_are_these() -> None:
+    unseen = {
+        name: [each.id for each in eligibility_rules(name).obstacles if not each.confirmed]
+        for name in shipped_eligibility_rules()
+    }
+    assert unseen == {"2018": [], "2023": ["cmk-unmanaged", "host-after-ade"], "2026": []}
+
+
+def test_whether_a_page_was_seen_is_true_or_false(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'title = "Ours"\n[[obstacle]]\nid = "a"\nmethods = ["ade"]\nwhen = {}\ntext = "no"\n'
+        'source = "https://intranet.example/"\ndate = 2026-01-01\nconfirmed = "perhaps"\n'
+    )
+    with pytest.raises(InvalidInputError, match="confirmed is true or false"):
+        read_eligibility_rules(path)

@@ -18,8 +18,9 @@ from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.junit import as_junit
 from keyhier.placement.report_text import as_text
 from keyhier.placement.sarif import as_sarif
-from tests.checks import test_transitions, test_vault_flags
+from tests.checks import test_scale_set_transitions, test_transitions, test_vault_flags
 from tests.placement import test_terraform, test_terraform_scale_sets
+from tests.placement.sarif_schema import check_sarif
 
 Path = tuple[str | int, ...]
 
@@ -30,6 +31,9 @@ RESOURCES = [
     test_transitions.SINGLE_RAN,
     test_transitions.extension("DisableEncryption", "Data"),
     test_vault_flags.machine(**test_vault_flags.OWN_VHD),
+    test_scale_set_transitions.shown(test_scale_set_transitions.DATA),
+    test_scale_set_transitions.instance(resources=[test_transitions.DUAL_RAN]),
+    test_scale_set_transitions.template(test_transitions.extension("[parameters('x')]")),
 ]
 DOCUMENTS: list[Any] = [
     RESOURCES,
@@ -72,7 +76,7 @@ def paths(value: object, at: Path = ()) -> Iterator[Path]:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_whatever_stands_in_a_document_ends_in_a_report(data: st.DataObject) -> None:
     document = copy.deepcopy(data.draw(st.sampled_from(DOCUMENTS)))
     at = data.draw(st.sampled_from(list(paths(document))))
@@ -87,7 +91,7 @@ def test_whatever_stands_in_a_document_ends_in_a_report(data: st.DataObject) -> 
     troubles = [*files.troubles, *(each for one in read for each in one.troubles)]
     report = check_documents(found, troubles, locate=files.locate)
     assert as_text(report).splitlines()[-1].startswith("rules strict:")
-    assert json.loads(json.dumps(as_sarif(report)))["version"] == "2.1.0"
+    check_sarif(as_sarif(report))
     assert ET.fromstring(as_junit(report)).tag == "testsuites"
     # Something is told or kept: no document is passed in silence.
     assert report.violations or report.not_checked or report.kept

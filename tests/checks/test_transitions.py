@@ -84,13 +84,13 @@ def extension(
     system: str = "Linux",
     *,
     dual: bool = False,
-    sequence: str = SECOND,
+    sequence: str | None = SECOND,
     ran: bool = False,
 ) -> dict[str, Any]:
     settings = {
         "EncryptionOperation": operation,
         "VolumeType": volumes,
-        "SequenceVersion": sequence,
+        **({"SequenceVersion": sequence} if sequence else {}),
     }
     if operation != "DisableEncryption":
         settings |= {
@@ -132,6 +132,7 @@ def missing(report: Report) -> list[str]:
 
 DUAL_RAN = extension(dual=True, sequence=FIRST, ran=True)
 SINGLE_RAN = extension(sequence=FIRST, ran=True)
+UNMARKED = extension(sequence=None)
 WINDOWS_RAN = extension(system="Windows", sequence=FIRST, ran=True)
 
 
@@ -185,7 +186,7 @@ def test_what_may_not_follow_is_an_error(documents: list[dict[str, Any]], words:
         [machine("Windows", new=True), extension(system="Windows")],
         [machine("Windows", os_disk=True, data=False), WINDOWS_RAN, extension(system="Windows")],
         [machine(os_disk=True, data=True), DUAL_RAN, extension(dual=True)],
-        [machine(os_disk=True, data=True), encrypted_disk("os", "1.1"), extension()],
+        [machine(os_disk=True, data=True), encrypted_disk("os", "1.1"), UNMARKED],
         [machine(new=True), extension()],
         [machine(os_disk=True, data=True), SINGLE_RAN],
     ],
@@ -201,7 +202,14 @@ def test_what_a_machine_has_is_asked_for_where_nobody_tells_it() -> None:
     assert missing(report) == [
         "what is encrypted of VM web-01",
         "with which generation VM web-01 was encrypted",
+        "the last sequence version of VM web-01",
     ]
+    assert not list(problems(report))
+
+
+def test_a_sequence_version_that_may_have_been_used_is_not_checked() -> None:
+    report = report_of(machine(os_disk=True, data=True), encrypted_disk("os", "1.1"), extension())
+    assert missing(report) == ["the last sequence version of VM web-01"]
     assert not list(problems(report))
 
 

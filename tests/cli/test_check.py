@@ -20,6 +20,7 @@ from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.json_text import MAX_BYTES
 from keyhier.placement.report import Report
 from tests.cli.conftest import Process, Run
+from tests.placement.sarif_schema import check_sarif
 
 Write = Callable[..., Path]
 
@@ -69,7 +70,7 @@ def test_findings_have_their_line_and_column(run: Run, write: Write) -> None:
 
 def test_a_report_is_written_as_sarif_and_junit(run: Run, write: Write, tmp_path: Path) -> None:
     path = write("a.json", elsewhere())
-    sarif = json.loads(run("check", "--format", "sarif", path).stdout)
+    sarif = check_sarif(json.loads(run("check", "--format", "sarif", path).stdout))
     results = sarif["runs"][0]["results"]
     (failed,) = [each for each in results if each["kind"] == "fail"]
     region = failed["locations"][0]["physicalLocation"]["region"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,34 @@ def test_a_vault_in_another_region_is_an_error(run: Run, manager: ResourceManage
     code, report = live(run, manager, machine("web-01")["id"])
     assert [each["rule"] for each in report["violations"]] == ["cmk-vault-region"]
     assert code == 21
+
+
+def test_live_resources_are_held_to_the_placement_of_the_profile(
+    run: Run, manager: ResourceManager, configuration: Path
+) -> None:
+    changed = vault()
+    changed["id"] = VAULT.replace("1111-1111", "2222-2222")
+    manager.put(changed)
+    found = encryption_set()
+    del found["properties"]["activeKey"]["sourceVault"]
+    manager.put(found)
+    strict = live(run, manager, SET, changed["id"])[1]
+    assert [each["rule"] for each in strict["violations"]] == ["cmk-vault-subscription"]
+    configuration.write_text(
+        'default = "lab"\n[profiles.lab]\nvault = "memory:"\n'
+        '[profiles.lab.placement]\nrules = "today"\n'
+    )
+    configuration.chmod(0o600)
+    assert live(run, manager, SET, changed["id"])[1]["violations"] == []
+    again = live(run, manager, SET, changed["id"], "--rules", "strict")[1]
+    assert [each["rule"] for each in again["violations"]] == ["cmk-vault-subscription"]
+    manager.forbid(changed["id"])
+    configuration.write_text(
+        configuration.read_text()
+        + '[profiles.lab.placement.vaults."contoso-kv.vault.azure.net"]\nregion = "northeurope"\n'
+    )
+    broken = {each["rule"] for each in live(run, manager, SET, changed["id"])[1]["violations"]}
+    assert "cmk-vault-region" in broken
 
 
 def test_what_may_not_be_read_is_told_and_the_rest_is_checked(

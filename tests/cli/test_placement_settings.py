@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import Result
 
+from benchmarks.placement import fleet
 from keyhier.cli.config import Configuration
 from keyhier.errors import AccessDeniedError, InvalidInputError
 from keyhier.placement import Placement
@@ -91,7 +94,7 @@ def test_rules_that_others_may_change_are_refused(
     [
         ("placement = 1", "profiles.lab.placement is not a table"),
         ("placement = { mode = 'warn' }", "unknown key 'mode'"),
-        ("placement = { mode = 'warn' }", "known are enforcement, rules, vaults"),
+        ("placement = { mode = 'warn' }", "known are enforcement, machines, rules, vaults"),
         ("placement = { enforcement = 'off' }", "placement.enforcement is one of enforce, warn"),
         ("placement = { enforcement = ['warn'] }", "placement.enforcement is one of"),
         ("placement = { rules = 'lax' }", "no rule set 'lax'; there are"),
@@ -105,6 +108,9 @@ def test_rules_that_others_may_change_are_refused(
         ("placement = { vaults = { a = { region = ' ' } } }", "vaults.a.region is text"),
         ("placement = { vaults = { a = { site = 'v', region = 'e' } } }", "has a site, and a"),
         ("placement = { vaults = { 'A.b' = {}, 'a.b' = {} } }", "a.b twice, in another case"),
+        ("placement = { machines = 1 }", "placement.machines is a table of machines"),
+        ("placement = { machines = { a = 'eastus' } }", "placement.machines.a is not a table"),
+        ("placement = { machines = { A = {}, a = {} } }", "a twice, in another case"),
     ],
 )
 def test_promise_9_what_the_table_does_not_know_is_refused(
@@ -155,3 +161,150 @@ def test_a_plan_is_held_to_the_rules_of_the_profile(
     configuration.chmod(0o600)
     assert run(*plan).exit_code == 0
     assert run(*plan, "--rules", "strict").exit_code == 17
+
+
+def checked(result: Result) -> tuple[int, set[str], set[str]]:
+    """Return how a check ended, the rules that are broken, and those that were not checked."""
+    report = json.loads(result.stdout)
+    broken = {each["rule"] for each in report["violations"]}
+    return result.exit_code, broken, {each["rule"] for each in report["not_checked"]}
+
+
+def placed(rules: str = "strict", region: str = "westeurope", name: str = "lab") -> str:
+    """A profile that says where the vault of a fleet is."""
+    return (
+        f'[profiles.{name}]\nvault = "memory:"\n[profiles.{name}.placement]\nrules = "{rules}"\n'
+        f'[profiles.{name}.placement.vaults."Fleet-KV-000.vault.azure.net"]\n'
+        f'region = "{region}"\ntenant = "33333333-3333-3333-3333-333333333333"\n'
+    )
+
+
+def configure(configuration: Path, *profiles: str, default: str = 'default = "lab"\n') -> None:
+    configuration.write_text(default + "".join(profiles))
+    configuration.chmod(0o600)
+
+
+def written(folder: Path, *resources: object) -> Path:
+    path = folder / "fleet.json"
+    path.write_text(json.dumps(resources))
+    return path
+
+
+def in_another_subscription() -> list[dict[str, Any]]:
+    """A fleet whose set names its vault by the key's URL, in another subscription."""
+    resources = fleet(1)
+    resources[1]["id"] = resources[1]["id"].replace("1111-1111", "2222-2222")
+    del resources[0]["properties"]["activeKey"]["sourceVault"]
+    return resources
+
+
+def test_a_check_is_held_to_the_rules_of_the_profile_unless_others_are_named(
+    run: Run, configuration: Path, tmp_path: Path
+) -> None:
+    path = written(tmp_path, *in_another_subscription())
+    check = ("check", "--json", path)
+    assert checked(run(*check))[1] == {"cmk-vault-subscription"}
+    own = tmp_path / "own.toml"
+    own.write_text('title = "Ours"\nextends = "strict"\nomits = ["cmk-vault-subscription"]\n')
+    named = '[profiles.other]\nvault = "memory:"\n[profiles.other.placement]\nrules = "strict"\n'
+    lab = f'[profiles.lab]\nvault = "memory:"\n[profiles.lab.placement]\nrules = "{own}"\n'
+    configure(configuration, lab, named)
+    assert checked(run(*check))[1] == set()
+    assert json.loads(run(*check).stdout)["rules"] == "own"
+    assert checked(run(*check, "--rules", "strict"))[1] == {"cmk-vault-subscription"}
+    assert checked(run(*check, "--profile", "other"))[1] == {"cmk-vault-subscription"}
+    assert checked(run("--profile", "other", *check))[1] == {"cmk-vault-subscription"}
+    elsewhere = tmp_path / "elsewhere.toml"
+    elsewhere.write_text(named)
+    elsewhere.chmod(0o600)
+    assert checked(run(*check, "--config", elsewhere, "--profile", "other"))[1]
+
+
+def test_a_check_knows_where_the_profile_says_that_a_vault_is(
+    run: Run, configuration: Path, tmp_path: Path
+) -> None:
+    described, vault_document, *others = fleet(1)
+    check = ("check", "--json", written(tmp_path, described, *others))
+    assert "cmk-vault-region" in checked(run(*check))[2]
+    configure(configuration, placed())
+    code, broken, open_rules = checked(run(*check))
+    assert (code, broken) == (20, set())
+    assert not {"cmk-vault-region", "cmk-vault-tenant", "cmk-vault-subscription"} & open_rules
+    # What the profile does not tell stays unknown.
+    assert "cmk-vault-purge-protection" in open_rules
+    configure(configuration, placed(region="North Europe"))
+    assert checked(run(*check))[:2] == (21, {"cmk-vault-region"})
+    # A document that says otherwise does not hide it.
+    check = ("check", "--json", written(tmp_path, described, vault_document, *others))
+    assert checked(run(*check))[1] == {"cmk-vault-region"}
+    del vault_document["location"]
+    check = ("check", "--json", written(tmp_path, described, vault_document, *others))
+    assert checked(run(*check))[1] == {"cmk-vault-region"}
+    configure(configuration, placed())
+    assert "cmk-vault-region" not in checked(run(*check))[2]
+
+
+def test_a_tokens_label_is_no_vault_of_azure(run: Run, configuration: Path, tmp_path: Path) -> None:
+    described, _, *others = fleet(1)
+    check = ("check", "--json", written(tmp_path, described, *others))
+    without = checked(run(*check))
+    label = placed(region="North Europe").replace("Fleet-KV-000.vault.azure.net", "fleet-kv-000")
+    configure(configuration, label)
+    assert checked(run(*check)) == without
+
+
+def test_promise_9_a_check_of_a_profile_that_is_not_there_is_refused(
+    run: Run, configuration: Path, tmp_path: Path
+) -> None:
+    path = written(tmp_path, *fleet(1))
+    assert run("check", "--profile", "lab", path).exit_code == 3
+    configure(configuration, placed(rules="today"))
+    result = run("check", "--profile", "laboratory", path)
+    assert result.exit_code == 3
+    assert "known are lab" in result.stderr
+    plan = run("ade", "plan", "enable-existing", path, "--profile", "laboratory")
+    assert plan.exit_code == 3
+
+
+def test_a_check_does_not_ask_who_enforces_placement(
+    run: Run, configuration: Path, tmp_path: Path
+) -> None:
+    warns = placed(region="North Europe").replace("rules =", 'enforcement = "warn"\nrules =')
+    configure(configuration, warns)
+    assert run("check", written(tmp_path, *fleet(1))).exit_code == 21
+
+
+def test_promise_10_a_volume_is_refused_or_noted_as_the_profile_says(
+    run: Run, configuration: Path, vault_file: VaultFile, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"x" * 32)
+    far = '[profiles.lab.placement.machines.WEB-01]\nregion = "northeurope"\n'
+
+    def set_policy(enforcement: str, machines: str = "") -> None:
+        lab = LAB.format(vault=vault_file.uri, folder=tmp_path, enforcement=enforcement)
+        configuration.write_text(lab + machines)
+        configuration.chmod(0o600)
+
+    def protect(volume: str, *options: str) -> Result:
+        return run("protect", "--vm", "web-01", "--volume", volume, "--under", "kek", *options, key)
+
+    here = ("--region", "West Europe", "--subscription", "A")
+    set_policy("enforce")
+    for options in (("--region", "northeurope"), ("--subscription", "b")):
+        refused = protect("C:", *options)
+        assert refused.exit_code == 17
+        assert "kek-vault-" in refused.stderr
+    assert "warning" not in protect("C:", *here).stdout
+    unsure = protect("D:", "--json")
+    assert unsure.exit_code == 0, unsure.stderr
+    assert len(json.loads(unsure.stdout)["warnings"]) == 2
+    set_policy("enforce", far)
+    assert protect("E:").exit_code == 17
+    assert protect("E:", *here).exit_code == 17
+    set_policy("warn", far)
+    made = protect("E:", "--subscription", "a")
+    assert made.exit_code == 0, made.stderr
+    assert "warning: kek-vault-region: " in made.stdout
+    record = next(each for each in made.stdout.split() if each.count("-") == 4)
+    assert "kek-vault-region" in run("records", "show", record).stdout

@@ -224,30 +224,6 @@ def test_rules_are_named_or_ones_own(run: Run, write: Any, files: tuple[str, ...
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        ("{", "line 1, column 2"),
-        ("[" * 100_000, "nested too deeply"),
-        ("[1]", "a JSON object"),
-        ('{"type": 1}', "/type"),
-        ("{}", "has a type"),
-    ],
-)
-def test_bad_documents_are_told_with_their_place(
-    content: str, told: str, run: Run, write: Any
-) -> None:
-    done = run("ade", "plan", "enable-new", write("bad.json", content))
-    assert done.exit_code == 8, done.stderr
-    assert told in done.stderr
-
-
-def test_what_is_not_utf_8_is_told(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "bad.json").write_bytes(b"\xff\xfe")
-    done = run("ade", "plan", "enable-new", tmp_path / "bad.json")
-    assert "not UTF-8" in done.stderr
-
-
-@pytest.mark.parametrize(
     "options",
     [
         ("--kek-in", "contoso-kv"),
@@ -275,3 +251,36 @@ def test_a_kek_is_named_by_its_id(run: Run, files: tuple[str, ...]) -> None:
     steps = {each["name"]: each for each in json.loads(done.stdout)["steps"]}
     assert kek in steps["extension"]["command"]
     assert steps["kek"]["command"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "a.json:1:2: this is no JSON"),
+        ('{"type": "a",\n "type": "b"}', "a.json:2:2: the member 'type' stands twice"),
+        ("[{},\n 5]", "a.json:1:2#/0: a resource has a type"),
+        ('[{"type": "x"},\n 5]', "a.json:2:2#/1: a resource's document is a JSON object"),
+        (
+            '{"type": "Microsoft.Compute/disks",\n "id": "/subscriptions/x"}',
+            "a.json:2:8#/id: ",
+        ),
+        (
+            '[\n{"type": "Microsoft.Compute/disks", "sku": {"name": 7}}]',
+            "a.json:2:53#/0/sku/name: text belongs here",
+        ),
+        ('{"type": 1}', "a.json:1:10#/type: "),
+        ("{}", "a.json:1:1: a resource has a type"),
+        ("[" * 100_000, "a.json:1:201: the document is nested too deeply"),
+        ("\xff", "a.json: the file is no"),
+    ],
+)
+@pytest.mark.parametrize("plan", [("ade", "plan", "disable"), ("set", "plan", "rotate-key")])
+def test_what_is_wrong_with_a_document_is_told_with_its_place(
+    plan: tuple[str, ...], text: str, told: str, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(text.encode("latin-1"))
+    result = run(*plan, path)
+    assert result.exit_code == 8
+    assert f"{tmp_path}/{told}" in result.stderr
+    assert "Traceback" not in result.output

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import attrs
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import ValidationError
 
 from keyhier.placement import UNKNOWN, Placement, Report, check_placement
 from keyhier.placement.junit import as_junit
@@ -16,132 +17,7 @@ from keyhier.placement.model import Origin
 from keyhier.placement.report_text import as_text
 from keyhier.placement.sarif import as_sarif
 from tests.placement import scenes
-
-TEXT = {
-    "type": "object",
-    "required": ["text"],
-    "properties": {"text": {"type": "string", "minLength": 1}},
-    "additionalProperties": False,
-}
-LEVEL = {"enum": ["none", "note", "warning", "error"]}
-# What SARIF 2.1.0 says of the objects that are used here (sections 3.13 to 3.52). The schema of
-# OASIS allows more, and none of it is used.
-SARIF: dict[str, Any] = {
-    "type": "object",
-    "required": ["version", "runs"],
-    "additionalProperties": False,
-    "properties": {
-        "$schema": {"type": "string", "format": "uri"},
-        "version": {"const": "2.1.0"},
-        "runs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["tool"],
-                "additionalProperties": False,
-                "properties": {
-                    "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
-                    "properties": {"type": "object"},
-                    "tool": {
-                        "type": "object",
-                        "required": ["driver"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "driver": {
-                                "type": "object",
-                                "required": ["name"],
-                                "additionalProperties": False,
-                                "properties": {
-                                    "name": {"type": "string"},
-                                    "version": {"type": "string"},
-                                    "rules": {
-                                        "type": "array",
-                                        "uniqueItems": True,
-                                        "items": {"$ref": "#/$defs/rule"},
-                                    },
-                                },
-                            }
-                        },
-                    },
-                    "results": {"type": "array", "items": {"$ref": "#/$defs/result"}},
-                },
-            },
-        },
-    },
-    "$defs": {
-        "rule": {
-            "type": "object",
-            "required": ["id"],
-            "additionalProperties": False,
-            "properties": {
-                "id": {"type": "string"},
-                "shortDescription": TEXT,
-                "help": TEXT,
-                "helpUri": {"type": "string", "format": "uri"},
-                "defaultConfiguration": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {"level": LEVEL},
-                },
-            },
-        },
-        "result": {
-            "type": "object",
-            "required": ["message"],
-            "additionalProperties": False,
-            "properties": {
-                "ruleId": {"type": "string"},
-                "kind": {
-                    "enum": ["notApplicable", "pass", "fail", "review", "open", "informational"]
-                },
-                "level": LEVEL,
-                "message": TEXT,
-                "locations": {"type": "array", "items": {"$ref": "#/$defs/location"}},
-            },
-        },
-        "location": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "logicalLocations": {
-                    "type": "array",
-                    "uniqueItems": True,
-                    "items": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "properties": {
-                            "name": {"type": "string"},
-                            "fullyQualifiedName": {"type": "string"},
-                            "kind": {"type": "string"},
-                        },
-                    },
-                },
-                "physicalLocation": {
-                    "type": "object",
-                    "required": ["artifactLocation"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "artifactLocation": {
-                            "type": "object",
-                            "required": ["uri"],
-                            "additionalProperties": False,
-                            "properties": {"uri": {"type": "string", "format": "uri-reference"}},
-                        },
-                        "region": {
-                            "type": "object",
-                            "required": ["startLine"],
-                            "additionalProperties": False,
-                            "properties": {
-                                "startLine": {"type": "integer", "minimum": 1},
-                                "startColumn": {"type": "integer", "minimum": 1},
-                            },
-                        },
-                    },
-                },
-            },
-        },
-    },
-}
+from tests.placement.sarif_schema import check_sarif
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +61,28 @@ def test_json_holds_everything(report: Report) -> None:
     assert content["notices"][0]["subject"] == "vault contoso-kv"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda log: log.pop("version"),
+        lambda log: log["runs"][0].pop("tool"),
+        lambda log: log["runs"][0]["results"][0].pop("message"),
+        lambda log: log["runs"][0]["results"][0].update(level="fatal"),
+        lambda log: log["runs"][0]["results"][0].update(severity="error"),
+        lambda log: log["runs"][0]["results"][0]["locations"][0]["physicalLocation"].update(
+            region={"startLine": 0}
+        ),
+    ],
+)
+def test_what_is_no_sarif_is_found(change: Callable[[Any], object], report: Report) -> None:
+    log = check_sarif(as_sarif(report))
+    change(log)
+    with pytest.raises(ValidationError):
+        check_sarif(log)
+
+
 def test_sarif_is_valid_and_points_to_the_line(report: Report) -> None:
-    log = json.loads(json.dumps(as_sarif(report)))
-    Draft202012Validator(SARIF).validate(log)
+    log = check_sarif(as_sarif(report))
     (run,) = log["runs"]
     known = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
     assert {result["ruleId"] for result in run["results"]} <= known
@@ -209,8 +104,7 @@ def test_sarif_is_valid_and_points_to_the_line(report: Report) -> None:
 )
 def test_sarif_names_files_as_uris(origin: Origin, uri: str, region: dict[str, int] | None) -> None:
     vm = attrs.evolve(scenes.VM, origin=origin)
-    log = as_sarif(check_placement([vm, scenes.OS_DISK, scenes.DATA_DISK]))
-    Draft202012Validator(SARIF).validate(log)
+    log = check_sarif(as_sarif(check_placement([vm, scenes.OS_DISK, scenes.DATA_DISK])))
     physical = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert physical["artifactLocation"]["uri"] == uri
     assert physical.get("region") == region
@@ -250,5 +144,5 @@ def test_an_empty_report_is_told_in_every_format() -> None:
     empty = check_placement([])
     assert as_text(empty) == "rules strict: 0 broken, 0 not checked, 0 kept\n"
     assert empty.worst == "ok"
-    Draft202012Validator(SARIF).validate(as_sarif(empty))
+    check_sarif(as_sarif(empty))
     assert ET.fromstring(as_junit(empty)).get("tests") == "0"

@@ -64,9 +64,9 @@ def test_any_encoding_with_its_mark_is_read(encoding: str) -> None:
         (b"", (1, 1), "no JSON"),
         (b'{\n "a": 1,\n}', (3, 1), "no JSON"),
         (b"[" * 100_000, (1, 201), "nested too deeply"),
-        (b'{"a": 1, "a": 2}', (1, 1), "stands twice"),
-        (b"[NaN]", (1, 1), "NaN"),
-        (b"[" + b"1" * 5000 + b"]", (1, 1), "digits"),
+        (b'{"a": 1, "a": 2}', (1, 10), "stands twice"),
+        (b"[NaN]", (1, 2), "NaN"),
+        (b"[" + b"1" * 5000 + b"]", (1, 2), "digits"),
         (b"\xff{}", (None, None), "text"),
         (b" " * (MAX_BYTES + 1), (None, None), "MiB"),
     ],
@@ -80,3 +80,24 @@ def test_what_is_no_json_is_told_with_its_place(
     origin = caught.value.origin
     assert PurePath(origin.file).name == "a.json"
     assert (origin.line, origin.column) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "place"),
+    [
+        ('{"a": 1,\n  "a": 2}', "the member 'a' stands twice", (2, 3)),
+        ('{"a": {"b": 1, "c": [],\n "\\u0062": 2}, "a": 1}', "the member 'b' stands", (2, 2)),
+        ('[{"x": "a", "y": {"x": 1}},\n {"z": 1, "x": [{"z": 1}],\n"z": 2}]', "'z'", (3, 1)),
+        ('{"a": "NaN", "b": [1, "Infinity",\n   -Infinity]}', "-Infinity is no number", (2, 4)),
+        ('{"NaN": "\\"NaN",\n"b": NaN}', "NaN is no number", (2, 6)),
+        ('[1,\n "' + "1" * 5000 + '", ' + "1" * 5000 + "]", "too many digits", (2, 5006)),
+        ('// NaN\n{"a": 1, /* "a": */\n"a": NaN}', "NaN is no number", (3, 6)),
+    ],
+)
+def test_what_json_does_not_allow_is_told_with_its_place(
+    text: str, words: str, place: tuple[int, int]
+) -> None:
+    with pytest.raises(NotJsonError) as caught:
+        JsonText("a.json", text.encode())
+    assert words in caught.value.message
+    assert (caught.value.origin.line, caught.value.origin.column) == place

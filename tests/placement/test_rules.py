@@ -64,21 +64,29 @@ def test_rules_that_are_left_out_must_be_there() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ('same = "region"', 'same = "region"\nwhen = "now"', r"ours.toml:9: unknown field 'when'"),
-        ('title = "Ours"', 'name = "Ours"', r"ours.toml:2: unknown field 'name'"),
+        (
+            'same = "region"',
+            'same = "region"\nwhen = "now"',
+            r"ours.toml:9:1: unknown field 'when'",
+        ),
+        ('title = "Ours"', 'name = "Ours"', r"ours.toml:2:1: unknown field 'name'"),
         ('title = "Ours"', "title = 1", "title is text"),
-        ('source = "https://intranet.example/rules"', "", r"ours.toml:4: a rule without 'source'"),
-        ("https://intranet.example/rules", "hearsay", r"ours.toml:4: .* names no page"),
-        ('severity = "error"', 'severity = "bad"', r"ours.toml:6: severity is one of ok, note"),
-        ('severity = "error"', "severity = ['x']", r"ours.toml:6: severity is one of"),
-        ('about = "ade-vault"', 'about = "vaults"', r"ours.toml:7: about is one of vm, disk"),
+        (
+            'source = "https://intranet.example/rules"',
+            "",
+            r"ours.toml:4:1: a rule without 'source'",
+        ),
+        ("https://intranet.example/rules", "hearsay", r"ours.toml:4:1: .* names no page"),
+        ('severity = "error"', 'severity = "bad"', r"ours.toml:6:1: severity is one of ok, note"),
+        ('severity = "error"', "severity = ['x']", r"ours.toml:6:1: severity is one of"),
+        ('about = "ade-vault"', 'about = "vaults"', r"ours.toml:7:1: about is one of vm, disk"),
         ('about = "ade-vault"', 'about = "vm"', "cannot compare region of vm; it can compare not"),
         ('same = "region"', 'never = ["cmk"]', "cannot ask cmk of ade-vault; it can ask disk-enc"),
-        ('same = "region"', 'never = "cmk"', r"ours.toml:8: never is a list"),
-        ('same = "region"', 'never = ["__import__"]', r"ours.toml:8: never is one of"),
+        ('same = "region"', 'never = "cmk"', r"ours.toml:8:1: never is a list"),
+        ('same = "region"', 'never = ["__import__"]', r"ours.toml:8:1: never is one of"),
         ('same = "region"', "", "exactly one of same, never and any"),
         ('same = "region"', 'same = "region"\nany = ["purge-protection"]', "exactly one of"),
-        ('text = "The vault is here"', 'text = ""', r"ours.toml:9: text is text"),
+        ('text = "The vault is here"', 'text = ""', r"ours.toml:9:1: text is text"),
         ("date = 2026-01-02", 'date = "2026-01-02"', "without quotes"),
         ("date = 2026-01-02", "date = 2026-01-02T00:00:00Z", "without quotes"),
         ("date = 2026-01-02", "date = ", "cannot be read as TOML.*line 12"),
@@ -86,7 +94,7 @@ def test_rules_that_are_left_out_must_be_there() -> None:
         ('title = "Ours"', 'title = "Ours"\nomits = ["x"]', "omits without extends"),
         ('title = "Ours"', 'title = "Ours"\nextends = "lax"', "no rule set 'lax'"),
         ('title = "Ours"', 'title = "O"\nextends = "today"\nomits = ["x"]', "has no rule 'x'"),
-        ('id = "vault-here"', 'id = " "', r"ours.toml:5: id is text"),
+        ('id = "vault-here"', 'id = " "', r"ours.toml:5:1: id is text"),
     ],
 )
 def test_a_mistake_is_refused_with_its_line(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -108,3 +116,10 @@ def test_a_rule_stands_once(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="cannot be read as TOML"):
         read_rule_set(tmp_path / "none.toml")
+
+
+def test_the_column_of_a_field_is_told_too(tmp_path: Path) -> None:
+    path = tmp_path / "ours.toml"
+    path.write_text('title = "Ours"\n[[rule]]\n    id = "a"\n    "colour" = "red"\n')
+    with pytest.raises(InvalidInputError, match=r"ours.toml:4:5: unknown field 'colour'"):
+        read_rule_set(path)

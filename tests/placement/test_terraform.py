@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -246,3 +247,65 @@ def test_what_is_not_read_is_told() -> None:
     assert [each.text for each in problems.found] == [
         "azurerm_virtual_machine_scale_set is not read"
     ]
+
+
+MACHINE = "azurerm_linux_virtual_machine.web"
+EXTENSION = "azurerm_virtual_machine_extension.ade"
+
+
+def encrypting(machine: list[str] | None, extension: list[str] | None) -> Report:
+    """Check a plan of a machine and its extension; without actions it is a state."""
+    group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/shop/providers"
+    settings = {
+        "EncryptionOperation": "EnableEncryption",
+        "KeyVaultURL": "https://contoso-kv.vault.azure.net/",
+        "KeyVaultResourceId": f"{group}/Microsoft.KeyVault/vaults/contoso-kv",
+        "VolumeType": "Data",
+    }
+    identity = f"{group}/Microsoft.Compute/virtualMachines/web"
+    resources = [
+        planned("azurerm_linux_virtual_machine", "web", id=identity, os_disk=[{"name": "os"}]),
+        planned(
+            "azurerm_virtual_machine_extension",
+            "ade",
+            virtual_machine_id=identity,
+            publisher="Microsoft.Azure.Security",
+            type="AzureDiskEncryptionForLinux",
+            type_handler_version="1.1",
+            settings=json.dumps(settings),
+        ),
+    ]
+    changes = [
+        {"address": address, "change": {"actions": actions}}
+        for address, actions in ((MACHINE, machine), (EXTENSION, extension))
+    ]
+    document = {
+        "format_version": "1.2",
+        "values" if machine is None else "planned_values": {
+            "root_module": {"resources": resources}
+        },
+        "resource_changes": [] if machine is None else changes,
+    }
+    found = read_plan(document, Deployment(""), Problems())
+    return check_documents([(content, Origin("plan", pointer=at)) for content, at in found])
+
+
+@pytest.mark.parametrize(
+    ("machine", "extension", "is_open"),
+    [
+        (["create"], ["create"], False),
+        (["delete", "create"], ["create"], False),
+        # The machine may have anything on which this does not follow.
+        (["no-op"], ["create"], True),
+        (["update"], ["update"], True),
+        (["no-op"], ["no-op"], False),
+        (None, None, False),
+    ],
+)
+def test_what_is_asked_of_a_machine_that_is_there_is_not_passed_in_silence(
+    machine: list[str] | None, extension: list[str] | None, is_open: bool
+) -> None:
+    report = encrypting(machine, extension)
+    open_rules = {each.rule.id for each in report.not_checked}
+    assert ("transition" in open_rules) is is_open
+    assert not {"transition", "document"} & {each.rule.id for each in report.violations}

@@ -10,6 +10,7 @@ from keyhier.placement.arm.deployment import Deployment, Problems
 from keyhier.placement.json_text import below
 from keyhier.placement.terraform import azurerm, scale_sets
 from keyhier.placement.terraform.plan import TYPES, Plan, Planned, as_list, as_mapping, planned
+from keyhier.placement.unknown import UNKNOWN
 
 __all__ = ["is_plan", "read_plan"]
 
@@ -42,18 +43,22 @@ def read_plan(
     root = as_mapping(as_mapping(document[values]).get("root_module"))
     configuration = as_mapping(as_mapping(document.get("configuration")).get("root_module"))
     found = list(planned(root, below("", values, "root_module"), configuration, 0))
-    unknown = {
-        str(each.get("address")): as_mapping(as_mapping(each.get("change")).get("after_unknown"))
+    changes = {
+        str(each.get("address")): as_mapping(each.get("change"))
         for each in as_list(document.get("resource_changes"))
         if isinstance(each, dict)
     }
+    unknown = {name: as_mapping(each.get("after_unknown")) for name, each in changes.items()}
     plan = Plan(found, unknown, deployment)
     for each in found:
         if each.kind in _NOT_READ:
             problems.add(each.pointer, f"{each.kind} is not read", is_error=False)
     for each in found:
+        # A state has nothing that is yet to be made.
+        actions = _NO_CHANGE if values == "values" else changes.get(each.address, {}).get("actions")
+        there = _is_there(each.kind, actions)
         if each.kind in _EXTENSIONS:
-            yield _EXTENSIONS[each.kind](plan, each), each.pointer
+            yield _as_it_is(_EXTENSIONS[each.kind](plan, each), there=there), each.pointer
         elif each.kind in _READERS:
             common: dict[str, object] = {
                 "type": TYPES[each.kind],
@@ -61,8 +66,34 @@ def read_plan(
                 "name": plan.value(each, "name"),
                 "location": plan.value(each, "location"),
             }
-            yield {**common, **_READERS[each.kind](plan, each)}, each.pointer
+            read = {**common, **_READERS[each.kind](plan, each)}
+            yield _as_it_is(read, there=there), each.pointer
 
+
+def _is_there(kind: str, actions: object) -> bool:
+    """Whether a machine or an extension is there, and not one that the plan makes or runs anew."""
+    if kind in _EXTENSIONS:
+        return actions in _UNCHANGED
+    # A scale set that is changed has the extensions in it that are asked for, and not those it had.
+    if TYPES.get(kind) == _MACHINE:
+        return actions in (*_UNCHANGED, ["update"])
+    return TYPES.get(kind) == _SCALE_SET and actions in _UNCHANGED
+
+
+def _as_it_is(document: dict[str, object], *, there: bool) -> dict[str, object]:
+    """Return a document; of what is there it says so, as ARM's does of what was deployed."""
+    if not there:
+        return document
+    return {
+        **document,
+        "properties": {**as_mapping(document["properties"]), "provisioningState": UNKNOWN},
+    }
+
+
+_NO_CHANGE: Final = ["no-op"]
+_UNCHANGED: Final = (_NO_CHANGE, ["read"])
+_MACHINE: Final = "Microsoft.Compute/virtualMachines"
+_SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
 
 _Reader = Callable[[Plan, Planned], dict[str, object]]
 

@@ -1,0 +1,166 @@
+"""Volumes outside of sets: the vault of their KEK is to be where the rules want it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import keyhier
+from keyhier import AuditEvent, Hierarchy, InvalidInputError, KeyId, PlacementError, Vault
+from keyhier.hierarchy.policy import Policy
+from keyhier.hierarchy.protection import WARNINGS
+from keyhier.hierarchy.volume import Volume
+from keyhier.placement import Placement
+from keyhier.placement.policy import PlacementPolicy
+from keyhier.records import Query
+from keyhier.records.record import Record
+from keyhier.records.sql.store import SqlRecords
+from tests.hierarchy.conftest import SECRET
+
+HERE = Placement("westeurope", "a", "t")
+THERE = Placement("northeurope", "b", "t")
+BROKEN = {"kek-vault-region", "kek-vault-subscription"}
+WEB = Volume("web-01", "C:")
+
+
+@pytest.fixture
+def events() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def audited(events: list[str]) -> Iterator[Vault]:
+    def note(event: AuditEvent) -> None:
+        events.append(event.operation)
+
+    with keyhier.open("memory:", audit=note) as vault:
+        vault.create_key("aes", "AES-256")
+        events.clear()
+        yield vault
+
+
+def placed(vault: Vault, store: SqlRecords, **given: object) -> Hierarchy:
+    policy = PlacementPolicy(**{"vaults": {"memory": HERE}, **given})  # type: ignore[arg-type]  # Of any kind.
+    return Hierarchy(vault, store, policy=Policy(placement=policy))
+
+
+def noted(record: Record) -> set[str]:
+    """Return the rules of which something is noted in a record."""
+    return {each.partition(":")[0] for each in record.details.get(WARNINGS, ())}
+
+
+UNSURE = {f"{rule} was not checked" for rule in BROKEN}
+
+
+@pytest.mark.parametrize(
+    ("volume", "declared"),
+    [
+        (WEB, {"WEB-01": THERE}),
+        (Volume("web-01", "C:", placement=THERE), {}),
+        # Where two contradict each other, neither hides what the other breaks.
+        (Volume("web-01", "C:", placement=HERE), {"web-01": THERE}),
+        (Volume("web-01", "C:", placement=THERE), {"web-01": HERE}),
+        # Each tells a part.
+        (
+            Volume("web-01", "C:", placement=Placement("NORTH EUROPE")),
+            {"web-01": Placement(subscription="B")},
+        ),
+    ],
+)
+def test_promise_10_a_volume_is_refused_before_its_kek_is_used(
+    volume: Volume,
+    declared: dict[str, Placement],
+    audited: Vault,
+    store: SqlRecords,
+    events: list[str],
+) -> None:
+    hierarchy = placed(audited, store, machines=declared)
+    with pytest.raises(PlacementError) as refused:
+        hierarchy.protect(volume, SECRET, under=KeyId.parse("memory:aes"))
+    for rule in BROKEN:
+        assert rule in refused.value.message
+    assert "VM web-01" in refused.value.message
+    assert not store.count(Query())
+    assert events == []
+
+
+@pytest.mark.parametrize("enforcement", ["enforce", "warn"])
+def test_a_volume_that_keeps_the_rules_leaves_nothing_to_note(
+    enforcement: str, audited: Vault, store: SqlRecords
+) -> None:
+    hierarchy = placed(audited, store, machines={"web-01": HERE}, enforcement=enforcement)
+    assert not hierarchy.protect(WEB, SECRET, under="aes").details
+
+
+def test_where_it_is_allowed_a_violation_is_kept_in_the_record(
+    audited: Vault, store: SqlRecords
+) -> None:
+    hierarchy = placed(audited, store, machines={"web-01": THERE}, enforcement="warn")
+    record = hierarchy.protect(WEB, SECRET, under="aes")
+    assert noted(store.get(record.id)) == BROKEN
+    with hierarchy.recover(WEB) as secret:
+        assert secret == SECRET
+    moved = placed(audited, store, machines={"web-01": HERE}, enforcement="warn")
+    assert not noted(moved.protect(WEB, SECRET, under="aes", replace=True))
+
+
+@pytest.mark.parametrize("enforcement", ["enforce", "warn"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"machines": {"web-02": THERE}},
+        {"machines": {"web-01": THERE}, "vaults": {}},
+        {"machines": {"web-01": THERE}, "vaults": {"disks": HERE}},
+    ],
+)
+def test_what_is_unknown_is_noted_as_not_checked_and_not_refused(
+    given: dict[str, object], enforcement: str, audited: Vault, store: SqlRecords
+) -> None:
+    hierarchy = placed(audited, store, **given, enforcement=enforcement)
+    assert noted(hierarchy.protect(WEB, SECRET, under="aes")) == UNSURE
+
+
+def test_making_a_part_unknown_turns_a_violation_into_what_was_not_checked(
+    audited: Vault, store: SqlRecords
+) -> None:
+    machines = {"web-01": Placement(subscription="b")}
+    hierarchy = placed(audited, store, machines=machines, enforcement="warn")
+    found = noted(hierarchy.protect(WEB, SECRET, under="aes"))
+    assert found == {"kek-vault-subscription", "kek-vault-region was not checked"}
+
+
+def test_a_kek_in_a_record_is_where_the_key_above_it_is(
+    audited: Vault, store: SqlRecords, events: list[str]
+) -> None:
+    Hierarchy(audited, store).create_kek("below", under="aes")
+    events.clear()
+    hierarchy = placed(audited, store, machines={"web-01": THERE})
+    with pytest.raises(PlacementError, match="kek-vault-region"):
+        hierarchy.protect(WEB, SECRET, under=KeyId.parse("record:keys/below"))
+    assert events == []
+
+
+def test_of_a_volume_in_a_set_the_set_is_judged(vault: Vault, store: SqlRecords) -> None:
+    vault.create_key("cmk", "RSA-2048")
+    hierarchy = placed(vault, store, machines={"web-01": THERE})
+    reference = keyhier.KeyReference.following(KeyId.parse("memory:cmk"))
+    hierarchy.sets.create("web", reference, placement=HERE)
+    assert not hierarchy.protect(Volume("web-01", "C:", set="web"), SECRET).details
+
+
+def test_without_a_policy_nobody_asks(audited: Vault, store: SqlRecords) -> None:
+    volume = Volume("web-01", "C:", placement=THERE)
+    assert not Hierarchy(audited, store).protect(volume, SECRET, under="aes").details
+
+
+def test_a_key_is_recovered_wherever_it_is(audited: Vault, store: SqlRecords) -> None:
+    Hierarchy(audited, store).protect(WEB, SECRET, under="aes")
+    with placed(audited, store, machines={"web-01": THERE}).recover(WEB) as secret:
+        assert secret == SECRET
+
+
+def test_a_machine_is_declared_once() -> None:
+    with pytest.raises(InvalidInputError, match="twice"):
+        PlacementPolicy(machines={"web-01": HERE, "WEB-01": THERE})
