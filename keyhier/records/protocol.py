@@ -2,7 +2,7 @@
 
 The core (:class:`Records`) is what every store can do. What only some can are protocols of their
 own, asked for by type before the work starts: :class:`SupportsJournal`, :class:`SupportsSets` and
-:class:`SupportsKeyMarks`. A store that keeps its records as secrets of a Key Vault has the core.
+:class:`SupportsKeyMarks`.
 
 Rules that hold for all of it:
 
