@@ -44,13 +44,13 @@ class OpenSettings:
     Attributes:
         possible: settings of every system, operation, volume type and generation that may be
             meant, each once; what else is unknown of them is made up.
-        sequence_open: whether the sequence version is unknown; then it is None in all of them.
+        sequence_version: as far as it is known; where it is not, it is None in all of them.
         missing: the places of what is unknown and makes a difference.
     """
 
     possible: tuple[ExtensionSettings, ...]
-    sequence_open: bool = False
-    missing: tuple[str, ...] = ()
+    sequence_version: Maybe[str | None]
+    missing: tuple[str, ...]
 
     @classmethod
     def parse(cls, document: object) -> OpenSettings:
@@ -63,7 +63,6 @@ class OpenSettings:
         properties = properties_of(document)
         settings, protected = properties.at("settings"), properties.at("protectedSettings")
         sequence = settings.at("SequenceVersion").text()
-        is_open = isinstance(sequence, Unknown)
         others = list(
             product(
                 _vaults(settings),
@@ -96,7 +95,7 @@ class OpenSettings:
                     break
         if not possible:
             raise InvalidInputError("; or ".join(errors))
-        return cls(tuple(possible), is_open, tuple(_missing(properties)))
+        return cls(tuple(possible), sequence, tuple(_missing(properties)))
 
 
 def _missing(properties: Node) -> Iterator[str]:

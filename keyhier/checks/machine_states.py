@@ -211,7 +211,7 @@ class MachineStates:
         if ran is not None:
             volumes = _after(ran, volumes)
             known = {each.generation for each in ran.possible}
-            last = UNKNOWN if ran.sequence_open else ran.possible[0].sequence_version
+            last = ran.sequence_version
         return State(label, volumes, frozenset(known) if known else _ANY_GENERATION, last)
 
     def _volumes(self, machines: list[VirtualMachine]) -> frozenset[Volumes | None]:

@@ -19,7 +19,6 @@ from keyhier.errors import InvalidInputError, InvalidStateError
 from keyhier.placement.model import Resource
 from keyhier.placement.report import Comparison, NotChecked, Violation
 from keyhier.placement.resources import Document
-from keyhier.placement.unknown import UNKNOWN, Maybe
 
 __all__ = ["check_transitions"]
 
@@ -56,23 +55,20 @@ def _settings(extension: Extension) -> OpenSettings | None:
 def _judged(
     extension: Extension, wanted: OpenSettings, state: State
 ) -> Iterator[Violation | NotChecked]:
-    sequence = UNKNOWN if wanted.sequence_open else wanted.possible[0].sequence_version
-    errors = list(_errors(wanted, state, sequence))
+    errors = list(_errors(wanted, state))
     told = dict.fromkeys(each.message for each in errors if each is not None)
     subject = f"extension of {state.label}"
     if None not in errors:
         compared = tuple(Comparison(subject, "problem", each) for each in told)
         yield Violation(TRANSITION, subject, compared, extension.origin)
     elif told:
-        missing = (*state.missing(sequence), *wanted.missing)
+        missing = (*state.missing(wanted.sequence_version), *wanted.missing)
         yield NotChecked(TRANSITION, subject, missing, extension.origin)
 
 
-def _errors(
-    wanted: OpenSettings, state: State, sequence: Maybe[str | None]
-) -> Iterator[InvalidStateError | None]:
+def _errors(wanted: OpenSettings, state: State) -> Iterator[InvalidStateError | None]:
     for settings in wanted.possible:
-        for current, new in state.each(sequence):
+        for current, new in state.each(wanted.sequence_version):
             try:
                 check_transition(current, attrs.evolve(settings, sequence_version=new))
             except InvalidStateError as error:

@@ -77,7 +77,7 @@ def distinct(settings: ExtensionSettings) -> tuple[object, ...]:
 def test_what_is_known_in_whole_is_read_as_it_is(document: dict[str, Any]) -> None:
     read = OpenSettings.parse(document)
     assert read.possible == (ExtensionSettings.parse(document),)
-    assert not read.sequence_open
+    assert read.sequence_version == read.possible[0].sequence_version
     assert not read.missing
 
 
@@ -121,7 +121,7 @@ def test_a_sequence_version_that_is_unknown_is_none_and_told() -> None:
     read = OpenSettings.parse(
         without(extension(), ("settings", "SequenceVersion"), ("settings", "VolumeType"))
     )
-    assert read.sequence_open
+    assert read.sequence_version is UNKNOWN
     assert {each.sequence_version for each in read.possible} == {None}
     assert {each.volumes for each in read.possible} == set(Volumes)
     assert read.missing == ("/settings/VolumeType", "/settings/SequenceVersion")
