@@ -29,7 +29,7 @@ from keyhier.secret import Secret, SecretBytes
 from keyhier.vault import Vault
 from keyhier.wrapped import WrappedKey
 
-__all__ = ["IN_RECORDS", "MAX_DEPTH", "ChainKeyring", "version_for"]
+__all__ = ["MAX_DEPTH", "ChainKeyring", "version_for"]
 
 MAX_DEPTH: Final = 16
 """So many KEKs may lie under each other in records."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 
 from keyhier.errors import AmbiguousError, InvalidInputError, NotFoundError, UnsupportedError
-from keyhier.hierarchy.chain_keyring import IN_RECORDS, ChainKeyring
+from keyhier.hierarchy.chain_keyring import ChainKeyring
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.hierarchy.policy import Policy
 from keyhier.identifiers import KeyId
 from keyhier.records.protocol import (

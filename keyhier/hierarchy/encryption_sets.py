@@ -17,9 +17,9 @@ from keyhier.errors import (
     InvalidStateError,
     KeyhierError,
 )
-from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.encryption_set import EncryptionSet, RotationError, Sighting
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.hierarchy.reference import KeyReference
 from keyhier.hierarchy.set_document import from_stored, to_stored
 from keyhier.hierarchy.set_placement import judge_set

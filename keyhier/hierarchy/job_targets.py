@@ -13,7 +13,8 @@ from itertools import takewhile
 from typing import Final
 
 from keyhier.errors import IntegrityError, InvalidInputError, InvalidStateError
-from keyhier.hierarchy.chain_keyring import IN_RECORDS, ChainKeyring, version_for
+from keyhier.hierarchy.chain_keyring import ChainKeyring, version_for
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.identifiers import KeyId
 from keyhier.records.jobs import Job
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from keyhier.hierarchy.chain_keyring import IN_RECORDS, ChainKeyring
+from keyhier.hierarchy.chain_keyring import ChainKeyring
 from keyhier.hierarchy.context import context_of
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.encryption_sets import EncryptionSets
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.hierarchy.middle_kek import thumbprint
 from keyhier.hierarchy.reference import KeyReference
 from keyhier.identifiers import KeyId

@@ -15,7 +15,6 @@ from keyhier.errors import (
     NotFoundError,
     UnsupportedError,
 )
-from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.job_targets import (
     FROM,
@@ -27,6 +26,7 @@ from keyhier.hierarchy.job_targets import (
     sources_of,
 )
 from keyhier.hierarchy.key_move import move_key, require_movable
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.work import JobReport, Work
 from keyhier.identifiers import KeyId

@@ -12,9 +12,9 @@ from keyhier.errors import (
     IntegrityError,
     NotFoundError,
 )
-from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.context import context_for, context_of
 from keyhier.hierarchy.core import Core
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.hierarchy.volume import Volume
 from keyhier.hierarchy.volume_placement import judge_volume
 from keyhier.identifiers import KeyId

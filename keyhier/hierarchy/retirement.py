@@ -11,10 +11,10 @@ import attrs
 
 from keyhier.errors import InvalidInputError, InvalidStateError
 from keyhier.hierarchy.census import Census, take_census
-from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.encryption_set import EncryptionSet
 from keyhier.hierarchy.encryption_sets import EncryptionSets
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.identifiers import KeyId
 from keyhier.records.protocol import SupportsJournal, SupportsSets
 from keyhier.records.record import RecordState

@@ -26,7 +26,6 @@ from keyhier.errors import (
     KeyhierError,
     NotFoundError,
 )
-from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.context import context_of
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.job_targets import (
@@ -39,6 +38,7 @@ from keyhier.hierarchy.job_targets import (
     rotation_targets,
     sources_of,
 )
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.hierarchy.left_behind import LeftBehind, look_behind
 from keyhier.hierarchy.rewrapping import Rewrapping
 from keyhier.hierarchy.work import JobReport, Work

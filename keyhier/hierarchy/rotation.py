@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError
-from keyhier.hierarchy.chain_keyring import IN_RECORDS
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.job_targets import FROM, LATEST, ROTATE, TAG, mistrusted
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.work import JobReport, Work
 from keyhier.identifiers import KeyId

@@ -9,8 +9,9 @@ from typing import Any
 import attrs
 
 from keyhier.errors import KeyhierError, NotFoundError
-from keyhier.hierarchy.chain_keyring import IN_RECORDS, MAX_DEPTH
+from keyhier.hierarchy.chain_keyring import MAX_DEPTH
 from keyhier.hierarchy.core import Core
+from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.identifiers import KeyId
 from keyhier.records.protocol import SupportsKeyMarks, SupportsSets
 from keyhier.records.record import Query, RecordKind, RecordState
