@@ -13,12 +13,11 @@ from keyhier.azure_disk.machine import Scenario
 from keyhier.azure_disk.settings import Application
 from keyhier.cli.ade_protect import read_disk_key
 from keyhier.cli.ade_vaults import AlgorithmOption, KekVaultOption, opened
+from keyhier.cli.chosen_rules import EligibilityOption, RulesOption
 from keyhier.cli.plan_input import (
     ApplyOption,
     DocumentsArgument,
-    EligibilityOption,
     FactOption,
-    RulesOption,
     SpecOption,
     criteria,
     planned_key,

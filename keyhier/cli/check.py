@@ -13,10 +13,9 @@ import typer
 
 from keyhier.checks.check import check_documents
 from keyhier.checks.files import Files
-from keyhier.cli.chosen_rules import chosen_placement
+from keyhier.cli.chosen_rules import RulesOption, chosen_placement
 from keyhier.cli.files import STANDARD, write_line
 from keyhier.cli.live import read_live
-from keyhier.cli.plan_input import RulesOption
 from keyhier.cli.session import Session, profile_command
 from keyhier.cli.text import printable
 from keyhier.cli.vault import EXIT_BY_SEVERITY

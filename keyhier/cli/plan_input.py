@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Final, TypedDict
 
 import typer
 
 from keyhier.algorithms import KeySpec
-from keyhier.azure_disk.eligibility_rules import (
-    EligibilityRules,
-    read_eligibility_rules,
-    shipped_eligibility_rules,
-)
+from keyhier.azure_disk.eligibility_rules import EligibilityRules
 from keyhier.cli import files
-from keyhier.cli.chosen_rules import chosen_placement
+from keyhier.cli.chosen_rules import chosen_eligibility, chosen_placement
 from keyhier.cli.session import Session
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
@@ -30,9 +25,7 @@ from keyhier.plans.facts import read_facts
 __all__ = [
     "ApplyOption",
     "DocumentsArgument",
-    "EligibilityOption",
     "FactOption",
-    "RulesOption",
     "SpecOption",
     "criteria",
     "planned_key",
@@ -51,16 +44,6 @@ SpecOption = Annotated[
 FactOption = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="What no document tells, such as memory_gb=16."),
-]
-RulesOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="The placement rules: a name, or a file; else the profile's, else strict.",
-    ),
-]
-EligibilityOption = Annotated[
-    str, typer.Option(metavar="NAME", help="The eligibility rules: a name, or a file.")
 ]
 ApplyOption = Annotated[
     bool,
@@ -151,15 +134,5 @@ def criteria(
     return Criteria(
         facts=read_facts(facts or ()),
         rules=chosen_placement(session, rules).rules,
-        eligibility=_eligibility_of(eligibility),
+        eligibility=chosen_eligibility(eligibility),
     )
-
-
-def _eligibility_of(name: str) -> EligibilityRules | str:
-    if name in shipped_eligibility_rules() or not _is_file(name):
-        return name
-    return read_eligibility_rules(Path(name))
-
-
-def _is_file(name: str) -> bool:
-    return Path(name).suffix == ".toml"

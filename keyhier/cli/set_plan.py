@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keyhier.azure_disk.set_resource import EncryptionType
+from keyhier.cli.chosen_rules import EligibilityOption, RulesOption
 from keyhier.cli.hierarchy import open_hierarchy
 from keyhier.cli.plan_input import (
     ApplyOption,
     DocumentsArgument,
-    EligibilityOption,
     FactOption,
-    RulesOption,
     SpecOption,
     criteria,
     planned_key,
