@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from keyhier.testing.keyvault.certificate import authority_and_context
@@ -155,11 +154,6 @@ class ResourceManager:
         """Return it."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop it."""
         self.close()
