@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -19,10 +17,9 @@ from keyhier.placement.junit import as_junit
 from keyhier.placement.report_text import as_text
 from keyhier.placement.sarif import as_sarif
 from tests.checks import test_scale_set_transitions, test_transitions, test_vault_flags
+from tests.json_places import altered, places
 from tests.placement import test_terraform, test_terraform_scale_sets
 from tests.placement.sarif_schema import check_sarif
-
-Path = tuple[str | int, ...]
 
 RESOURCES = [
     *fleet(1),
@@ -63,27 +60,12 @@ ODD: list[Any] = [
 ]
 
 
-def paths(value: object, at: Path = ()) -> Iterator[Path]:
-    if at:
-        yield at
-    pairs: list[tuple[Any, object]] = []
-    if isinstance(value, dict):
-        pairs = list(value.items())
-    elif isinstance(value, list):
-        pairs = list(enumerate(value))
-    for key, each in pairs:
-        yield from paths(each, (*at, key))
-
-
 @given(st.data())
 @settings(max_examples=120, deadline=None)
 def test_whatever_stands_in_a_document_ends_in_a_report(data: st.DataObject) -> None:
-    document = copy.deepcopy(data.draw(st.sampled_from(DOCUMENTS)))
-    at = data.draw(st.sampled_from(list(paths(document))))
-    holder = document
-    for key in at[:-1]:
-        holder = holder[key]
-    holder[at[-1]] = copy.deepcopy(data.draw(st.sampled_from(ODD)))
+    sound = data.draw(st.sampled_from(DOCUMENTS))
+    at = data.draw(st.sampled_from(list(places(sound))))
+    document = altered(sound, at, data.draw(st.sampled_from(ODD)))
     files = Files(Deployment(""))
     files.add("a.json", json.dumps(document).encode())
     read = list(files.documents())

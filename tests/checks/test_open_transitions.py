@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,6 +26,7 @@ from tests.checks.test_transitions import (
     problems,
     report_of,
 )
+from tests.json_places import altered, places
 
 SHOWN = machine(os_disk=True, data=True)
 
@@ -195,30 +195,14 @@ def test_making_something_unknown_never_turns_a_violation_into_a_pass() -> None:
     assert list(problems(report_of(*documents)))
     spoilt = 0
     for number, document in enumerate(documents):
-        for at in _places(document["properties"]):
-            changed = copy.deepcopy(documents)
-            holder: Any = changed[number]["properties"]
-            for key in at[:-1]:
-                holder = holder[key]
-            holder[at[-1]] = UNKNOWN
+        for at in places(document["properties"]):
+            changed = altered(documents, (number, "properties", *at), UNKNOWN)
             report = report_of(*changed)
             about = {each.rule.id for each in report.violations}
             about |= {each.rule.id for each in report.not_checked}
             assert about & {"transition", "settings", "document"}, (number, at)
             spoilt += 1
     assert spoilt > 40
-
-
-def _places(value: object, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    if at:
-        yield at
-    pairs: list[tuple[Any, object]] = []
-    if isinstance(value, dict):
-        pairs = list(value.items())
-    elif isinstance(value, list):
-        pairs = list(enumerate(value))
-    for key, each in pairs:
-        yield from _places(each, (*at, key))
 
 
 def test_ids_and_names_are_compared_without_case() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.json_text import MAX_BYTES
 from keyhier.placement.report import Report
 from tests.cli.conftest import Process, Run
+from tests.json_places import Place, altered
 from tests.placement.sarif_schema import check_sarif
 
 Write = Callable[..., Path]
@@ -231,25 +231,21 @@ def test_order_case_and_spelling_change_no_verdict(data: st.DataObject) -> None:
     assert verdicts(report_of(changed)) == verdicts(report_of(resources))
 
 
-def paths(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+def leaves(value: object, at: Place = ()) -> list[Place]:
     pairs: list[tuple[str | int, object]] = []
     if isinstance(value, dict):
         pairs = list(value.items())
     elif isinstance(value, list):
         pairs = list(enumerate(value))
-    return [at] * (not pairs) + [each for key, inner in pairs for each in paths(inner, (*at, key))]
+    return [at] * (not pairs) + [each for key, inner in pairs for each in leaves(inner, (*at, key))]
 
 
 @given(st.data())
 @settings(max_examples=60)
 def test_what_becomes_unknown_turns_no_violation_into_a_pass(data: st.DataObject) -> None:
     resources: list[Any] = elsewhere()
-    at = data.draw(st.sampled_from([each for each in paths(resources) if each[-1] != "type"]))
-    changed = copy.deepcopy(resources)
-    holder: Any = changed
-    for key in at[:-1]:
-        holder = holder[key]
-    holder[at[-1]] = "[reference('nobody-knows')]"
+    at = data.draw(st.sampled_from([each for each in leaves(resources) if each[-1] != "type"]))
+    changed = altered(resources, at, "[reference('nobody-knows')]")
     template = {"contentVersion": "1", "resources": changed}
     report = report_of(template)
     told = {each.rule.id for each in report.violations}
