@@ -17,6 +17,7 @@ from tests.checks.test_transitions import (
     FIRST,
     GROUP,
     extension,
+    instance_view,
     missing,
     problems,
     report_of,
@@ -73,14 +74,6 @@ def instance(
     resources: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """An instance as `az vmss list-instances --expand instanceView` prints it."""
-    views = [
-        {
-            "name": name,
-            "statuses": [{"code": f"EncryptionState/{'encrypted' if on else 'notEncrypted'}"}],
-        }
-        for name, on in (("os", os_disk), ("data", data))
-        if on is not None
-    ]
     return {
         "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines",
         "id": f"{SET}/virtualMachines/{number}",
@@ -92,7 +85,7 @@ def instance(
         "provisioningState": "Succeeded",
         "vmId": UNIQUE,
         "resources": resources,
-        "instanceView": {"disks": views},
+        "instanceView": instance_view(os=os_disk, data=data),
         "storageProfile": {
             "osDisk": {"name": "os", "osType": "Linux", "managedDisk": {"id": disk("os", number)}},
             "dataDisks": [{"name": "data", "managedDisk": {"id": disk("data", number)}}],

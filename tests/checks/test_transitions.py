@@ -30,14 +30,6 @@ def machine(
     new: bool = False,
 ) -> dict[str, Any]:
     """A machine with an OS disk and a data disk, and what its instance view says of them."""
-    views = [
-        {
-            "name": name,
-            "statuses": [{"code": f"EncryptionState/{'encrypted' if on else 'notEncrypted'}"}],
-        }
-        for name, on in (("os", os_disk), ("data", data))
-        if on is not None
-    ]
     past = {} if new else {"vmId": "55555555-5555-5555-5555-555555555555"}
     return {
         "type": "Microsoft.Compute/virtualMachines",
@@ -47,12 +39,26 @@ def machine(
         "properties": {
             **past,
             "hardwareProfile": {"vmSize": "Standard_D4s_v5"},
-            "instanceView": {"disks": views},
+            "instanceView": instance_view(os=os_disk, data=data),
             "storageProfile": {
                 "osDisk": {"name": "os", "osType": system, "managedDisk": {"id": disk_id("os")}},
                 "dataDisks": [{"name": "data", "managedDisk": {"id": disk_id("data")}}],
             },
         },
+    }
+
+
+def instance_view(**encrypted: bool | None) -> dict[str, Any]:
+    """What an instance view says of disks; of None it says nothing."""
+    return {
+        "disks": [
+            {
+                "name": name,
+                "statuses": [{"code": f"EncryptionState/{'encrypted' if on else 'notEncrypted'}"}],
+            }
+            for name, on in encrypted.items()
+            if on is not None
+        ]
     }
 
 
