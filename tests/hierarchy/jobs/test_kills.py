@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyhier.records import Job
-from tests.hierarchy.jobs.scene import check_done, fill, untouched
+from tests.hierarchy.jobs.scene import by_id, check_done, fill, untouched
 
 if TYPE_CHECKING:
-    from keyhier import Vault
+    from collections.abc import Mapping
+
+    from keyhier import KeyId, Vault
+    from keyhier.records import Record
     from keyhier.records.sql.store import SqlRecords
     from tests.hierarchy.jobs.conftest import Place, Workers
     from tests.soak.scale import Figures, Scale
@@ -79,6 +82,20 @@ def open_job(store: SqlRecords) -> Job:
     return job
 
 
+def finalize_done(
+    store: SqlRecords,
+    before: Mapping[str, Record],
+    fingerprint: list[object],
+    target: KeyId,
+    *vaults: Vault,
+) -> None:
+    """Look that the open job is done as if nobody had been killed, and make way for the next."""
+    job = open_job(store)
+    check_done(store, job.id, before, target, *vaults)
+    assert untouched(store) == fingerprint
+    store.journal.finalize(job.id)
+
+
 def test_promise_8_a_rotation_killed_at_random_instants_loses_nothing(
     workers: Workers,
     shared_url: str,
@@ -92,14 +109,11 @@ def test_promise_8_a_rotation_killed_at_random_instants_loses_nothing(
     fingerprint = untouched(shared_store)
     kills = Kills(workers, scale.kills)
     while kills.done < scale.kills:
-        before = {record.id: record for record in shared_store.find()}
+        before = by_id(shared_store)
         kills.finish(records=shared_url, vaults=[place.uri], key="kek")
         made = vault.key("kek").versions()
         assert len(made) == 1 + kills.finished, "a second version was made"
-        job = open_job(shared_store)
-        check_done(shared_store, job.id, before, made[-1].id, vault)
-        assert untouched(shared_store) == fingerprint
-        shared_store.journal.finalize(job.id)
+        finalize_done(shared_store, before, fingerprint, made[-1].id, vault)
     what = f"rotation of {scale.killed_records} records killed at random instants"
     figures(f"{place_name(shared_url, place)}: {what}", str(kills))
 
@@ -120,11 +134,8 @@ def test_promise_8_a_migration_killed_at_random_instants_loses_nothing(
     there, back = (place.uri, place.other_uri, other), (place.other_uri, place.uri, vault)
     while kills.done < scale.kills:
         source, to, target = (there, back)[kills.finished % 2]
-        before = {record.id: record for record in shared_store.find()}
+        before = by_id(shared_store)
         kills.finish(records=shared_url, vaults=[source], to=to)
-        job = open_job(shared_store)
-        check_done(shared_store, job.id, before, target.key("kek").id, vault, other)
-        assert untouched(shared_store) == fingerprint
-        shared_store.journal.finalize(job.id)
+        finalize_done(shared_store, before, fingerprint, target.key("kek").id, vault, other)
     what = f"migration of {scale.killed_records} records killed at random instants"
     figures(f"{place_name(shared_url, place)} and back: {what}", str(kills))

@@ -15,8 +15,8 @@ import attrs
 import pytest
 
 from keyhier.hierarchy.facade import Hierarchy
-from tests.hierarchy.jobs.scene import bound_to, by_id, check_done, fill, secret_of, untouched
-from tests.hierarchy.jobs.test_kills import KILLED, open_job, place_name
+from tests.hierarchy.jobs.scene import bound_to, by_id, fill, secret_of, untouched
+from tests.hierarchy.jobs.test_kills import KILLED, finalize_done, open_job, place_name
 
 if TYPE_CHECKING:
     from keyhier import Vault
@@ -93,10 +93,7 @@ def test_promise_8_a_rotation_killed_at_any_write_of_its_journal_loses_nothing(
     for versions, _ in enumerate(moments.each(order), 2):
         made = vault.key("kek").versions()
         assert len(made) == versions, "a second version was made"
-        job = open_job(shared_store)
-        check_done(shared_store, job.id, before, made[-1].id, vault)
-        assert untouched(shared_store) == fingerprint
-        shared_store.journal.finalize(job.id)
+        finalize_done(shared_store, before, fingerprint, made[-1].id, vault)
     assert moments.write > 8, "this was no journal of a whole job"
     what = f"rotation of {RECORDS} records killed before and after writes of its journal"
     figures(f"{place_name(shared_url, place)}: {what}", str(moments))
@@ -123,10 +120,7 @@ def test_promise_8_a_migration_killed_at_any_write_of_its_journal_loses_nothing(
         return {"records": shared_url, "vaults": [source], "to": to}
 
     for _ in moments.each(order):
-        job = open_job(shared_store)
-        check_done(shared_store, job.id, before, target.key("kek").id, vault, other)
-        assert untouched(shared_store) == fingerprint
-        shared_store.journal.finalize(job.id)
+        finalize_done(shared_store, before, fingerprint, target.key("kek").id, vault, other)
     assert moments.write > 7, "this was no journal of a whole job"
     what = f"migration of {RECORDS} records killed before and after writes of its journal"
     figures(f"{place_name(shared_url, place)} and back: {what}", str(moments))
