@@ -24,7 +24,7 @@ from keyhier.records.sql.store import SqlRecords
 from keyhier.testing.keyvault import KeyVault
 from keyhier.testing.prepared import PreparedToken
 from tests.azure.conftest import uri_of
-from tests.hierarchy.jobs.scene import check_done, fill, untouched
+from tests.hierarchy.jobs.scene import by_id, check_done, fill, untouched
 
 
 @pytest.fixture
@@ -54,13 +54,14 @@ def there() -> Iterator[Vault]:
         yield vault
 
 
-def moved(store: SqlRecords, here: Vault, there: Vault, key: Key) -> Key:
-    """Move a key and its records, and look that nothing is lost or altered."""
+def moved(store: SqlRecords, here: Vault, there: Vault, spec: str, name: str = "kek") -> Key:
+    """Move a new key and its records, and look that nothing is lost or altered."""
+    key = here.create_key(name, spec, extractable=True)
     fill(store, key, 4)
-    before = {record.id: record for record in store.find()}
+    before = by_id(store)
     fingerprint = untouched(store)
     report = Hierarchy(here, store).migrate(there, move_keys=True)
-    made = there.key(key.name)
+    made = there.key(name)
     check_done(store, report.job.id, before, made.id, there)
     assert untouched(store) == fingerprint
     assert made.thumbprint == key.thumbprint
@@ -77,13 +78,13 @@ def moved(store: SqlRecords, here: Vault, there: Vault, key: Key) -> Key:
 def test_a_key_moves_from_memory_to_a_token(
     store: SqlRecords, here: Vault, softhsm_vault: Vault, spec: str
 ) -> None:
-    moved(store, here, softhsm_vault, here.create_key("kek", spec, extractable=True))
+    moved(store, here, softhsm_vault, spec)
 
 
 def test_a_key_moves_from_memory_to_a_key_vault(
     store: SqlRecords, here: Vault, azure: Vault
 ) -> None:
-    made = moved(store, here, azure, here.create_key("kek", "RSA-2048", extractable=True))
+    made = moved(store, here, azure, "RSA-2048")
     assert made.id.scheme == "https"
 
 
@@ -91,29 +92,26 @@ def test_a_key_moves_from_memory_to_a_key_vault(
 def test_a_key_moves_from_a_token_to_memory(
     store: SqlRecords, softhsm_vault: Vault, there: Vault, spec: str
 ) -> None:
-    moved(store, softhsm_vault, there, softhsm_vault.create_key("kek", spec, extractable=True))
+    moved(store, softhsm_vault, there, spec)
 
 
 @pytest.mark.parametrize("spec", ["RSA-2048", "AES-256"])
 def test_a_key_moves_from_a_token_of_one_module_to_one_of_another_and_back(
     store: SqlRecords, softhsm_vault: Vault, nss: Vault, spec: str
 ) -> None:
-    there = moved(
-        store, softhsm_vault, nss, softhsm_vault.create_key("kek", spec, extractable=True)
-    )
+    there = moved(store, softhsm_vault, nss, spec)
     # What was taken over stays where it is.
     with pytest.raises(UnsupportedError, match="not made extractable"):
         there.export()
     for record in store.find():
         store.delete(record)
-    moved(store, nss, softhsm_vault, nss.create_key("back", spec, extractable=True))
+    moved(store, nss, softhsm_vault, spec, "back")
 
 
 def test_a_key_moves_from_a_token_to_a_key_vault(
     store: SqlRecords, softhsm_vault: Vault, azure: Vault
 ) -> None:
-    key = softhsm_vault.create_key("kek", "RSA-2048", extractable=True)
-    moved(store, softhsm_vault, azure, key)
+    moved(store, softhsm_vault, azure, "RSA-2048")
 
 
 def test_no_key_leaves_azure(store: SqlRecords, azure: Vault, there: Vault) -> None:
