@@ -18,7 +18,7 @@ from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.work import Work
 from keyhier.records import Job, JobState, Query, Record, open_records
 from tests.hierarchy.jobs.mortal import Mortal
-from tests.hierarchy.jobs.scene import bound_to, new_record, secret_of
+from tests.hierarchy.jobs.scene import bound_to, by_id, new_record, secret_of
 
 KEK = KeyId.parse("memory:kek")
 WORK = Work(threads=1, batch=2, lease=2)
@@ -168,7 +168,7 @@ class Keys(RuleBasedStateMachine):
 
     @invariant()
     def every_record_opens(self) -> None:
-        found = {record.id: record for record in self.store.find()}
+        found = by_id(self.store)
         assert found.keys() == self.known
         for record in found.values():
             assert self.opens(record)

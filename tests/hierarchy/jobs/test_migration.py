@@ -18,7 +18,7 @@ from keyhier.records.sql.store import SqlRecords
 from keyhier.testing.keyvault import KeyVault
 from keyhier.testing.softhsm import SoftHsm
 from tests.azure.conftest import uri_of
-from tests.hierarchy.jobs.scene import bound_to, check_done, fill, secret_of, untouched
+from tests.hierarchy.jobs.scene import bound_to, by_id, check_done, fill, secret_of, untouched
 from tests.hierarchy.jobs.vaults import counting_vault
 
 
@@ -68,7 +68,7 @@ def travel(store: SqlRecords, stations: Sequence[Station], count: int) -> None:
     fill(store, stations[0].key, count)
     fingerprint = untouched(store)
     for here, there in pairwise(stations):
-        before = {record.id: record for record in store.find()}
+        before = by_id(store)
         hierarchy = Hierarchy(here.vault, store)
         report = hierarchy.migrate(there.vault)
         check_done(store, report.job.id, before, there.key.id, there.vault)

@@ -12,7 +12,7 @@ from keyhier.hierarchy.facade import Hierarchy
 from keyhier.records import ItemState
 from keyhier.records.sql.store import SqlRecords
 from tests.hierarchy.jobs.conftest import Place, Workers
-from tests.hierarchy.jobs.scene import check_done, fill
+from tests.hierarchy.jobs.scene import by_id, check_done, fill
 
 LEASE = 1.0
 
@@ -27,7 +27,7 @@ def test_promise_8_of_four_workers_one_is_killed_and_one_stopped_past_its_lease(
     vault: Vault,
 ) -> None:
     fill(shared_store, vault.key("kek"), 200)
-    before = {record.id: record for record in shared_store.find()}
+    before = by_id(shared_store)
     order: dict[str, Any] = {
         "records": shared_url,
         "vaults": [place.uri],
