@@ -30,10 +30,6 @@ every_envelope = pytest.mark.parametrize("algorithm", ENVELOPE_KEYS)
 every_raw = pytest.mark.parametrize("algorithm", RAW_KEYS)
 
 
-def _raw_secret(algorithm: str) -> bytes:
-    return bytes(range(32)) if algorithm.endswith("KW") else b"32 bytes and one more for a limit"
-
-
 def _opened(secret: SecretBytes) -> bytes:
     with secret:
         return secret.reveal()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Final
 
@@ -24,8 +24,6 @@ from keyhier.placement.unknown import UNKNOWN
 __all__ = ["Files"]
 
 _PARAMETERS: Final = ".parameters"
-
-Values = Mapping[str, object]
 
 
 @attrs.define

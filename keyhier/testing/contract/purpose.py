@@ -11,7 +11,6 @@ from keyhier.testing.contract.under_test import VaultUnderTest
 
 __all__ = ["Purpose"]
 
-FITTING = [(spec, algorithm) for spec in KeySpec for algorithm in algorithms_for(spec)]
 AES = [known for known in RAW if known.key_type is KeyType.AES]
 
 
