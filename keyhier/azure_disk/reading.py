@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keyhier.errors import InvalidInputError
 from keyhier.placement.arm_id import ArmId
-from keyhier.placement.node import Node
+from keyhier.placement.node import Node, properties_in
 from keyhier.placement.unknown import Unknown
 
 __all__ = ["given_flag", "given_id", "given_items", "given_text", "needed_text", "properties_of"]
@@ -75,7 +75,5 @@ def given_items(node: Node) -> list[Node]:
 
 
 def properties_of(document: object) -> Node:
-    """Return where the properties of a resource stand: ``az`` prints most resources flat."""
-    node = Node(document)
-    properties = node.at("properties")
-    return node if properties.absent else properties
+    """Return what holds a resource's properties; see :func:`properties_in`."""
+    return properties_in(Node(document))

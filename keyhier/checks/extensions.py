@@ -13,8 +13,8 @@ from keyhier.placement.ade_model import read_extension
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.machines import is_new
 from keyhier.placement.model import Origin
-from keyhier.placement.node import Node
-from keyhier.placement.resources import Document, machine_of, properties_in
+from keyhier.placement.node import Node, properties_in
+from keyhier.placement.resources import Document, machine_of
 from keyhier.placement.unknown import Maybe, Unknown, or_unknown
 
 __all__ = ["Extension", "extensions_in"]

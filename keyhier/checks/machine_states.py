@@ -22,8 +22,8 @@ from keyhier.azure_disk.transitions import Current
 from keyhier.errors import InvalidInputError
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import Ade, AttachedDisk, Disk, Resource, VirtualMachine, Volumes
-from keyhier.placement.node import Node, printable
-from keyhier.placement.resources import Document, machine_keys, properties_in
+from keyhier.placement.node import Node, printable, properties_in
+from keyhier.placement.resources import Document, machine_keys
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, any_of
 
 __all__ = ["MachineStates", "State"]

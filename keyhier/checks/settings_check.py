@@ -10,6 +10,7 @@ import attrs
 
 from keyhier.azure_disk.disk_model import DiskCollection
 from keyhier.azure_disk.open_settings import OpenSettings
+from keyhier.azure_disk.reading import properties_of
 from keyhier.azure_disk.set_resource import SetResource
 from keyhier.azure_disk.settings import ExtensionSettings
 from keyhier.checks.extensions import Extension
@@ -17,7 +18,6 @@ from keyhier.checks.statements import SETTINGS
 from keyhier.checks.unknowns import unknowns
 from keyhier.errors import InvalidInputError
 from keyhier.placement.model import Origin
-from keyhier.placement.node import Node
 from keyhier.placement.report import Comparison, NotChecked, Violation
 from keyhier.placement.resources import Document
 
@@ -80,10 +80,7 @@ class _Reading:
 
 
 def _disk(content: object) -> object:
-    node = Node(content)
-    properties = node.at("properties")
-    flat = node if properties.absent else properties
-    collection = flat.at("encryptionSettingsCollection")
+    collection = properties_of(content).at("encryptionSettingsCollection")
     return None if collection.absent else DiskCollection.parse(collection.value)
 
 

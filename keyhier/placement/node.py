@@ -15,7 +15,7 @@ from keyhier.errors import InvalidInputError
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
-__all__ = ["MalformedError", "Node", "printable"]
+__all__ = ["MalformedError", "Node", "printable", "properties_in"]
 
 _MAX_SHOWN: Final = 80
 
@@ -167,3 +167,9 @@ def _below(value: object, pointer: str, name: str) -> tuple[object, str]:
         if len(key) == length and key.casefold() == folded:
             return value[key], key
     return None, name
+
+
+def properties_in(node: Node) -> Node:
+    """Return what holds a resource's properties: ``az`` prints them beside its name."""
+    properties = node.at("properties")
+    return node if properties.absent else properties

@@ -32,7 +32,7 @@ from keyhier.placement.model import (
     VaultResource,
     VirtualMachine,
 )
-from keyhier.placement.node import MalformedError, Node
+from keyhier.placement.node import MalformedError, Node, properties_in
 from keyhier.placement.place import Placement
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, in_whole, or_unknown
 
@@ -41,7 +41,6 @@ __all__ = [
     "Refused",
     "machine_keys",
     "machine_of",
-    "properties_in",
     "read_resources",
 ]
 
@@ -201,12 +200,6 @@ def _unknown_machine(extension: _Extension) -> VirtualMachine:
         origin=extension.origin,
         ade=extension.ade,
     )
-
-
-def properties_in(node: Node) -> Node:
-    """Return what holds a resource's properties: ``az`` prints them beside its name."""
-    properties = node.at("properties")
-    return node if properties.absent else properties
 
 
 def _whose(node: Node, origin: Origin | None, tenant: Maybe[str | None] = UNKNOWN) -> Whose:
