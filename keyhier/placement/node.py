@@ -7,7 +7,7 @@ template yields (``[parameters('location')]``), and the value UNKNOWN itself, re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -40,8 +40,8 @@ class MalformedError(InvalidInputError):
         self.pointer = pointer
         self.what = what
 
-    def __reduce__(self) -> tuple[type[MalformedError], tuple[str, str]]:
-        return type(self), (self.pointer, self.what)
+    def __reduce__(self) -> tuple[type[MalformedError], tuple[str, str], dict[str, Any]]:
+        return type(self), (self.pointer, self.what), vars(self)
 
 
 @attrs.define(eq=False)  # A large file has millions of them, and frozen ones take twice as long.
