@@ -15,7 +15,14 @@ from keyhier.errors import InvalidInputError
 if TYPE_CHECKING:
     from keyhier.uri import VaultUri
 
-__all__ = ["VaultAddress", "VaultKind"]
+__all__ = [
+    "CHINA_AUTHORITY",
+    "PUBLIC_AUTHORITY",
+    "US_GOVERNMENT_AUTHORITY",
+    "VaultAddress",
+    "VaultKind",
+    "is_loopback",
+]
 
 
 class VaultKind(Enum):
@@ -28,16 +35,16 @@ class VaultKind(Enum):
 # https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates names each
 # cloud's domains; https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud
 # names where its tokens come from.
-_PUBLIC: Final = "login.microsoftonline.com"
-_CHINA: Final = "login.chinacloudapi.cn"
-_US_GOVERNMENT: Final = "login.microsoftonline.us"
+PUBLIC_AUTHORITY: Final = "login.microsoftonline.com"
+CHINA_AUTHORITY: Final = "login.chinacloudapi.cn"
+US_GOVERNMENT_AUTHORITY: Final = "login.microsoftonline.us"
 _DOMAINS: Final = {
-    "vault.azure.net": (VaultKind.KEY_VAULT, _PUBLIC),
-    "managedhsm.azure.net": (VaultKind.MANAGED_HSM, _PUBLIC),
-    "vault.azure.cn": (VaultKind.KEY_VAULT, _CHINA),
-    "managedhsm.azure.cn": (VaultKind.MANAGED_HSM, _CHINA),
-    "vault.usgovcloudapi.net": (VaultKind.KEY_VAULT, _US_GOVERNMENT),
-    "managedhsm.usgovcloudapi.net": (VaultKind.MANAGED_HSM, _US_GOVERNMENT),
+    "vault.azure.net": (VaultKind.KEY_VAULT, PUBLIC_AUTHORITY),
+    "managedhsm.azure.net": (VaultKind.MANAGED_HSM, PUBLIC_AUTHORITY),
+    "vault.azure.cn": (VaultKind.KEY_VAULT, CHINA_AUTHORITY),
+    "managedhsm.azure.cn": (VaultKind.MANAGED_HSM, CHINA_AUTHORITY),
+    "vault.usgovcloudapi.net": (VaultKind.KEY_VAULT, US_GOVERNMENT_AUTHORITY),
+    "managedhsm.usgovcloudapi.net": (VaultKind.MANAGED_HSM, US_GOVERNMENT_AUTHORITY),
 }
 _NAME: Final = re.compile(r"(?!.*--)[a-z][0-9a-z-]{1,22}[0-9a-z]")
 _AUTHORITY: Final = re.compile(r"//(?P<host>[^/:\[\]]+|\[[^\[\]/]+\])(?::(?P<port>[0-9]{1,5}))?/?")
@@ -126,7 +133,7 @@ class VaultAddress:
 
 
 def _kind(host: str, port: int, told: str | None) -> tuple[VaultKind, str | None]:
-    if _is_loopback(host):
+    if is_loopback(host):
         try:
             return VaultKind(told or VaultKind.KEY_VAULT.value), None
         except ValueError:
@@ -151,7 +158,8 @@ def _kind(host: str, port: int, told: str | None) -> tuple[VaultKind, str | None
     return _DOMAINS[domain]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host, without its port, is an address of this machine's own."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

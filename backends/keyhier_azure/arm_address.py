@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +9,12 @@ import attrs
 
 from keyhier.errors import InvalidInputError
 from keyhier.uri import VaultUri
+from keyhier_azure.address import (
+    CHINA_AUTHORITY,
+    PUBLIC_AUTHORITY,
+    US_GOVERNMENT_AUTHORITY,
+    is_loopback,
+)
 
 __all__ = ["ArmAddress"]
 
@@ -17,9 +22,9 @@ _USUAL: Final = "https://management.azure.com"
 # https://learn.microsoft.com/azure/azure-government/documentation-government-developer-guide and
 # https://learn.microsoft.com/azure/china/resources-developer-guide
 _AUTHORITIES: Final = {
-    "management.azure.com": "login.microsoftonline.com",
-    "management.chinacloudapi.cn": "login.chinacloudapi.cn",
-    "management.usgovcloudapi.net": "login.microsoftonline.us",
+    "management.azure.com": PUBLIC_AUTHORITY,
+    "management.chinacloudapi.cn": CHINA_AUTHORITY,
+    "management.usgovcloudapi.net": US_GOVERNMENT_AUTHORITY,
 }
 
 
@@ -70,16 +75,9 @@ class ArmAddress:
         given = None if ca_file is None else Path(ca_file)
         if host in _AUTHORITIES:
             return cls(host, _AUTHORITIES[host], given)
-        if _is_loopback(host.rpartition(":")[0]):
+        if is_loopback(host.rpartition(":")[0]):
             return cls(host, None, given)
         raise InvalidInputError(
             f"{host!r:.140} is no Azure Resource Manager",
             remedy=f"there are {', '.join(_AUTHORITIES)}, and emulators on loopback",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
