@@ -224,8 +224,7 @@ class _Manager:
         answer = self._send(HttpRequest("GET", f"{self._address.url}{path}"))
         if answer.status_code in {400, 403, 404}:
             return LiveResource(identity, None, _reason(answer))
-        document = _content(answer)
-        return LiveResource(identity, document)
+        return LiveResource(identity, _content(answer))
 
     def _query(self, ids: list[str]) -> Iterator[LiveResource]:
         listed = ", ".join(f"'{each}'" for each in ids)
@@ -261,14 +260,14 @@ class _Manager:
         try:
             answer = self._client.send_request(request, **self._options)
             answer.read()
+        except ClientAuthenticationError as error:
+            raise AuthenticationError(
+                "no token could be had for Azure Resource Manager",
+                native=f"{told}: {type(error).__name__}",
+                remedy="log in (az login), or set AZURE_TENANT_ID, AZURE_CLIENT_ID and what goes"
+                " with them",
+            ) from error
         except (AzureError, OSError) as error:
-            if isinstance(error, ClientAuthenticationError):
-                raise AuthenticationError(
-                    "no token could be had for Azure Resource Manager",
-                    native=f"{told}: {type(error).__name__}",
-                    remedy="log in (az login), or set AZURE_TENANT_ID, AZURE_CLIENT_ID and what"
-                    " goes with them",
-                ) from error
             raise UnavailableError(
                 "Azure Resource Manager cannot be reached, or its certificate is not trusted",
                 native=f"{told}: {type(error).__name__}",
