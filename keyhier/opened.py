@@ -79,8 +79,9 @@ class OpenedVault(Generic[KeyObject]):
             raise UnsupportedError(f"this {driver.scheme}: vault knows no timeouts")
         return driver.within(timeout)
 
+    @property
     def at_once(self) -> int | None:
-        """Return how many operations in flight use the vault well, or None where it does not say.
+        """How many operations in flight use the vault well, or None where it does not say.
 
         Raises:
             InvalidStateError: the vault was closed.

@@ -226,7 +226,7 @@ class Vault:
         Raises:
             InvalidStateError: the vault was closed.
         """
-        return self._opened.at_once()
+        return self._opened.at_once
 
     def keys(self) -> Iterator[Key]:
         """Yield the latest version of every key."""
@@ -377,7 +377,7 @@ class Vault:
         return stream(
             lambda item: self.unwrap(item[0], context=item[1], timeout=timeout),
             map(_read, items),
-            workers=self._opened.at_once() if workers is None else workers,
+            workers=self._opened.at_once if workers is None else workers,
             progress=progress,
         )
 
