@@ -17,9 +17,9 @@ from keyhier.errors import CapacityError, IntegrityError
 from keyhier_azure.keys import UNREADABLE
 from keyhier_azure.soft_delete import KEYS, versions_of
 
-__all__ = ["JOB_TAG", "successor_body", "version_tagged"]
+__all__ = ["successor_body", "version_tagged"]
 
-JOB_TAG: Final = "keyhier-job"
+_JOB_TAG: Final = "keyhier-job"
 _MOST_TAGS: Final = 15  # https://learn.microsoft.com/azure/key-vault/keys/about-keys-details
 
 
@@ -32,7 +32,7 @@ def version_tagged(items: Iterable[Mapping[str, Any]], tag: str) -> str | None:
         IntegrityError: the list cannot be read.
     """
     try:
-        made = [each for each in items if (each.get("tags") or {}).get(JOB_TAG) == tag]
+        made = [each for each in items if (each.get("tags") or {}).get(_JOB_TAG) == tag]
         made.sort(key=lambda each: int(each["attributes"]["created"]))
     except UNREADABLE as error:
         raise IntegrityError("the vault's list of versions cannot be read") from error
@@ -54,11 +54,11 @@ def successor_body(
         CapacityError: the key has as many tags as a vault takes.
     """
     key = latest["key"]
-    tags = {**(latest.get("tags") or {}), JOB_TAG: tag}
+    tags = {**(latest.get("tags") or {}), _JOB_TAG: tag}
     if len(tags) > _MOST_TAGS:
         raise CapacityError(
             f"the key has {_MOST_TAGS} tags, and the vault takes no more",
-            remedy=f"remove one, which makes room for {JOB_TAG}",
+            remedy=f"remove one, which makes room for {_JOB_TAG}",
         )
     body: dict[str, Any] = {"kty": key["kty"], "key_size": spec.bits, "tags": tags}
     if "key_ops" in key:

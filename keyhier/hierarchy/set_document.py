@@ -21,7 +21,7 @@ from keyhier.placement.place import Placement
 from keyhier.placement.unknown import Unknown
 from keyhier.records.stored import StoredSet
 
-__all__ = ["from_stored", "place_of", "to_document", "to_stored"]
+__all__ = ["from_stored", "to_document", "to_stored"]
 
 
 def to_stored(encryption_set: EncryptionSet) -> StoredSet:
@@ -53,7 +53,7 @@ def to_document(encryption_set: EncryptionSet) -> dict[str, Any]:
         ],
         "last_rotation": encryption_set.last_rotation and encryption_set.last_rotation.isoformat(),
         "rotation_error": error and {"code": error.code, "message": error.message},
-        "placement": place_of(encryption_set.placement),
+        "placement": _place_of(encryption_set.placement),
         "id": encryption_set.id and str(encryption_set.id),
         "vault_id": encryption_set.vault_id and str(encryption_set.vault_id),
         "identity": {
@@ -66,7 +66,7 @@ def to_document(encryption_set: EncryptionSet) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in (None, [], {})}
 
 
-def place_of(placement: Placement) -> dict[str, str]:
+def _place_of(placement: Placement) -> dict[str, str]:
     """Return what is known of a place."""
     parts = {
         "cloud": placement.cloud,
