@@ -22,6 +22,12 @@ _NOT_READ: Final = frozenset(
         "azurerm_key_vault_managed_hardware_security_module",
     }
 )
+_MACHINE: Final = "Microsoft.Compute/virtualMachines"
+_SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
+
+# The actions of a change (https://developer.hashicorp.com/terraform/internals/json-format).
+_NO_CHANGE: Final = ["no-op"]
+_UNCHANGED: Final = (_NO_CHANGE, ["read"])
 
 
 def is_plan(document: Mapping[str, Any]) -> bool:
@@ -89,11 +95,6 @@ def _as_it_is(document: dict[str, object], *, there: bool) -> dict[str, object]:
         "properties": {**as_mapping(document["properties"]), "provisioningState": UNKNOWN},
     }
 
-
-_NO_CHANGE: Final = ["no-op"]
-_UNCHANGED: Final = (_NO_CHANGE, ["read"])
-_MACHINE: Final = "Microsoft.Compute/virtualMachines"
-_SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
 
 _Reader = Callable[[Plan, Planned], dict[str, object]]
 
