@@ -62,7 +62,7 @@ def working(session: Session, threads: int | None, command: str) -> Iterator[Wor
 
     Args:
         session: the command's.
-        threads: how many, or None for as many as there are processors.
+        threads: how many, or None for as many as use the vaults well.
         command: what goes on with a job, but for ``--join``.
     """
     begun: list[Job] = []
