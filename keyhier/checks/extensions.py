@@ -17,7 +17,7 @@ from keyhier.placement.node import Node, properties_in
 from keyhier.placement.resources import Document, machine_of
 from keyhier.placement.unknown import Maybe, Unknown, or_unknown
 
-__all__ = ["Extension", "extensions_in"]
+__all__ = ["Extension", "extensions_in", "shown_name"]
 
 _MACHINES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -64,7 +64,7 @@ def extensions_in(documents: Iterable[Document]) -> list[Extension]:
 
 def _alone(extension: Node, origin: Origin | None) -> Iterator[Extension]:
     if isinstance(extension.value, dict) and _is_ours(extension):
-        label = f"extension {_name(extension)}"
+        label = f"extension {shown_name(extension)}"
         ran = _was_deployed(extension)
         yield Extension(extension.value, label, _key(machine_of(extension)), ran, origin)
 
@@ -81,7 +81,7 @@ def _embedded(machine: Node, word: str, origin: Origin | None) -> Iterator[Exten
         if isinstance(each.value, dict) and _is_ours(each):
             identity = machine.at("id").arm_id()
             key = _key(machine.at("name").text() if identity is None else identity)
-            label = f"extension of {word} {_name(machine)}"
+            label = f"extension of {word} {shown_name(machine)}"
             yield Extension(each.value, label, key, ran, origin)
 
 
@@ -109,6 +109,7 @@ def _key(machine: Maybe[ArmId | str | None]) -> Maybe[ArmId | str]:
     return machine.casefold() if isinstance(machine, str) else or_unknown(machine)
 
 
-def _name(resource: Node) -> str:
+def shown_name(resource: Node) -> str:
+    """Return what a report calls a resource, which may have a name that nobody knows."""
     name = resource.at("name").value
     return name if isinstance(name, str) else "without a known name"

@@ -13,11 +13,12 @@ from keyhier.azure_disk.open_settings import OpenSettings
 from keyhier.azure_disk.reading import properties_of
 from keyhier.azure_disk.set_resource import SetResource
 from keyhier.azure_disk.settings import ExtensionSettings
-from keyhier.checks.extensions import Extension
+from keyhier.checks.extensions import Extension, shown_name
 from keyhier.checks.statements import SETTINGS
 from keyhier.checks.unknowns import unknowns
 from keyhier.errors import InvalidInputError
 from keyhier.placement.model import Origin
+from keyhier.placement.node import Node
 from keyhier.placement.report import Comparison, NotChecked, Violation
 from keyhier.placement.resources import Document
 
@@ -43,9 +44,8 @@ def check_settings(
         kind = str(content.get("type")).casefold() if isinstance(content, dict) else ""
         if isinstance(content, dict) and kind in _READINGS:
             word, reading = _READINGS[kind]
-            name = content.get("name")
-            known = name if isinstance(name, str) else "without a known name"
-            yield from _judged(content, f"{word} {known}", reading, origin)
+            label = f"{word} {shown_name(Node(content))}"
+            yield from _judged(content, label, reading, origin)
 
 
 def _judged(
