@@ -178,6 +178,17 @@ def test_promise_7_protected_settings_that_are_malformed_are_not_shown(
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("version", ["2.2", "1.1", "0.1"])
+@pytest.mark.parametrize("parse", [ExtensionSettings.parse, OpenSettings.parse])
+def test_an_extension_is_not_for_two_systems(
+    version: str, parse: Callable[[object], object]
+) -> None:
+    properties = settings().as_resource("vm", "eastus2")["properties"]
+    both = {"type": "AzureDiskEncryption", "typePropertiesType": "AzureDiskEncryptionForLinux"}
+    with pytest.raises(InvalidInputError, match="/type: the same as typePropertiesType"):
+        parse({"properties": {**properties, **both, "typeHandlerVersion": version}})
+
+
 @pytest.mark.parametrize(("thumbprint", "secret"), [(None, None), ("00FF", "aadClientSecret")])
 def test_an_application_proves_itself_in_one_way(
     thumbprint: str | None, secret: str | None
