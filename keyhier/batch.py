@@ -157,10 +157,12 @@ class _Workers(Generic[Item, Value]):
 
     def end(self) -> None:
         """Wait until what was begun is done; what was not is left."""
-        with suppress(Empty):
-            while True:
-                self._items.get_nowait()
-        for _ in self._threads:
+        try:
+            with suppress(Empty):
+                while True:
+                    self._items.get_nowait()
+        finally:
+            # It goes from one thread to the next: an interrupt may have kept one out of the list.
             self._items.put(None)
         for thread in self._threads:
             thread.join()
@@ -175,6 +177,7 @@ class _Workers(Generic[Item, Value]):
             awaited = self._awaited.pop(index, None)
             if awaited is not None:
                 awaited.release()
+        self._items.put(None)
 
     def _attempt(self, index: int, item: Item) -> Outcome[Value] | _Failure:
         try:

@@ -6,14 +6,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyhier import batch
 from keyhier.batch import Outcome, stream
 from keyhier.errors import InvalidInputError, NotFoundError
+
+TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
 
 
 def _threads() -> list[str]:
@@ -132,6 +137,44 @@ def test_an_input_that_fails_loses_nothing_that_was_done_before(workers: int, go
         done.extend(outcome.value for outcome in stream(int, source(), workers=workers))
     assert done == list(range(good))
     assert not _threads()
+
+
+def _interrupted_at(line: int) -> bool:
+    """Raise KeyboardInterrupt at a line that a stream comes to; say whether it came there."""
+    left = line
+
+    def trace(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        nonlocal left
+        if frame.f_code.co_filename != batch.__file__:
+            return None
+        left -= event == "line"
+        if left:
+            return trace
+        sys.settrace(before)
+        raise KeyboardInterrupt
+
+    before = sys.gettrace()
+    outcomes = stream(str, range(2), workers=2)
+    try:
+        sys.settrace(trace)
+        next(outcomes)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+        outcomes.close()
+    return False
+
+
+def test_an_interrupt_leaves_no_thread_behind_wherever_it_comes() -> None:
+    lines = 1
+    while _interrupted_at(lines):
+        for thread in threading.enumerate():
+            if thread.name.startswith("keyhier"):
+                thread.join(10)
+        assert not _threads(), f"line {lines}"
+        lines += 1
+    assert lines > 20
 
 
 @pytest.mark.parametrize("workers", [0, -1])

@@ -277,6 +277,8 @@ def read_kinds(properties: Node) -> list[tuple[System, Generation]]:
         systems = list(System)
     if not systems:
         raise properties.at("type").wrong(f"one of {', '.join(_TYPES.values())}")
+    if len(known) > 1 and len(systems) > 1:
+        raise properties.at("type").wrong("the same as typePropertiesType")
     version = properties.at("typeHandlerVersion").text()
     if version is None:
         raise properties.at("typeHandlerVersion").wrong("a value belongs here")

@@ -63,9 +63,9 @@ def extensions_in(documents: Iterable[Document]) -> list[Extension]:
 
 
 def _alone(extension: Node, origin: Origin | None) -> Iterator[Extension]:
-    if isinstance(extension.value, dict) and _is_ours(extension):
+    ran = _was_deployed(extension)
+    if isinstance(extension.value, dict) and _is_ours(extension, may_be_listed=ran):
         label = f"extension {shown_name(extension)}"
-        ran = _was_deployed(extension)
         yield Extension(extension.value, label, _key(machine_of(extension)), ran, origin)
 
 
@@ -90,7 +90,7 @@ def _items(node: Node) -> list[Node]:
     return [] if isinstance(items, Unknown) else items
 
 
-def _is_ours(extension: Node) -> bool:
+def _is_ours(extension: Node, *, may_be_listed: bool = True) -> bool:
     properties = properties_in(extension)
     try:
         found = read_extension(properties)
@@ -98,7 +98,8 @@ def _is_ours(extension: Node) -> bool:
         # It is ours, for of others nothing is read.
         return True
     # What only lists an extension, as a machine's document does, tells no settings.
-    return found is not None and not properties.at("settings").absent
+    only_listed = may_be_listed and properties.at("settings").absent
+    return found is not None and not only_listed
 
 
 def _was_deployed(extension: Node) -> bool:

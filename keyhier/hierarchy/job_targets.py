@@ -29,6 +29,7 @@ __all__ = [
     "Check",
     "Prepare",
     "Targets",
+    "going_to",
     "latest_of",
     "mistrusted",
     "require_ahead",
@@ -81,7 +82,20 @@ def sources_of(job: Job) -> tuple[KeyId, ...]:
     Raises:
         IntegrityError: the journal names none.
     """
-    named = job.intent.get(FROM)
+    return _versions(job, FROM)
+
+
+def going_to(job: Job) -> tuple[KeyId, ...]:
+    """Return the versions that a migration's records are to need, in the order of their sources.
+
+    Raises:
+        IntegrityError: the journal names none.
+    """
+    return _versions(job, TO)
+
+
+def _versions(job: Job, name: str) -> tuple[KeyId, ...]:
+    named = job.intent.get(name)
     if not isinstance(named, Sequence) or isinstance(named, str):
         raise mistrusted(job, "records anew of which it says nothing that can be read")
     return tuple(_version(job, text) for text in named)

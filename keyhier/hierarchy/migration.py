@@ -21,6 +21,7 @@ from keyhier.hierarchy.job_targets import (
     MIGRATE,
     MOVE,
     TO,
+    going_to,
     mistrusted,
     require_kind,
     sources_of,
@@ -101,10 +102,10 @@ class Migration:
         No vault is asked, so that a migration that is done needs none.
         """
         require_kind(job, MIGRATE)
-        targets = [KeyId.parse(text) for text in job.intent.get(TO, ())]
-        if len(targets) != len(job.intent[FROM]):
+        sources, targets = sources_of(job), going_to(job)
+        if len(targets) != len(sources):
             raise mistrusted(job, "records under keys that it does not name")
-        found = dict(zip(sources_of(job), targets, strict=True))
+        found = dict(zip(sources, targets, strict=True))
         for source, target in found.items():
             wanted = self._version_there(source) or self._id_there(source)
             going = target if wanted.version else target.versionless

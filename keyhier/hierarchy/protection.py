@@ -53,7 +53,7 @@ class Protection:
         warnings: tuple[str, ...] = ()
         # Before the vault is asked for the KEK. Of a volume in a set it is the set that is judged.
         if policy.placement is not None and volume.set is None:
-            warnings = judge_volume(policy.placement, volume, self._root(under))
+            warnings = judge_volume(policy.placement, volume, self._roots(under))
         keyring = self._core.keyring
         kek = keyring.use(under) if under.version else keyring.latest(under)
         context = context_for(new_record_id(), vm=volume.vm, volume=volume.name)
@@ -84,12 +84,15 @@ class Protection:
             self._core.records.replace(attrs.evolve(each, state=RecordState.RETIRED))
         return kept
 
-    def _root(self, under: KeyId) -> KeyId:
-        """Return the key of a vault that a KEK is or lies under; only records are read for it."""
-        if under.scheme != IN_RECORDS:
-            return under
+    def _roots(self, under: KeyId) -> list[KeyId]:
+        """Return the ids that the vault's key may have which a KEK is or lies under.
+
+        Only records are read for it.
+        """
         keyring = self._core.keyring
-        return keyring.chain(under if under.version else keyring.latest(under).id)[-1]
+        if under.scheme == IN_RECORDS:
+            under = keyring.chain(under if under.version else keyring.latest(under).id)[-1]
+        return keyring.vaults.ids_of(under)
 
     def find(self, volume: Volume | str) -> Record:
         """Return the record of a volume's key, or the one that has an id.

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from keyhier.errors import InvalidInputError, InvalidStateError, UnsupportedError
 from keyhier.hierarchy.core import Core
-from keyhier.hierarchy.job_targets import FROM, LATEST, ROTATE, TAG, mistrusted
+from keyhier.hierarchy.job_targets import FROM, LATEST, ROTATE, TAG, mistrusted, sources_of
 from keyhier.hierarchy.keyring import IN_RECORDS
 from keyhier.hierarchy.rewrap_jobs import Preview, RewrapJobs
 from keyhier.hierarchy.work import JobReport, Work
@@ -81,7 +81,7 @@ def preview_rotation(core: Core, key: KeyId) -> Preview:
     if job is not None:
         _require_same(job, key)
     planned = job or _new_job(core, key)
-    return jobs.preview(((KeyId.parse(old), planned.target) for old in planned.intent[FROM]), job)
+    return jobs.preview(((old, planned.target) for old in sources_of(planned)), job)
 
 
 def _new_job(core: Core, key: KeyId) -> Job:

@@ -109,6 +109,14 @@ class VaultKeyring:
         """Whether the vault that a key's id names is open, be the key there or not."""
         return any(vault.is_home_of(vault.aliases.get(key, key)) for vault in self._vaults)
 
+    def ids_of(self, key: KeyId) -> list[KeyId]:
+        """Return the ids under which the open vaults may have a key; none of them is asked.
+
+        It is found under an id of today where one has an alias for it.
+        """
+        ids = ((vault, vault.aliases.get(key, key)) for vault in self._vaults)
+        return list(dict.fromkeys(each for vault, each in ids if vault.is_home_of(each))) or [key]
+
     def _keys(self, key: KeyId) -> Iterator[Key]:
         for vault in self._vaults:
             try:

@@ -10,11 +10,17 @@ import re
 import sys
 from typing import Final
 
-__all__ = ["constant_at", "member_twice_at", "number_at"]
+__all__ = ["TEXT", "constant_at", "member_twice_at", "number_at"]
 
-_TEXT: Final = r'"(?:[^"\\]|\\.)*"'
-_CONSTANT: Final = re.compile(rf"{_TEXT}|-?Infinity|NaN", re.DOTALL)
-_TOKEN: Final = re.compile(rf"{_TEXT}|[\[\]{{}}:]", re.DOTALL)
+TEXT: Final = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
+"""Matches a text, or one that never ends to the end of the document.
+
+It gives nothing back that it has taken, for which it would have to keep each character's place, and
+no text is looked for within one that never ends, which would take the square of its length.
+"""
+
+_CONSTANT: Final = re.compile(rf"{TEXT}|-?Infinity|NaN", re.DOTALL)
+_TOKEN: Final = re.compile(rf"{TEXT}|[\[\]{{}}:]", re.DOTALL)
 
 
 def constant_at(text: str) -> int:
@@ -25,7 +31,7 @@ def constant_at(text: str) -> int:
 def number_at(text: str) -> int:
     """Return where a number of too many digits stands."""
     digits = sys.get_int_max_str_digits() + 1
-    return _first(re.compile(rf"{_TEXT}|-?(?<!\d)\d{{{digits},}}(?![\d.eE])", re.DOTALL), text)
+    return _first(re.compile(rf"{TEXT}|-?(?<!\d)\d{{{digits},}}(?![\d.eE])", re.DOTALL), text)
 
 
 def _first(pattern: re.Pattern[str], text: str) -> int:

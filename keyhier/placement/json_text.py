@@ -18,7 +18,7 @@ from json import JSONDecodeError
 from typing import Final, NoReturn
 
 from keyhier.errors import InvalidInputError
-from keyhier.placement.json_faults import constant_at, member_twice_at, number_at
+from keyhier.placement.json_faults import TEXT, constant_at, member_twice_at, number_at
 from keyhier.placement.model import Origin
 
 __all__ = ["MAX_BYTES", "JsonText", "NotJsonError", "below"]
@@ -28,8 +28,9 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 
 _MAX_DEPTH: Final = 200
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# A comment that never ends is none, and none is looked for within it.
+_TOKEN: Final = re.compile(rf"(?P<comment>//[^\n]*|/\*.*?\*/)|{TEXT}|/\*.*", re.DOTALL)
+_BRACKET: Final = re.compile(rf"{TEXT}|[\[\]{{}}]", re.DOTALL)
 
 
 class NotJsonError(InvalidInputError):
@@ -180,8 +181,7 @@ def _skip(text: str, position: int) -> int:
 
 
 def _without_comment(found: re.Match[str]) -> str:
-    token = found[0]
-    return token if token.startswith('"') else re.sub("[^\n]", " ", token)
+    return found[0] if found["comment"] is None else re.sub("[^\n]", " ", found[0])
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -18,6 +18,7 @@ from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 __all__ = ["MalformedError", "Node", "printable", "properties_in"]
 
 _MAX_SHOWN: Final = 80
+_NOT_SHOWN: Final = "/protectedsettings"  # Of an extension, at its place or below.
 
 
 def printable(text: str) -> str:
@@ -71,6 +72,8 @@ class Node:
 
     def wrong(self, what: str) -> MalformedError:
         """Return the error that says what should stand here."""
+        if _NOT_SHOWN in self.pointer.casefold():
+            return MalformedError(self.pointer, f"{what}, and what stands there is not shown")
         shown = repr(self.value)
         shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…"
         return MalformedError(self.pointer, f"{what}, not {shown}")

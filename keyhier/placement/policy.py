@@ -33,6 +33,19 @@ class Enforcement(StrEnum):
     """It is recorded."""
 
 
+def _spelled(vault: str) -> str:
+    # The case of a host does not count, and that of a token's label does.
+    return vault.casefold() if "." in vault else vault
+
+
+def _by_host(vaults: Mapping[str, Placement]) -> dict[str, Placement]:
+    found: dict[str, Placement] = {}
+    for name, place in vaults.items():
+        if found.setdefault(_spelled(name), place) != place:
+            raise InvalidInputError("a vault stands twice among those whose place is declared")
+    return found
+
+
 def _by_name(machines: Mapping[str, Placement]) -> dict[str, Placement]:
     found = {name.casefold(): place for name, place in machines.items()}
     if len(found) < len(machines):
@@ -51,7 +64,7 @@ class PlacementPolicy:
         enforcement: whether a violation is refused or recorded.
     """
 
-    vaults: Mapping[str, Placement] = attrs.field(factory=dict)
+    vaults: Mapping[str, Placement] = attrs.field(factory=dict, converter=_by_host)
     rules: RuleSet | str = DEFAULT_RULES
     enforcement: Enforcement = attrs.field(default=Enforcement.ENFORCE, converter=Enforcement)
     machines: Mapping[str, Placement] = attrs.field(factory=dict, converter=_by_name)
@@ -73,7 +86,7 @@ class PlacementPolicy:
             name: its host, its token's label, or ``memory``.
             identity: its ARM id, for one in Azure.
         """
-        place = self.vaults.get(name, NOWHERE)
+        place = self.vaults.get(_spelled(name), NOWHERE)
         return VaultResource(id=identity, name=name, host=name, placement=place)
 
     def judge(

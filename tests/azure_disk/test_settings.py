@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from referencing import Registry
 from keyhier.algorithms import WrapAlgorithm
 from keyhier.azure_disk.addresses import KekAddress, VaultAddress
 from keyhier.azure_disk.az import az_extension
+from keyhier.azure_disk.open_settings import OpenSettings
 from keyhier.azure_disk.settings import Application, ExtensionSettings, Generation, Operation
 from keyhier.azure_disk.transitions import Current, check_transition
 from keyhier.errors import InvalidInputError, InvalidStateError, KeyhierError, UnsupportedError
@@ -158,6 +160,33 @@ CONFLICTS: list[tuple[dict[str, Any], str]] = [
 def test_a_conflict_is_an_error(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(InvalidInputError, match=told):
         settings(**changes)
+
+
+@pytest.mark.parametrize("name", ["protectedSettings", "PROTECTEDSETTINGS"])
+@pytest.mark.parametrize(
+    "given", ['{"AADClientSecret": "hunter2"}', ["hunter2"], {"Passphrase": ["hunter2"]}]
+)
+@pytest.mark.parametrize("parse", [ExtensionSettings.parse, OpenSettings.parse])
+def test_promise_7_protected_settings_that_are_malformed_are_not_shown(
+    name: str, given: object, parse: Callable[[object], object]
+) -> None:
+    resource = settings().as_resource("vm", "eastus2")
+    resource["properties"].pop("protectedSettings", None)
+    resource["properties"][name] = given
+    with pytest.raises(InvalidInputError, match=f"/properties/{name}") as caught:
+        parse(resource)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["2.2", "1.1", "0.1"])
+@pytest.mark.parametrize("parse", [ExtensionSettings.parse, OpenSettings.parse])
+def test_an_extension_is_not_for_two_systems(
+    version: str, parse: Callable[[object], object]
+) -> None:
+    properties = settings().as_resource("vm", "eastus2")["properties"]
+    both = {"type": "AzureDiskEncryption", "typePropertiesType": "AzureDiskEncryptionForLinux"}
+    with pytest.raises(InvalidInputError, match="/type: the same as typePropertiesType"):
+        parse({"properties": {**properties, **both, "typeHandlerVersion": version}})
 
 
 @pytest.mark.parametrize(("thumbprint", "secret"), [(None, None), ("00FF", "aadClientSecret")])

@@ -211,3 +211,14 @@ def test_ids_and_names_are_compared_without_case() -> None:
     assert verdict(report_of(shouted, SINGLE_RAN, asked))[0]
     nameless = {key: each for key, each in asked.items() if key != "id"}
     assert verdict(report_of(shouted, SINGLE_RAN, nameless))[0]
+
+
+@pytest.mark.parametrize("given", [{}, {"settings": None}], ids=["absent", "null"])
+def test_an_extension_that_is_yet_to_be_deployed_has_settings(given: dict[str, Any]) -> None:
+    asked = extension()
+    del asked["properties"]["settings"]
+    asked["properties"] |= given
+    assert "/properties/settings/EncryptionOperation" in settings_of(report_of(asked))[0][0]
+    # What lists those that are there leaves them out.
+    asked["properties"]["provisioningState"] = "Succeeded"
+    assert settings_of(report_of(asked)) == ([], [])

@@ -16,6 +16,7 @@ from keyhier.placement.policy import PlacementPolicy
 from keyhier.records import Query
 from keyhier.records.record import Record
 from keyhier.records.sql.store import SqlRecords
+from keyhier.testing.softhsm import SoftHsmToken
 from tests.hierarchy.conftest import SECRET
 
 HERE = Placement("westeurope", "a", "t")
@@ -140,6 +141,27 @@ def test_a_kek_in_a_record_is_where_the_key_above_it_is(
     with pytest.raises(PlacementError, match="kek-vault-region"):
         hierarchy.protect(WEB, SECRET, under=KeyId.parse("record:keys/below"))
     assert events == []
+
+
+@pytest.mark.parametrize("in_record", [False, True])
+def test_a_key_that_moved_is_where_it_is_now_and_not_where_its_id_of_old_says(
+    in_record: bool, softhsm_token: SoftHsmToken, vault: Vault, store: SqlRecords
+) -> None:
+    old = vault.create_key("aes", "AES-256").id
+    Hierarchy(vault, store).create_kek("below", under=old)
+    with keyhier.open(softhsm_token.uri) as token:
+        new = token.create_key("aes", "AES-256").id
+    places = {"memory": THERE, new.vault: HERE}
+    policy = Policy(placement=PlacementPolicy(places, machines={"web-01": THERE}))
+    under = KeyId.parse("record:keys/below") if in_record else old
+    with keyhier.open(softhsm_token.uri, aliases={str(old): str(new)}) as moved:
+        hierarchy = Hierarchy(moved, store, policy=policy)
+        with pytest.raises(PlacementError, match="kek-vault-region"):
+            hierarchy.protect(WEB, SECRET, under=under)
+        # Where the key is also still at its old place, either may be the one that is used.
+        for vaults in ((vault, moved), (moved, vault)):
+            with pytest.raises(PlacementError, match="kek-vault-region"):
+                Hierarchy(vaults, store, policy=policy).protect(WEB, SECRET, under=under)
 
 
 def test_of_a_volume_in_a_set_the_set_is_judged(vault: Vault, store: SqlRecords) -> None:

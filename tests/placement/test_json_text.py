@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import PurePath
 
 import pytest
@@ -101,3 +104,47 @@ def test_what_json_does_not_allow_is_told_with_its_place(
         JsonText("a.json", text.encode())
     assert words in caught.value.message
     assert (caught.value.origin.line, caught.value.origin.column) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('["' + '\\"' * 20_000, (1, 2)),
+        ('["a' + "\\", (1, 2)),
+        ("[" * 1000 + '"' + '\\"' * 20_000, (1, 201)),
+        ("[1, " + "/* " * 20_000, (1, 5)),
+        ("[1]\n/* to the end", (2, 1)),
+        ("[1]/*/", (1, 4)),
+    ],
+    ids=["escapes", "escape", "deep", "comments", "comment", "slash"],
+)
+def test_what_never_ends_is_read_once_and_not_from_each_place(
+    text: str, place: tuple[int, int]
+) -> None:
+    began = time.process_time()
+    with pytest.raises(NotJsonError) as caught:
+        JsonText("a.json", text.encode())
+    assert time.process_time() - began < 2
+    assert (caught.value.origin.line, caught.value.origin.column) == place
+
+
+_LITTLE_MEMORY = """
+import resource
+from keyhier.placement.json_text import JsonText, NotJsonError
+
+resource.setrlimit(resource.RLIMIT_AS, (400_000_000, resource.RLIM_INFINITY))
+long = '"' + "a" * 6_000_000 + '"'
+for text in (f'[{long}, NaN]', f'{{"a": {long}, "a": 1}}', f'[{long}, {"1" * 5000}]'):
+    try:
+        JsonText("a.json", text.encode())
+    except NotJsonError as error:
+        print(error.origin.line)
+print(len(JsonText("a.json", f'[{long}] // said'.encode()).value))
+"""
+
+
+def test_a_long_text_takes_no_multiple_of_its_size() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LITTLE_MEMORY], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["1", "1", "1", "1"], done.stderr[-300:]

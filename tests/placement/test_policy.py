@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from keyhier.errors import NotFoundError, PlacementError
+from keyhier.errors import InvalidInputError, NotFoundError, PlacementError
 from keyhier.placement import Placement
 from keyhier.placement.model import Resource
 from keyhier.placement.policy import Enforcement, PlacementPolicy
@@ -52,6 +52,15 @@ def test_vaults_are_where_they_were_declared() -> None:
         PlacementPolicy({HOST: ELSEWHERE}).judge(
             [SET, PlacementPolicy({HOST: ELSEWHERE}).vault(HOST, VAULT_ID)]
         )
+
+
+def test_the_case_of_a_host_does_not_count_and_that_of_a_token_does() -> None:
+    policy = PlacementPolicy({HOST.upper(): HERE, "Disks": HERE})
+    assert policy.vault(HOST).placement == policy.vault(HOST.title()).placement == HERE
+    assert policy.vault("Disks").placement == HERE
+    assert policy.vault("disks").placement == Placement()
+    with pytest.raises(InvalidInputError, match="twice"):
+        PlacementPolicy({HOST.upper(): HERE, HOST: ELSEWHERE})
 
 
 def test_rules_of_an_unknown_name_are_an_error() -> None:

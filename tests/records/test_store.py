@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import attrs
 import pytest
@@ -262,3 +265,23 @@ def test_what_another_store_object_writes_is_seen(shared_url: str, maker: Maker)
         other.replace(attrs.evolve(record, set="x"))
         with pytest.raises(ConflictError):
             one.replace(record)
+
+
+_WITH_LABELS = """
+import sys
+import keyhier
+from keyhier.records import Query, Record, new_record_id, open_records
+
+with keyhier.open("memory:") as vault, open_records(sys.argv[1]) as records:
+    kek, labels = vault.create_key("kek", "AES-256"), {"team": "blue"}
+    bound = {"record": new_record_id(), "vm": "web-01", "volume": "C:"}
+    wrapped = kek.wrap(b"secret", context=bound)
+    records.add(Record.of(wrapped, vm="web-01", volume="C:", labels=labels))
+    print([record.labels == labels for record in records.find(Query())])
+"""
+
+
+def test_records_are_read_where_python_refuses_to_compare_text_with_bytes(tmp_path: Path) -> None:
+    command = [sys.executable, "-bb", "-c", _WITH_LABELS, f"sqlite:{tmp_path}/records.db"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "[True]\n", done.stderr

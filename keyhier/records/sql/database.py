@@ -101,7 +101,8 @@ class Database:
 
 def _read_document(text: str | bytes) -> Any:
     # Most records have neither labels nor details.
-    return {} if text in ("{}", b"{}") else json.loads(text)
+    empty = "{}" if isinstance(text, str) else b"{}"
+    return {} if text == empty else json.loads(text)
 
 
 def _postgresql_now() -> ColumnElement[int]:

@@ -213,6 +213,40 @@ def test_a_journal_that_cannot_be_read_is_told(
     assert hierarchy.jobs.roll_back(job.id).job.state is JobState.ROLLED_BACK
 
 
+@pytest.mark.parametrize("sources", [None, [1]], ids=str)
+def test_a_preview_of_a_journal_that_cannot_be_read_tells_it(
+    store: SqlRecords, memory: Vault, records: list[Record], sources: object
+) -> None:
+    hierarchy = Hierarchy(memory, store)
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.rotate("kek", STOPPED)
+    alter(store, intent={"from": sources})
+    with pytest.raises(IntegrityError, match="who changed the journal"):
+        hierarchy.preview_rotation("kek")
+
+
+@pytest.mark.parametrize(
+    "intent",
+    [{"to": 1}, {"to": "x"}, {"to": [1]}, {"to": ["x"]}, {"to": None}, {"from": None}],
+    ids=str,
+)
+def test_a_migration_whose_journal_cannot_be_read_is_told(
+    store: SqlRecords,
+    memory: Vault,
+    there: Vault,
+    records: list[Record],
+    intent: dict[str, Any],
+) -> None:
+    hierarchy, key_map = Hierarchy(memory, store), {"kek": "there"}
+    with pytest.raises(KeyboardInterrupt):
+        hierarchy.migrate(there, key_map, STOPPED)
+    alter(store, intent=intent)
+    for attempt in (hierarchy.migrate, hierarchy.preview_migration):
+        with pytest.raises(IntegrityError, match="who changed the journal"):
+            attempt(there, key_map)
+    assert unchanged(store, records)
+
+
 def test_a_migration_does_not_put_records_under_an_older_version_unless_the_map_names_it(
     store: SqlRecords, memory: Vault, there: Vault, records: list[Record]
 ) -> None:
