@@ -18,6 +18,7 @@ from keyhier.placement.json_text import JsonText, below
 from keyhier.placement.model import Origin
 from keyhier.placement.resources import Document
 from keyhier.placement.terraform.reader import is_plan, read_plan
+from keyhier.placement.unknown import NOT_YET, UNKNOWN
 
 __all__ = ["Documents", "Trouble", "read_documents"]
 
@@ -94,9 +95,19 @@ def _found(
         yield from read_plan(document, deployment, problems)
     elif isinstance(document, dict) and _OWN_PLAN in document:
         # What would be there once the plan is done; its own findings are not believed.
-        yield from _resources(document.get("planned", []), "/planned", problems)
+        yield from _resources(_as_known(document.get("planned", [])), "/planned", problems)
     else:
         yield from _resources(document, "", problems)
+
+
+def _as_known(planned: object) -> object:
+    """Return what is planned, with UNKNOWN for the id of a key or secret that is not made yet."""
+    if isinstance(planned, dict):
+        return {name: _as_known(each) for name, each in planned.items()}
+    if isinstance(planned, list):
+        return [_as_known(each) for each in planned]
+    not_made = isinstance(planned, str) and planned.endswith(f"/{NOT_YET}")
+    return UNKNOWN if not_made else planned
 
 
 def _resources(document: object, pointer: str, problems: Problems) -> Iterator[tuple[object, str]]:

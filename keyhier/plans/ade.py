@@ -35,13 +35,13 @@ from keyhier.placement.model import (
     Volumes,
 )
 from keyhier.placement.rules import RuleSet
-from keyhier.placement.unknown import Maybe, Unknown, any_of
+from keyhier.placement.unknown import NOT_YET, Maybe, Unknown, any_of
 from keyhier.plans.ade_steps import AdeSteps
 from keyhier.plans.documents import Documents
 from keyhier.plans.facts import with_facts
 from keyhier.plans.findings import of_eligibility
 from keyhier.plans.plan import Plan, Workflow
-from keyhier.plans.planned_key import NOT_YET, PlannedKey, host_of
+from keyhier.plans.planned_key import PlannedKey, host_of
 from keyhier.plans.rules import DEFAULT_RULES, rules_of_plans
 from keyhier.stored_secret import SecretId
 

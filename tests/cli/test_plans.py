@@ -104,7 +104,9 @@ def test_a_plan_file_is_checked_again_by_what_is_planned(
         checked = json.loads(run("check", "--json", out).stdout)
         errors = {each["rule"] for each in checked["violations"] if each["severity"] == "error"}
         region = {"ade-vault-region", "kek-vault-region"}
-        assert errors & region == (region if name == "bad" else set())
+        assert errors == (region if name == "bad" else set())
+        # The KEK's version is not made yet, so what is set with it is not known.
+        assert "settings" in {each["rule"] for each in checked["not_checked"]}
 
 
 def test_what_is_not_ready_ends_with_its_own_code(run: Run, files: tuple[str, ...]) -> None:
