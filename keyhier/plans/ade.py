@@ -56,6 +56,8 @@ SCENARIOS: Final = (
 )
 """The scenarios that there are plans for."""
 
+_OTHER_SETTINGS: Final = "ask for other settings, or print the machine's documents anew"
+
 
 def _check_scenario(_: object, __: attrs.Attribute[Any], value: Scenario) -> None:
     if value not in SCENARIOS:
@@ -180,7 +182,8 @@ class _Planning:
             else:
                 settings = self._settings()
         except (InvalidInputError, InvalidStateError) as error:
-            self.findings.append(Finding.of_error("settings", error))
+            finding = Finding.of_error("settings", error)
+            self.findings.append(attrs.evolve(finding, remedy=error.remedy or _OTHER_SETTINGS))
         planned = self._planned(settings, collection)
         report = check_placement(planned.resources(), rules_of_plans(request.rules))
         steps = AdeSteps(
