@@ -24,6 +24,8 @@ __all__ = ["Documents", "Trouble", "read_documents"]
 
 # `keyhier ade plan` and `keyhier set plan` write it, with the version of the form.
 _OWN_PLAN: Final = "keyhier-plan"
+# What Terraform keeps as terraform.tfstate, in a form that it promises nobody.
+_OWN_STATE: Final = frozenset({"terraform_version", "lineage"})
 _LISTS: Final = ("value", "data")
 
 
@@ -75,9 +77,10 @@ def read_documents(
     except TooMuchError as error:
         problems.add("", error.message)
     if not found and not problems.found:
-        problems.add(
-            "", "no machine, disk, encryption set or vault was found in it", is_error=False
-        )
+        none = "no machine, disk, encryption set or vault was found in it"
+        own = isinstance(text.value, dict) and text.value.keys() >= _OWN_STATE
+        state = "this is Terraform's own state: what is read is what `terraform show -json` prints"
+        problems.add("", state if own else none, is_error=False)
     return Documents(tuple(found), tuple(_told(each, text) for each in problems.found))
 
 
