@@ -19,7 +19,7 @@ from keyhier.azure_disk.disk_model import DiskCollection, SecretAddress, VolumeS
 from keyhier.azure_disk.eligibility import check_eligibility
 from keyhier.azure_disk.eligibility_rules import DEFAULT_RULES as DEFAULT_ELIGIBILITY
 from keyhier.azure_disk.eligibility_rules import EligibilityRules, Method
-from keyhier.azure_disk.machine import Image, Machine, Scenario
+from keyhier.azure_disk.machine import Image, Machine, Scenario, disks_by_id
 from keyhier.azure_disk.readiness import VaultUse, check_readiness
 from keyhier.azure_disk.settings import Application, ExtensionSettings, Generation, Operation
 from keyhier.azure_disk.transitions import Current, check_transition
@@ -130,7 +130,8 @@ class _Planning:
         self.vm = request.documents.pick(VirtualMachine, request.machine)
         self.vm_id = _known_id(self.vm)
         self.vault = None if request.scenario is Scenario.DISABLE else request.vault()
-        facts = with_facts(Machine.of(self.vm), request.facts)
+        told = Machine.of(self.vm, disks_by_id(request.documents.resources()))
+        facts = with_facts(told, request.facts)
         self.system = facts.system
         self.extension = request.documents.extension(self.vm_id)
         self.volumes = request.volumes or self._usual_volumes()

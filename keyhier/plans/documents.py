@@ -66,6 +66,7 @@ class Documents:
             raise AmbiguousError(
                 f"{len(found)} documents describe a {kind.KIND}",
                 candidates=[each.label for each in found],
+                remedy="say by its name or id which one is meant",
             )
         return found[0]
 

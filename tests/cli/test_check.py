@@ -155,6 +155,36 @@ def test_terraforms_own_state_is_told_apart(run: Run, write: Write) -> None:
     assert "`terraform show -json`" in done.stdout
 
 
+def test_a_disks_own_document_speaks_against_its_machine(run: Run, write: Write) -> None:
+    group = "/subscriptions/1/resourceGroups/shop/providers/Microsoft.Compute"
+    disk = {
+        "id": f"{group}/disks/data",
+        "type": "Microsoft.Compute/disks",
+        "sku": {"name": "UltraSSD_LRS"},
+    }
+    machine = {
+        "id": f"{group}/virtualMachines/web",
+        "type": "Microsoft.Compute/virtualMachines",
+        "properties": {
+            "storageProfile": {
+                "osDisk": {"osType": "Linux"},
+                "dataDisks": [{"managedDisk": {"id": disk["id"]}}],
+            }
+        },
+        "resources": [
+            {
+                "type": "extensions",
+                "properties": {
+                    "type": "AzureDiskEncryptionForLinux",
+                    "settings": {"EncryptionOperation": "EnableEncryption"},
+                },
+            }
+        ],
+    }
+    found = json.loads(run("check", "--json", write("a.json", [machine, disk])).stdout)
+    assert "eligibility-ultra-disk" in {each["rule"] for each in found["violations"]}
+
+
 def test_how_the_rest_could_be_checked_is_told_where_there_is_any(run: Run, write: Write) -> None:
     assert "to check the rest" in run("check", write("b.json", fleet(1))).stdout
     assert "to check the rest" not in run("check", write("c.json", [])).stdout
