@@ -55,6 +55,10 @@ def _judged(
     error = _error(reading.parse, part)
     if error is None:
         return
+    if part.get("properties", part) is None:
+        # `az resource list` says nothing of what a resource is made of.
+        yield NotChecked(reading.rule, label, ("/properties",), origin)
+        return
     missing = list(unknowns(_relevant(part)))
     if missing:
         error = reading.certain(part)

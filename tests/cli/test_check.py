@@ -199,6 +199,25 @@ def test_what_is_wrong_with_a_set_is_told_with_the_page_about_sets(run: Run, wri
     assert "diskencryptionsets" in told["source"]
 
 
+def test_a_set_of_the_plain_kind_need_not_say_so(run: Run, write: Write) -> None:
+    content = copy.deepcopy(fleet(1))
+    (own,) = (each for each in content if each["type"].endswith("/diskEncryptionSets"))
+    del own["properties"]["encryptionType"]
+    report = json.loads(run("check", "--json", write("a.json", content)).stdout)
+    assert report["violations"] == []
+    assert "set-settings" not in {each["rule"] for each in report["not_checked"]}
+
+
+def test_resources_of_a_list_that_tells_no_properties_are_not_checked(
+    run: Run, write: Write
+) -> None:
+    content = [{**each, "properties": None} for each in fleet(1)]
+    report = json.loads(run("check", "--json", write("a.json", content)).stdout)
+    assert report["violations"] == []
+    assert report["kept"] == {}
+    assert "set-settings" in {each["rule"] for each in report["not_checked"]}
+
+
 def test_a_rule_set_that_is_not_there_is_told_with_how_to_name_a_file(
     run: Run, write: Write
 ) -> None:
