@@ -24,6 +24,7 @@ __all__ = ["Documents", "Trouble", "read_documents"]
 
 # `keyhier ade plan` and `keyhier set plan` write it, with the version of the form.
 _OWN_PLAN: Final = "keyhier-plan"
+_URL: Final = "https://"
 # What Terraform keeps as terraform.tfstate, in a form that it promises nobody.
 _OWN_STATE: Final = frozenset({"terraform_version", "lineage"})
 _LISTS: Final = ("value", "data")
@@ -109,8 +110,9 @@ def _as_known(planned: object) -> object:
         return {name: _as_known(each) for name, each in planned.items()}
     if isinstance(planned, list):
         return [_as_known(each) for each in planned]
-    not_made = isinstance(planned, str) and planned.endswith(f"/{NOT_YET}")
-    return UNKNOWN if not_made else planned
+    if isinstance(planned, str) and planned.startswith(_URL) and planned.endswith(f"/{NOT_YET}"):
+        return UNKNOWN
+    return planned
 
 
 def _resources(document: object, pointer: str, problems: Problems) -> Iterator[tuple[object, str]]:

@@ -188,6 +188,15 @@ def with_key(document: dict[str, Any], reference: str = "id") -> dict[str, Any]:
     return document
 
 
+def test_a_key_with_or_without_its_version_is_one_key() -> None:
+    document = with_key(plan())
+    resources = document["configuration"]["root_module"]["resources"]
+    (own,) = (each for each in resources if each["address"] == "azurerm_disk_encryption_set.des")
+    named = own["expressions"]["key_vault_key_id"]["references"]
+    named.append("azurerm_key_vault_key.cmk.versionless_id")
+    assert checked(document).kept["cmk-vault-region"] == 1
+
+
 @pytest.mark.parametrize("reference", ["id", "versionless_id"])
 def test_the_vault_of_a_key_that_the_plan_makes_is_checked(reference: str) -> None:
     report = checked(with_key(plan(), reference))

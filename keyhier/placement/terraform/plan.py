@@ -192,12 +192,13 @@ class Plan:
             expression = member(expression, name)
         named = map(str, as_list(as_mapping(expression).get("references")))
         parts = [text.rpartition(".") for text in named]
-        ids = [whose for whose, _, what in parts if what in _IDS]
-        if len(ids) != 1:
+        whose = {address for address, _, what in parts if what in _IDS}
+        if len(whose) != 1:
             return None
-        targets = self._by_plain_address.get((each.module, ids[0].partition("[")[0]), [])
-        if "[" in ids[0]:
-            targets = [target for target in targets if target.address.endswith(ids[0])]
+        (address,) = whose
+        targets = self._by_plain_address.get((each.module, address.partition("[")[0]), [])
+        if "[" in address:
+            targets = [target for target in targets if target.address.endswith(address)]
         # Of several, nobody can tell which one is meant.
         return targets[0] if len(targets) == 1 else None
 
