@@ -6,18 +6,22 @@ tell. What nobody tells is UNKNOWN, and so is the answer that depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 import attrs
 
 from keyhier.azure_disk.releases import release_of_image
 from keyhier.azure_disk.vm_size import VmSize
-from keyhier.placement.model import AttachedDisk, System, VirtualMachine, Volumes
+from keyhier.placement.arm_id import ArmId
+from keyhier.placement.model import AttachedDisk, Disk, Resource, System, VirtualMachine, Volumes
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, any_of, negated
 
-__all__ = ["FACTS", "Image", "Machine", "Scenario", "Technology"]
+__all__ = ["FACTS", "Image", "Machine", "Scenario", "Technology", "disks_by_id"]
+
+_NO_DISKS: Final[Mapping[ArmId, Disk]] = MappingProxyType({})
 
 
 class Scenario(StrEnum):
@@ -145,9 +149,14 @@ class Machine:
     uses: Maybe[frozenset[Technology]] = UNKNOWN
 
     @classmethod
-    def of(cls, machine: VirtualMachine) -> Machine:
-        """Return what a document of ARM tells of a machine."""
-        disks = machine.disks
+    def of(cls, machine: VirtualMachine, disks: Mapping[ArmId, Disk] = _NO_DISKS) -> Machine:
+        """Return what documents of ARM tell of a machine.
+
+        Args:
+            machine: its own.
+            disks: those of its disks, as far as there are any, and of others; by their ids.
+        """
+        attached = _with_own(machine.disks, disks)
         return cls(
             system=machine.system,
             release=_release(machine),
@@ -158,13 +167,13 @@ class Machine:
             # The classic model's machines have no id in ARM and cannot be described here.
             classic=False,
             scale_set=machine.scale_set,
-            managed_disks=negated(_any(disks, lambda disk: negated(disk.managed))),
-            ephemeral_os_disk=_any(disks, lambda disk: disk.ephemeral),
-            ultra_disk=_any(disks, lambda disk: _is_of(disk, "ultrassd_lrs")),
-            premium_v2=_any(disks, lambda disk: _is_of(disk, "premiumv2_lrs")),
-            write_accelerator=_any(disks, lambda disk: disk.write_accelerator),
+            managed_disks=negated(_any(attached, lambda disk: negated(disk.managed))),
+            ephemeral_os_disk=_any(attached, lambda disk: disk.ephemeral),
+            ultra_disk=_any(attached, lambda disk: _is_of(disk, "ultrassd_lrs")),
+            premium_v2=_any(attached, lambda disk: _is_of(disk, "premiumv2_lrs")),
+            write_accelerator=_any(attached, lambda disk: disk.write_accelerator),
             host_encryption=machine.host_encryption,
-            cmk=_any(disks, _under_set),
+            cmk=_any(attached, lambda disk: _under_set(disk, disks)),
             ade=machine.ade.enabled,
             ade_ever=machine.ade.was_ever,
             kek_bits=0 if machine.ade.kek is None else UNKNOWN,
@@ -213,6 +222,25 @@ def _image(machine: VirtualMachine) -> Maybe[Image]:
     return Image.GALLERY if isinstance(machine.image, tuple) else UNKNOWN
 
 
+def _with_own(
+    attached: Maybe[tuple[AttachedDisk, ...]], disks: Mapping[ArmId, Disk]
+) -> Maybe[tuple[AttachedDisk, ...]]:
+    """Return the disks, with the storage type that their own documents tell."""
+    if isinstance(attached, Unknown):
+        return UNKNOWN
+    return tuple(_with_type(each, _own(each, disks)) for each in attached)
+
+
+def _with_type(disk: AttachedDisk, own: Disk | None) -> AttachedDisk:
+    if own is None or isinstance(own.storage_type, Unknown):
+        return disk
+    return attrs.evolve(disk, storage_type=own.storage_type)
+
+
+def _own(disk: AttachedDisk, disks: Mapping[ArmId, Disk]) -> Disk | None:
+    return disks.get(disk.id) if isinstance(disk.id, ArmId) else None
+
+
 def _any(
     disks: Maybe[tuple[AttachedDisk, ...]], ask: Callable[[AttachedDisk], Maybe[bool]]
 ) -> Maybe[bool]:
@@ -224,13 +252,20 @@ def _is_of(disk: AttachedDisk, storage_type: str) -> Maybe[bool]:
     return UNKNOWN if isinstance(known, Unknown) else known.casefold() == storage_type
 
 
-def _under_set(disk: AttachedDisk) -> Maybe[bool]:
-    if isinstance(disk.set_id, Unknown):
-        return UNKNOWN
+def _under_set(disk: AttachedDisk, disks: Mapping[ArmId, Disk]) -> Maybe[bool]:
+    if isinstance(disk.set_id, ArmId):
+        return True
+    own = _own(disk, disks)
     # A disk of its own may be under a set that the machine's model does not name.
-    if disk.set_id is None:
-        return False if disk.id is None else UNKNOWN
-    return True
+    told = disk.set_id if disk.id is None else UNKNOWN if own is None else own.set_id
+    return UNKNOWN if isinstance(told, Unknown) else told is not None
+
+
+def disks_by_id(resources: Iterable[Resource]) -> dict[ArmId, Disk]:
+    """Return the documents of disks among those of other resources."""
+    return {
+        each.id: each for each in resources if isinstance(each, Disk) and isinstance(each.id, ArmId)
+    }
 
 
 FACTS: Final = frozenset(field.name for field in attrs.fields(Machine)) | {

@@ -135,7 +135,9 @@ class SetResource:
         if identity is None:
             raise node.at("id").wrong("the id of the set belongs here")
         kind = properties.at("encryptionType")
-        if needed_text(kind) not in list(EncryptionType):
+        # What a template leaves out Azure makes of the customer's key alone.
+        encryption_type = EncryptionType.CUSTOMER_KEY if kind.absent else needed_text(kind)
+        if encryption_type not in list(EncryptionType):
             raise kind.wrong(f"one of {', '.join(EncryptionType)}")
         active = properties.at("activeKey")
         client = given_text(properties.at("federatedClientId"))
@@ -145,7 +147,7 @@ class SetResource:
             key=KeyId.parse(needed_text(active.at("keyUrl"))),
             vault=given_id(active.at("sourceVault", "id")),
             follow_latest=given_flag(properties.at("rotationToLatestKeyVersionEnabled")) or False,
-            encryption_type=EncryptionType(needed_text(kind)),
+            encryption_type=EncryptionType(encryption_type),
             user_identities=_user_identities(node.at("identity", "userAssignedIdentities")),
             system_identity="systemassigned" in needed_text(node.at("identity", "type")).casefold(),
             federated_client_id=None if client == "None" else client,

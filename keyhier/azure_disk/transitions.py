@@ -53,7 +53,10 @@ def check_transition(current: Current, wanted: ExtensionSettings) -> None:
         _check_disabling(current, wanted)
     elif wanted.operation is Operation.UPDATE:
         if current.volumes is None:
-            raise InvalidStateError("nothing is encrypted, so there are no settings to update")
+            raise InvalidStateError(
+                "nothing is encrypted, so there are no settings to update",
+                remedy="enable the encryption; if it is, give the machine's extension and disks",
+            )
         _check_volumes(current, wanted)
 
 
@@ -64,13 +67,17 @@ def _check_generation(current: Current, wanted: ExtensionSettings) -> None:
             remedy="use the dual-pass settings with the same application",
         )
     if current.generation is Generation.SINGLE_PASS and wanted.generation is Generation.DUAL_PASS:
-        raise InvalidStateError("a machine that was encrypted without an application takes none")
+        raise InvalidStateError(
+            "a machine that was encrypted without an application takes none",
+            remedy="use the single-pass settings, without an application",
+        )
 
 
 def _check_enabling(current: Current, wanted: ExtensionSettings) -> None:
     if current.other_method:
         raise InvalidStateError(
-            "disks under an encryption set or encryption at host take no Azure Disk Encryption"
+            "disks under an encryption set or encryption at host take no Azure Disk Encryption",
+            remedy="stay with what is in use, which is what follows on Azure Disk Encryption",
         )
     _check_volumes(current, wanted)
     windows_data = wanted.system is System.WINDOWS and wanted.volumes is Volumes.DATA
@@ -85,14 +92,19 @@ def _check_volumes(current: Current, wanted: ExtensionSettings) -> None:
     if current.volumes not in {None, wanted.volumes} and wanted.volumes is not Volumes.ALL:
         raise InvalidStateError(
             f"the volumes are {current.volumes} and can stay or widen to All,"
-            f" not become {wanted.volumes}"
+            f" not become {wanted.volumes}",
+            remedy=f"ask for {current.volumes} or All",
         )
 
 
 def _check_disabling(current: Current, wanted: ExtensionSettings) -> None:
     if current.volumes is None:
-        raise InvalidStateError("nothing is encrypted, so there is nothing to disable")
+        raise InvalidStateError(
+            "nothing is encrypted, so there is nothing to disable",
+            remedy="leave it as it is; if it is encrypted, give the machine's extension and disks",
+        )
     if wanted.system is System.LINUX and current.volumes is not Volumes.DATA:
         raise InvalidStateError(
-            "encryption of Linux data volumes cannot be disabled while the OS volume is encrypted"
+            "encryption of Linux data volumes cannot be disabled while the OS volume is encrypted",
+            remedy="make a new machine, from disks that were uploaded anew or from a backup",
         )

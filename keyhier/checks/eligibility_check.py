@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from keyhier.azure_disk.eligibility import Answer, check_eligibility
 from keyhier.azure_disk.eligibility_rules import EligibilityRules, Method
-from keyhier.azure_disk.machine import Machine
+from keyhier.azure_disk.machine import Machine, disks_by_id
 from keyhier.checks.statements import ELIGIBLE
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import Disk, Resource, VirtualMachine
@@ -22,6 +22,7 @@ def check_machines(
 ) -> Iterator[Violation | NotChecked]:
     """Yield why machines cannot be encrypted as they are to be, and what nobody can tell."""
     listed = list(resources)
+    disks = disks_by_id(listed)
     under_set = {
         each.id for each in listed if isinstance(each, Disk) and isinstance(each.set_id, ArmId)
     }
@@ -30,7 +31,7 @@ def check_machines(
     for machine in listed:
         if isinstance(machine, VirtualMachine):
             for method in _methods(machine, under_set):
-                facts = Machine.of(machine)
+                facts = Machine.of(machine, disks)
                 answer = answers.get((facts, method))
                 if answer is None:
                     answer = answers[facts, method] = check_eligibility(facts, method, rules)

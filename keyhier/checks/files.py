@@ -40,6 +40,7 @@ class Files:
     _texts: dict[str, JsonText] = attrs.field(factory=dict, init=False)
     _given: dict[str, object] = attrs.field(factory=dict, init=False)
     _parameter_files: list[JsonText] = attrs.field(factory=list, init=False)
+    _unread: list[str] = attrs.field(factory=list, init=False)
 
     def add(self, file: str, content: bytes) -> None:
         """Take a file; what is no JSON becomes a trouble."""
@@ -58,6 +59,7 @@ class Files:
             return JsonText(file, content)
         except NotJsonError as error:
             self.troubles.append(Trouble(error.message, error.origin))
+            self._unread.append(file)
             return None
 
     def _values(self, text: JsonText) -> dict[str, object]:
@@ -76,7 +78,8 @@ class Files:
             for file, text in self._texts.items()
             if is_parameter_file(text.value)
         }
-        used: set[str] = set()
+        # What is wrong with a template that cannot be read was told already.
+        used = {each for each in values for unread in self._unread if _belongs(each, unread)}
         for file, text in self._texts.items():
             if file in values:
                 continue

@@ -14,13 +14,14 @@ from keyhier.azure_disk.reading import properties_of
 from keyhier.azure_disk.set_resource import SetResource
 from keyhier.azure_disk.settings import ExtensionSettings
 from keyhier.checks.extensions import Extension, shown_name
-from keyhier.checks.statements import SETTINGS
+from keyhier.checks.statements import SET_SETTINGS, SETTINGS
 from keyhier.checks.unknowns import unknowns
 from keyhier.errors import InvalidInputError
 from keyhier.placement.model import Origin
 from keyhier.placement.node import Node
 from keyhier.placement.report import Comparison, NotChecked, Violation
 from keyhier.placement.resources import Document
+from keyhier.placement.rules import Statement
 
 __all__ = ["check_settings"]
 
@@ -54,13 +55,17 @@ def _judged(
     error = _error(reading.parse, part)
     if error is None:
         return
+    if part.get("properties", part) is None:
+        # `az resource list` says nothing of what a resource is made of.
+        yield NotChecked(reading.rule, label, ("/properties",), origin)
+        return
     missing = list(unknowns(_relevant(part)))
     if missing:
         error = reading.certain(part)
     if error is None:
-        yield NotChecked(SETTINGS, label, tuple(missing[:_MOST_TOLD]), origin)
+        yield NotChecked(reading.rule, label, tuple(missing[:_MOST_TOLD]), origin)
     else:
-        yield Violation(SETTINGS, label, (Comparison(label, "problem", error.message),), origin)
+        yield Violation(reading.rule, label, (Comparison(label, "problem", error.message),), origin)
 
 
 Parse = Callable[[object], object]
@@ -73,10 +78,12 @@ class _Reading:
     Attributes:
         parse: reads it, where all of it is known.
         certain: returns what is wrong with it whatever the unknown part of it is, or None.
+        rule: what says how it should be.
     """
 
     parse: Parse
     certain: Callable[[dict[str, Any]], InvalidInputError | None]
+    rule: Statement = SETTINGS
 
 
 def _disk(content: object) -> object:
@@ -127,7 +134,7 @@ _READINGS: Final[Mapping[str, tuple[str, _Reading]]] = MappingProxyType(
         "microsoft.compute/snapshots": ("snapshot", _Reading(_disk, _wrong_disk)),
         "microsoft.compute/diskencryptionsets": (
             "encryption set",
-            _Reading(SetResource.parse, _wrong_set),
+            _Reading(SetResource.parse, _wrong_set, SET_SETTINGS),
         ),
     }
 )

@@ -11,7 +11,15 @@ from keyhier.doctor import Severity
 from keyhier.placement.rules import Statement
 from keyhier.placement.table_file import Reader, TableFile, read_date, read_text, read_word
 
-__all__ = ["ELIGIBLE", "NOT_READ", "READABLE", "SETTINGS", "STATEMENTS", "TRANSITION"]
+__all__ = [
+    "ELIGIBLE",
+    "NOT_READ",
+    "READABLE",
+    "SETTINGS",
+    "SET_SETTINGS",
+    "STATEMENTS",
+    "TRANSITION",
+]
 
 _READERS: Final[Mapping[str, Reader]] = {
     "id": read_text,
@@ -34,5 +42,6 @@ STATEMENTS: Final = _read(Path(__file__).with_suffix(".toml"))
 READABLE: Final = STATEMENTS["document"]
 NOT_READ: Final = STATEMENTS["document-part"]
 SETTINGS: Final = STATEMENTS["settings"]
+SET_SETTINGS: Final = STATEMENTS["set-settings"]
 TRANSITION: Final = STATEMENTS["transition"]
 ELIGIBLE: Final = STATEMENTS["eligibility"]

@@ -7,7 +7,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -36,6 +36,13 @@ from keyhier.placement.sarif import as_sarif
 from keyhier.placement.unknown import UNKNOWN
 
 __all__ = ["check"]
+
+
+_REST: Final = (
+    "to check the rest, give the documents or parameters that tell what is not known, the options"
+    " --subscription, --resource-group, --location and --tenant for templates, or --live and ids;"
+    " for eligibility, `keyhier ade plan --fact` takes what no document tells"
+)
 
 
 class Format(StrEnum):
@@ -180,7 +187,8 @@ def _write(report: Report, output: Format, out: str) -> None:
 def _formatted(report: Report, output: Format) -> str:
     match output:
         case Format.TEXT:
-            return "".join(f"{printable(line)}\n" for line in as_text(report).splitlines())
+            lines = [*as_text(report).splitlines(), *([_REST] if report.not_checked else ())]
+            return "".join(f"{printable(line)}\n" for line in lines)
         case Format.JSON:
             return _json(report.as_dict())
         case Format.SARIF:

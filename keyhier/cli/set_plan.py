@@ -94,6 +94,11 @@ def plan_encryption_set(
             user_identities=tuple(map(ArmId.parse, identity or ())),
             federated_client_id=federated_client_id,
         )
+    elif (key is None) is (scenario is SetScenario.ROTATE_KEY):
+        raise InvalidInputError(
+            "a set's key is rotated with --key, and disks are put under a set without it",
+            remedy="the set's keyUrl has its key's name: …/keys/NAME/VERSION",
+        )
     request = SetRequest(
         scenario=scenario,
         documents=described,

@@ -194,13 +194,18 @@ def _compared(rule: Rule, pair: Pair) -> Iterator[Comparison]:
     if rule.same:
         for side in _sides(pair):
             yield Comparison(side.label, rule.same.value, _shown(_value(rule.same, side)))
-            if rule.same is Field.REGION and pair.object:
-                clouds = {_shown(each.place.cloud) for each in _sides(pair)}
-                if len(clouds) > 1:
-                    yield Comparison(side.label, "cloud", _shown(side.place.cloud))
+            if rule.same is Field.REGION and pair.object and _clouds_tell(pair):
+                yield Comparison(side.label, "cloud", _shown(side.place.cloud))
     whose = " and ".join(side.label for side in _sides(pair))
     for fact in _asked(rule):
         yield Comparison(whose, fact.value, _shown(pair.facts.get(fact, UNKNOWN)))
+
+
+def _clouds_tell(pair: Pair) -> bool:
+    """Whether the clouds tell apart what is compared; that of an unknown region tells nothing."""
+    clouds = {each.place.cloud for each in _sides(pair)}
+    regions = {each.place.region for each in _sides(pair)}
+    return len(clouds) > 1 and (AZURE not in clouds or len(regions) == 1)
 
 
 def _shown(value: Maybe[object]) -> str:

@@ -18,11 +18,15 @@ from keyhier.placement.json_text import JsonText, below
 from keyhier.placement.model import Origin
 from keyhier.placement.resources import Document
 from keyhier.placement.terraform.reader import is_plan, read_plan
+from keyhier.placement.unknown import NOT_YET, UNKNOWN
 
 __all__ = ["Documents", "Trouble", "read_documents"]
 
 # `keyhier ade plan` and `keyhier set plan` write it, with the version of the form.
 _OWN_PLAN: Final = "keyhier-plan"
+_URL: Final = "https://"
+# What Terraform keeps as terraform.tfstate, in a form that it promises nobody.
+_OWN_STATE: Final = frozenset({"terraform_version", "lineage"})
 _LISTS: Final = ("value", "data")
 
 
@@ -74,9 +78,10 @@ def read_documents(
     except TooMuchError as error:
         problems.add("", error.message)
     if not found and not problems.found:
-        problems.add(
-            "", "no machine, disk, encryption set or vault was found in it", is_error=False
-        )
+        none = "no machine, disk, encryption set or vault was found in it"
+        own = isinstance(text.value, dict) and text.value.keys() >= _OWN_STATE
+        state = "this is Terraform's own state: what is read is what `terraform show -json` prints"
+        problems.add("", state if own else none, is_error=False)
     return Documents(tuple(found), tuple(_told(each, text) for each in problems.found))
 
 
@@ -94,9 +99,20 @@ def _found(
         yield from read_plan(document, deployment, problems)
     elif isinstance(document, dict) and _OWN_PLAN in document:
         # What would be there once the plan is done; its own findings are not believed.
-        yield from _resources(document.get("planned", []), "/planned", problems)
+        yield from _resources(_as_known(document.get("planned", [])), "/planned", problems)
     else:
         yield from _resources(document, "", problems)
+
+
+def _as_known(planned: object) -> object:
+    """Return what is planned, with UNKNOWN for the id of a key or secret that is not made yet."""
+    if isinstance(planned, dict):
+        return {name: _as_known(each) for name, each in planned.items()}
+    if isinstance(planned, list):
+        return [_as_known(each) for each in planned]
+    if isinstance(planned, str) and planned.startswith(_URL) and planned.endswith(f"/{NOT_YET}"):
+        return UNKNOWN
+    return planned
 
 
 def _resources(document: object, pointer: str, problems: Problems) -> Iterator[tuple[object, str]]:

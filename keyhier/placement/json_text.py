@@ -31,6 +31,7 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*")
 # A comment that never ends is none, and none is looked for within it.
 _TOKEN: Final = re.compile(rf"(?P<comment>//[^\n]*|/\*.*?\*/)|{TEXT}|/\*.*", re.DOTALL)
 _BRACKET: Final = re.compile(rf"{TEXT}|[\[\]{{}}]", re.DOTALL)
+_LAST_COMMA: Final = re.compile(r",\s*[}\]]")
 
 
 class NotJsonError(InvalidInputError):
@@ -94,7 +95,8 @@ class JsonText:
                 self._text = blank
                 return self._loaded()
         except JSONDecodeError as error:
-            raise self._not_json(f"this is no JSON: {error.msg}", error.pos) from None
+            told = "a comma stands before the end" if self._comma_at(error.pos) else error.msg
+            raise self._not_json(f"this is no JSON: {told}", error.pos) from None
         except RecursionError:
             raise self._not_json("the document is nested too deeply", self._deepest()) from None
         except _MemberTwiceError as error:
@@ -111,6 +113,12 @@ class JsonText:
         return json.loads(
             self._text, strict=False, object_pairs_hook=_object, parse_constant=_no_number
         )
+
+    def _comma_at(self, offset: int) -> bool:
+        """Whether what is no JSON there is a comma that nothing follows in an object or list."""
+        last = self._text.rfind(",", 0, offset + 1)
+        found = _LAST_COMMA.match(self._text, last) if last >= 0 else None
+        return found is not None and found.end() > offset
 
     def _not_json(self, message: str, offset: int) -> NotJsonError:
         return NotJsonError(message, self._origin(offset, ""))

@@ -53,7 +53,7 @@ def rule_set(name: str = DEFAULT_RULES) -> RuleSet:
         known = ", ".join(shipped_rule_sets())
         raise NotFoundError(
             f"no rule set {name!r:.80}; there are {known}",
-            remedy="a set of your own is read with read_rule_set(path)",
+            remedy="a set of your own is a file that ends in .toml, and read_rule_set reads it",
         )
     return read_rule_set(_FOLDER / f"{name}.toml")
 

@@ -46,7 +46,11 @@ class TableFile:
         try:
             text = path.read_text(encoding="utf-8")
             content = tomllib.loads(text)
-        except (OSError, ValueError, RecursionError) as error:
+        except FileNotFoundError:
+            raise InvalidInputError(f"there is no file {path}") from None
+        except OSError as error:
+            raise InvalidInputError(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, RecursionError) as error:
             raise InvalidInputError(f"{path} cannot be read as TOML: {error}") from error
         file = cls(path, text.splitlines(), content)
         for key in content:

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final, NoReturn, TypeAlias, TypeVar
 
 __all__ = [
+    "NOT_YET",
     "UNKNOWN",
     "Maybe",
     "Unknown",
@@ -45,6 +46,9 @@ class Unknown(Enum):
 
 UNKNOWN: Final = Unknown.UNKNOWN
 """What nobody has told."""
+
+NOT_YET: Final = "VERSION"
+"""Stands in an id for a version of a key or secret that is not made yet; no key vault takes it."""
 
 Maybe: TypeAlias = T | Unknown
 """A value of type T, or UNKNOWN."""

@@ -19,7 +19,7 @@ from keyhier.azure_disk.disk_model import DiskCollection, SecretAddress, VolumeS
 from keyhier.azure_disk.eligibility import check_eligibility
 from keyhier.azure_disk.eligibility_rules import DEFAULT_RULES as DEFAULT_ELIGIBILITY
 from keyhier.azure_disk.eligibility_rules import EligibilityRules, Method
-from keyhier.azure_disk.machine import Image, Machine, Scenario
+from keyhier.azure_disk.machine import Image, Machine, Scenario, disks_by_id
 from keyhier.azure_disk.readiness import VaultUse, check_readiness
 from keyhier.azure_disk.settings import Application, ExtensionSettings, Generation, Operation
 from keyhier.azure_disk.transitions import Current, check_transition
@@ -35,13 +35,13 @@ from keyhier.placement.model import (
     Volumes,
 )
 from keyhier.placement.rules import RuleSet
-from keyhier.placement.unknown import Maybe, Unknown, any_of
+from keyhier.placement.unknown import NOT_YET, Maybe, Unknown, any_of
 from keyhier.plans.ade_steps import AdeSteps
 from keyhier.plans.documents import Documents
 from keyhier.plans.facts import with_facts
 from keyhier.plans.findings import of_eligibility
 from keyhier.plans.plan import Plan, Workflow
-from keyhier.plans.planned_key import NOT_YET, PlannedKey, host_of
+from keyhier.plans.planned_key import PlannedKey, host_of
 from keyhier.plans.rules import DEFAULT_RULES, rules_of_plans
 from keyhier.stored_secret import SecretId
 
@@ -55,6 +55,8 @@ SCENARIOS: Final = (
     Scenario.UPDATE,
 )
 """The scenarios that there are plans for."""
+
+_OTHER_SETTINGS: Final = "ask for other settings, or print the machine's documents anew"
 
 
 def _check_scenario(_: object, __: attrs.Attribute[Any], value: Scenario) -> None:
@@ -128,7 +130,8 @@ class _Planning:
         self.vm = request.documents.pick(VirtualMachine, request.machine)
         self.vm_id = _known_id(self.vm)
         self.vault = None if request.scenario is Scenario.DISABLE else request.vault()
-        facts = with_facts(Machine.of(self.vm), request.facts)
+        told = Machine.of(self.vm, disks_by_id(request.documents.resources()))
+        facts = with_facts(told, request.facts)
         self.system = facts.system
         self.extension = request.documents.extension(self.vm_id)
         self.volumes = request.volumes or self._usual_volumes()
@@ -180,7 +183,8 @@ class _Planning:
             else:
                 settings = self._settings()
         except (InvalidInputError, InvalidStateError) as error:
-            self.findings.append(Finding.of_error("settings", error))
+            finding = Finding.of_error("settings", error)
+            self.findings.append(attrs.evolve(finding, remedy=error.remedy or _OTHER_SETTINGS))
         planned = self._planned(settings, collection)
         report = check_placement(planned.resources(), rules_of_plans(request.rules))
         steps = AdeSteps(

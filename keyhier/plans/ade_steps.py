@@ -139,6 +139,9 @@ class AdeSteps:
         words = ["az", "snapshot", "create", "--subscription", disk.subscription]
         words += ["--resource-group", disk.resource_group]
         words += ["--name", f"{disk.name}-before-{self.scenario}", "--source", str(disk)]
+        if not self.location.startswith("["):
+            # Without it the snapshot is made in the region of the group, where it may not be.
+            words += ["--location", self.location]
         text = f"take a snapshot of the disk {disk.name}: what goes wrong is not undone otherwise"
         return Step(Phase.DEPLOY, f"snapshot-{disk.name}", text, command=shlex.join(words))
 

@@ -19,11 +19,12 @@ from keyhier.azure_disk.set_resource import SetResource
 from keyhier.errors import InvalidInputError, InvalidStateError, NotFoundError, UnsupportedError
 from keyhier.identifiers import KeyId
 from keyhier.placement.model import System, VaultResource, VirtualMachine
+from keyhier.placement.unknown import NOT_YET
 from keyhier.plans.ade import AdeRequest, plan_ade
 from keyhier.plans.disk_keeper import DiskKeeper
 from keyhier.plans.encryption_set import SetRequest, plan_set
 from keyhier.plans.plan import Plan
-from keyhier.plans.planned_key import NOT_YET, PlannedKey, host_of
+from keyhier.plans.planned_key import PlannedKey, host_of
 from keyhier.stored_secret import SecretId
 from keyhier.volume import BitLockerKey
 

@@ -16,6 +16,7 @@ from keyhier.placement.resources import read_resources
 __all__ = ["Documents"]
 
 Kind = TypeVar("Kind", bound=Resource)
+_ADD: Final = "add its document, as `az … show` prints it"
 _EXTENSION: Final = "microsoft.compute/virtualmachines/extensions"
 
 
@@ -59,12 +60,13 @@ class Documents:
             called = "" if name is None else f" called {name!r:.200}"
             raise NotFoundError(
                 f"no {kind.KIND}{called} is among the documents",
-                remedy="add its document, as `az … show` prints it",
+                remedy=_ADD,
             )
         if len(found) > 1:
             raise AmbiguousError(
                 f"{len(found)} documents describe a {kind.KIND}",
                 candidates=[each.label for each in found],
+                remedy="say by its name or id which one is meant",
             )
         return found[0]
 
@@ -77,7 +79,10 @@ class Documents:
         for each in self.contents:
             if _id_of(each) == identity:
                 return each
-        raise NotFoundError(f"the document of {identity} is missing")
+        raise NotFoundError(
+            f"the document of {identity} is missing",
+            remedy=_ADD,
+        )
 
     def extension(self, machine: ArmId) -> ExtensionSettings | None:
         """Return the settings of a machine's disk encryption extension, or None if it has none.

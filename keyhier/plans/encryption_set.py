@@ -14,7 +14,7 @@ import attrs
 from keyhier.azure_disk.eligibility import check_eligibility
 from keyhier.azure_disk.eligibility_rules import DEFAULT_RULES as DEFAULT_ELIGIBILITY
 from keyhier.azure_disk.eligibility_rules import EligibilityRules, Method
-from keyhier.azure_disk.machine import Machine
+from keyhier.azure_disk.machine import Machine, disks_by_id
 from keyhier.azure_disk.readiness import VaultUse, check_readiness
 from keyhier.azure_disk.set_resource import (
     EncryptionType,
@@ -236,10 +236,12 @@ def _attach(request: SetRequest) -> Plan:
         reference = disk_reference(present.id, present.encryption_type)
         planned = planned.with_properties(disk, reference)
     findings: list[Finding] = []
-    machines = [each for each in request.documents.resources() if isinstance(each, VirtualMachine)]
+    resources = request.documents.resources()
+    machines = [each for each in resources if isinstance(each, VirtualMachine)]
+    known = disks_by_id(resources)
     owners = [each for each in machines if _has_any(each, disks)]
     for machine in owners:
-        facts = with_facts(Machine.of(machine), request.facts)
+        facts = with_facts(Machine.of(machine, known), request.facts)
         answer = check_eligibility(facts, Method.CMK, request.eligibility)
         findings += of_eligibility(answer)
     if present.encryption_type is EncryptionType.CONFIDENTIAL_VM:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keyhier.placement.report import Report
+from keyhier.placement.unknown import NOT_YET
 from keyhier.plans.plan import Doer, Phase, Step
-from keyhier.plans.planned_key import NOT_YET, PlannedKey, host_of
+from keyhier.plans.planned_key import PlannedKey, host_of
 
 __all__ = ["checked", "key_step"]
 

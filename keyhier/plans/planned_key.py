@@ -11,14 +11,11 @@ from keyhier.algorithms import KeySpec, KeyType
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId, check_key_name
 from keyhier.placement.model import VaultResource
-from keyhier.placement.unknown import Unknown
+from keyhier.placement.unknown import NOT_YET, Unknown
 
-__all__ = ["NOT_YET", "PlannedKey", "host_of"]
+__all__ = ["PlannedKey", "host_of"]
 
 _HOST: Final = re.compile(r"[a-z0-9.-]+(:[0-9]+)?")
-
-NOT_YET: Final = "VERSION"
-"""Stands for the version of a key or secret that is not made yet. No key vault takes it."""
 
 
 def host_of(vault: VaultResource) -> str:
@@ -60,5 +57,5 @@ class PlannedKey:
 
     @property
     def id(self) -> KeyId:
-        """Its id, with :data:`NOT_YET` for a version that is not known yet."""
+        """Its id, with ``NOT_YET`` for a version that is not known yet."""
         return KeyId("https", host_of(self.vault), self.name, self.version or NOT_YET)

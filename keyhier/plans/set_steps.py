@@ -150,8 +150,8 @@ class SetSteps:
         kind = self.set.encryption_type
         text = "no key is made: the disks' keys are wrapped under the set's own"
         yield Step(Phase.KEYS, "cmk", text, Doer.AZURE)
-        text = "the set's identity has the access that it needs"
-        yield Step(Phase.ACCESS, "grant", text, Doer.AZURE)
+        text = "the set's identity needs to get, wrap and unwrap its key still; nobody looked"
+        yield Step(Phase.ACCESS, "grant", text)
         for machine in self.machines:
             yield Step(
                 Phase.DEPLOY,
@@ -176,6 +176,7 @@ class SetSteps:
             command = shlex.join([*words, "--query", "encryption"])
             text = f"see that the disk {disk.name} names the set"
             yield Step(Phase.VERIFY, f"disk-{disk.name}", text, command=command)
+        for disk in self.disks:
             words = [*_named("disk", "update", disk), "--encryption-type", _PLATFORM_KEY]
             text = f"take the disk {disk.name} out of the set while its machine is deallocated"
             yield Step(

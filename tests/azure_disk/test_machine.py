@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
-from keyhier.azure_disk.machine import Image, Machine
+from keyhier.azure_disk.machine import Image, Machine, disks_by_id
 from keyhier.placement import UNKNOWN
-from keyhier.placement.model import AttachedDisk, VirtualMachine
+from keyhier.placement.model import AttachedDisk, Disk, VirtualMachine
 from tests.placement import scenes
 
 
@@ -37,3 +39,18 @@ def test_a_machine_of_which_nothing_is_known_is_unknown() -> None:
 
 def test_a_disk_of_its_own_may_be_under_a_set() -> None:
     assert Machine.of(scenes.VM).cmk is UNKNOWN
+
+
+def test_what_a_disks_own_document_tells_counts() -> None:
+    attached = AttachedDisk(id=scenes.DATA_DISK_ID, set_id=None)
+    one = attrs.evolve(scenes.VM, disks=(attached,))
+
+    def told(**known: Any) -> Machine:
+        return Machine.of(one, disks_by_id([scenes.VM, Disk(id=scenes.DATA_DISK_ID, **known)]))
+
+    assert told(set_id=None).cmk is False
+    assert told(set_id=scenes.SET_ID).cmk is True
+    assert told().cmk is UNKNOWN
+    assert told(storage_type="PremiumV2_LRS").premium_v2 is True
+    assert told(storage_type="Premium_LRS").premium_v2 is False
+    assert told().ultra_disk is UNKNOWN

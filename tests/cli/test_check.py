@@ -137,6 +137,95 @@ def test_one_bad_file_keeps_no_other_from_being_checked(run: Run, write: Write) 
     assert sorted(rules) == ["cmk-vault-region", "document"]
 
 
+def test_parameters_of_a_template_that_cannot_be_read_are_no_second_finding(
+    run: Run, write: Write
+) -> None:
+    form = "https://schema.management.azure.com/schemas/2019-04-01/deploymentParameters.json#"
+    given = write("a.parameters.json", {"$schema": form, "contentVersion": "1", "parameters": {}})
+    report = json.loads(run("check", "--json", write("a.json", "{"), given).stdout)
+    assert [each["rule"] for each in report["violations"]] == ["document"]
+    alone = json.loads(run("check", "--json", given).stdout)
+    assert [each["rule"] for each in alone["violations"]] == ["document-part"]
+
+
+def test_terraforms_own_state_is_told_apart(run: Run, write: Write) -> None:
+    state = {"version": 4, "terraform_version": "1.9.8", "lineage": "a", "resources": []}
+    done = run("check", write("terraform.tfstate", state))
+    assert done.exit_code == 20
+    assert "`terraform show -json`" in done.stdout
+
+
+def test_a_disks_own_document_speaks_against_its_machine(run: Run, write: Write) -> None:
+    group = "/subscriptions/1/resourceGroups/shop/providers/Microsoft.Compute"
+    disk = {
+        "id": f"{group}/disks/data",
+        "type": "Microsoft.Compute/disks",
+        "sku": {"name": "UltraSSD_LRS"},
+    }
+    machine = {
+        "id": f"{group}/virtualMachines/web",
+        "type": "Microsoft.Compute/virtualMachines",
+        "properties": {
+            "storageProfile": {
+                "osDisk": {"osType": "Linux"},
+                "dataDisks": [{"managedDisk": {"id": disk["id"]}}],
+            }
+        },
+        "resources": [
+            {
+                "type": "extensions",
+                "properties": {
+                    "type": "AzureDiskEncryptionForLinux",
+                    "settings": {"EncryptionOperation": "EnableEncryption"},
+                },
+            }
+        ],
+    }
+    found = json.loads(run("check", "--json", write("a.json", [machine, disk])).stdout)
+    assert "eligibility-ultra-disk" in {each["rule"] for each in found["violations"]}
+
+
+def test_how_the_rest_could_be_checked_is_told_where_there_is_any(run: Run, write: Write) -> None:
+    assert "to check the rest" in run("check", write("b.json", fleet(1))).stdout
+    assert "to check the rest" not in run("check", write("c.json", [])).stdout
+
+
+def test_what_is_wrong_with_a_set_is_told_with_the_page_about_sets(run: Run, write: Write) -> None:
+    content = fleet(1)
+    (own,) = (each for each in content if each["type"].endswith("/diskEncryptionSets"))
+    own["properties"]["encryptionType"] = "EncryptionAtRest"
+    report = json.loads(run("check", "--json", write("a.json", content)).stdout)
+    (told,) = (each for each in report["violations"] if each["rule"] == "set-settings")
+    assert "diskencryptionsets" in told["source"]
+
+
+def test_a_set_of_the_plain_kind_need_not_say_so(run: Run, write: Write) -> None:
+    content = fleet(1)
+    (own,) = (each for each in content if each["type"].endswith("/diskEncryptionSets"))
+    del own["properties"]["encryptionType"]
+    report = json.loads(run("check", "--json", write("a.json", content)).stdout)
+    assert report["violations"] == []
+    assert "set-settings" not in {each["rule"] for each in report["not_checked"]}
+
+
+def test_resources_of_a_list_that_tells_no_properties_are_not_checked(
+    run: Run, write: Write
+) -> None:
+    content = [{**each, "properties": None} for each in fleet(1)]
+    report = json.loads(run("check", "--json", write("a.json", content)).stdout)
+    assert report["violations"] == []
+    assert report["kept"] == {}
+    assert "set-settings" in {each["rule"] for each in report["not_checked"]}
+
+
+def test_a_rule_set_that_is_not_there_is_told_with_how_to_name_a_file(
+    run: Run, write: Write
+) -> None:
+    done = run("check", "--rules", "ours", write("a.json", []))
+    assert done.exit_code == 3
+    assert "ends in .toml" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -100,7 +100,7 @@ def test_rules_that_others_may_change_are_refused(
         ("placement = { rules = 'lax' }", "no rule set 'lax'; there are"),
         ("placement = { rules = 1 }", "placement.rules is the name of rules"),
         ("placement = { rules = 'own.toml' }", "or the absolute path of a file"),
-        ("placement = { rules = '/no/own.toml' }", "cannot be read as TOML"),
+        ("placement = { rules = '/no/own.toml' }", "there is no file /no/own.toml"),
         ("placement = { vaults = 1 }", "placement.vaults is a table of vaults"),
         ("placement = { vaults = { a = 'eastus' } }", "placement.vaults.a is not a table"),
         ("placement = { vaults = { a = { zone = '1' } } }", "unknown key 'zone'"),

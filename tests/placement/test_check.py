@@ -244,6 +244,13 @@ def test_two_places_of_one_name_are_not_one() -> None:
     assert "cloud of vault disks: site" in [str(each) for each in violation.compared]
 
 
+def test_a_region_that_is_not_known_here_is_told_by_its_name_alone() -> None:
+    atlantis = attrs.evolve(scenes.HERE, region="atlantis", cloud="azure")
+    report = check_placement(spoiled("ade", vm={"placement": atlantis}).values())
+    (violation,) = (each for each in report.errors if each.rule.id == "ade-vault-region")
+    assert [each.what for each in violation.compared] == ["region", "region"]
+
+
 def test_sites_are_compared_like_regions() -> None:
     vault = VaultResource(
         name="disks",

@@ -65,7 +65,9 @@ def test_any_encoding_with_its_mark_is_read(encoding: str) -> None:
     ("content", "place", "words"),
     [
         (b"", (1, 1), "no JSON"),
-        (b'{\n "a": 1,\n}', (3, 1), "no JSON"),
+        (b'{\n "a": 1,\n}', (3, 1), "no JSON: a comma stands before the end"),
+        (b"[1,\n]", (2, 1), "no JSON: a comma stands before the end"),
+        (b'[",",\n x]', (2, 2), "no JSON: Expecting value"),
         (b"[" * 100_000, (1, 201), "nested too deeply"),
         (b'{"a": 1, "a": 2}', (1, 10), "stands twice"),
         (b"[NaN]", (1, 2), "NaN"),
@@ -73,7 +75,7 @@ def test_any_encoding_with_its_mark_is_read(encoding: str) -> None:
         (b"\xff{}", (None, None), "text"),
         (b" " * (MAX_BYTES + 1), (None, None), "MiB"),
     ],
-    ids=["empty", "comma", "deep", "twice", "nan", "digits", "bytes", "large"],
+    ids=["empty", "comma", "list", "word", "deep", "twice", "nan", "digits", "bytes", "large"],
 )
 def test_what_is_no_json_is_told_with_its_place(
     content: bytes, place: tuple[int | None, int | None], words: str

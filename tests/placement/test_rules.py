@@ -114,8 +114,10 @@ def test_a_rule_stands_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="cannot be read as TOML"):
+    with pytest.raises(InvalidInputError, match=r"^there is no file .*none.toml"):
         read_rule_set(tmp_path / "none.toml")
+    with pytest.raises(InvalidInputError, match="cannot be read: Is a directory"):
+        read_rule_set(tmp_path)
 
 
 def test_the_column_of_a_field_is_told_too(tmp_path: Path) -> None:

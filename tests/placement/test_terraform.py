@@ -157,6 +157,103 @@ def test_a_vault_in_another_region_is_found() -> None:
     assert [each.rule.id for each in checked(document).violations] == ["cmk-vault-region"]
 
 
+def with_key(document: dict[str, Any], reference: str = "id") -> dict[str, Any]:
+    """Let the plan make the set's key in its vault, so that only the apply tells the key's URL."""
+    key = planned("azurerm_key_vault_key", "cmk")
+    document["planned_values"]["root_module"]["resources"].append(key)
+    document["resource_changes"][3]["change"]["after_unknown"] = {
+        "id": True,
+        "key_vault_key_id": True,
+    }
+    document["resource_changes"].append(
+        {"address": key["address"], "change": {"after_unknown": {"id": True, "key_vault_id": True}}}
+    )
+    document["configuration"]["root_module"]["resources"] += [
+        references(
+            "azurerm_disk_encryption_set",
+            "des",
+            key_vault_key_id={
+                "references": [
+                    f"azurerm_key_vault_key.cmk.{reference}",
+                    "azurerm_key_vault_key.cmk",
+                ]
+            },
+        ),
+        references(
+            "azurerm_key_vault_key",
+            "cmk",
+            key_vault_id={"references": ["azurerm_key_vault.contoso-kv.id"]},
+        ),
+    ]
+    return document
+
+
+def test_a_key_with_or_without_its_version_is_one_key() -> None:
+    document = with_key(plan())
+    resources = document["configuration"]["root_module"]["resources"]
+    (own,) = (each for each in resources if each["address"] == "azurerm_disk_encryption_set.des")
+    named = own["expressions"]["key_vault_key_id"]["references"]
+    named.append("azurerm_key_vault_key.cmk.versionless_id")
+    assert checked(document).kept["cmk-vault-region"] == 1
+
+
+@pytest.mark.parametrize("reference", ["id", "versionless_id"])
+def test_the_vault_of_a_key_that_the_plan_makes_is_checked(reference: str) -> None:
+    report = checked(with_key(plan(), reference))
+    assert report.violations == ()
+    assert report.kept["cmk-vault-region"] == 1
+    document = with_key(plan(), reference)
+    far = values_of(document, "azurerm_key_vault.contoso-kv")
+    far |= {"location": "North Europe", "purge_protection_enabled": False}
+    found = {each.rule.id for each in checked(document).violations}
+    assert found == {"cmk-vault-region", "cmk-vault-purge-protection"}
+
+
+def test_a_key_of_which_the_plan_does_not_tell_the_vault_is_not_checked() -> None:
+    document = with_key(plan())
+    document["configuration"]["root_module"]["resources"].pop()
+    report = checked(document)
+    assert report.violations == ()
+    assert "cmk-vault-region" in {each.rule.id for each in report.not_checked}
+
+
+@pytest.mark.parametrize(
+    ("told", "rule_is"),
+    [
+        ({"constant_value": "22222222-2222-2222-2222-222222222222"}, "broken"),
+        ({"constant_value": "11111111-1111-1111-1111-111111111111"}, "kept"),
+        ({"references": ["var.hub"]}, "not checked"),
+        (None, "kept"),
+    ],
+)
+def test_a_provider_of_ones_own_has_a_subscription_of_its_own(
+    told: dict[str, object] | None, rule_is: str
+) -> None:
+    document = with_key(plan())
+    vault = references("azurerm_key_vault", "contoso-kv")
+    document["configuration"]["root_module"]["resources"].append(
+        vault | {"provider_config_key": "azurerm.hub"}
+    )
+    document["configuration"]["provider_config"] = {
+        "azurerm": {
+            "name": "azurerm",
+            "expressions": {"subscription_id": {"references": ["var.s"]}},
+        },
+        "azurerm.hub": {
+            "name": "azurerm",
+            "alias": "hub",
+            "expressions": {} if told is None else {"subscription_id": told},
+        },
+    }
+    deployment = Deployment("plan", "11111111-1111-1111-1111-111111111111")
+    found = read_plan(document, deployment, Problems())
+    report = check_documents([(content, Origin("plan", pointer=at)) for content, at in found])
+    rule = "cmk-vault-subscription"
+    assert (rule in {each.rule.id for each in report.violations}) is (rule_is == "broken")
+    assert (rule in {each.rule.id for each in report.not_checked}) is (rule_is == "not checked")
+    assert bool(report.kept.get(rule)) is (rule_is == "kept")
+
+
 def test_a_region_that_only_the_apply_tells_is_not_checked() -> None:
     document = plan()
     values_of(document, "azurerm_key_vault.contoso-kv")["location"] = None

@@ -123,7 +123,8 @@ def test_enabling_makes_a_kek_and_deploys_the_extension() -> None:
     assert told.command is not None
     assert told.command.startswith("az vm encryption enable ")
     assert f"https://{HOST}/keys/disk-kek/VERSION" in told.command
-    assert step(plan, Phase.DEPLOY, "snapshot-web-01-os").command
+    snapshot = step(plan, Phase.DEPLOY, "snapshot-web-01-os").command or ""
+    assert snapshot.endswith(" --location eastus2")
     names = [each["type"] for each in plan.planned]
     assert names[-1] == "Microsoft.Compute/virtualMachines/extensions"
 

@@ -137,6 +137,9 @@ def test_disks_are_put_under_a_set_while_their_machine_is_deallocated() -> None:
         "disk-web-01-os",
         "start-web-01",
     ]
+    second = disk() | {"id": f"{DISK_ID}-2", "name": "web-01-os-2"}
+    phases = [each.phase for each in plan_set(attach(disk(), second, encryption_set())).steps]
+    assert phases == sorted(phases, key=list(Phase).index)
     (own,) = (each for each in plan.planned if each["id"] == DISK_ID)
     assert own["properties"]["encryption"]["diskEncryptionSetId"] == SET_ID
     assert plan_set(attach(disks=("web-01-os",))).steps == plan.steps

@@ -171,18 +171,29 @@ def encryption_set(plan: Plan, each: Planned) -> dict[str, object]:
         "type": kind,
         "userAssignedIdentities": UNKNOWN if isinstance(identities, Unknown) else named,
     }
+    active: dict[str, object] = {"keyUrl": url}
+    if isinstance(url, Unknown):
+        active["sourceVault"] = {"id": _vault_of_key(plan, each)}
     encryption = plan.value(each, "encryption_type")
     if encryption is None:
         encryption = "EncryptionAtRestWithCustomerKey"
     return {
         "identity": identity,
         "properties": {
-            "activeKey": {"keyUrl": url},
+            "activeKey": active,
             "encryptionType": encryption,
             "rotationToLatestKeyVersionEnabled": plan.value(each, "auto_key_rotation_enabled"),
             "federatedClientId": plan.value(each, "federated_client_id"),
         },
     }
+
+
+def _vault_of_key(plan: Plan, each: Planned) -> Maybe[str | None]:
+    """Return the vault of the key that the plan makes for a set."""
+    key = plan.target(each, "key_vault_key_id")
+    # The id of any other resource that is made into a key's URL is no vault's.
+    made = key is not None and key.kind == "azurerm_key_vault_key"
+    return plan.reference(key, "key_vault_id") if key is not None and made else UNKNOWN
 
 
 def vault(plan: Plan, each: Planned) -> dict[str, object]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 
 from keyhier.placement.arm.deployment import Deployment
-from keyhier.placement.arm_id import own_group
+from keyhier.placement.arm_id import own_group, own_subscription
 from keyhier.placement.json_text import below
 from keyhier.placement.unknown import UNKNOWN, Maybe
 
@@ -40,6 +40,9 @@ TYPES: Final[Mapping[str, str]] = MappingProxyType(
 """The types of azurerm that are read and have ids, and what ARM calls them."""
 
 _ATTACHMENT: Final = "azurerm_virtual_machine_data_disk_attachment"
+_DEFAULT_PROVIDER: Final = "azurerm"
+# A key's id has its version, unless it is asked for without.
+_IDS: Final = frozenset({"id", "versionless_id"})
 _MAX_DEPTH: Final = 50
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -54,6 +57,8 @@ class Planned:
         kind: its type.
         values: its values, as far as they are known before the apply.
         expressions: what its configuration says of each of them.
+        provider: what the configuration calls the provider that makes it; empty where there is
+            no configuration.
         pointer: its place in the plan (RFC 6901).
     """
 
@@ -62,6 +67,7 @@ class Planned:
     kind: str
     values: Mapping[str, Any]
     expressions: Mapping[str, Any]
+    provider: str
     pointer: str
 
 
@@ -70,20 +76,21 @@ def planned(
 ) -> Iterator[Planned]:
     """Yield the resources of a module, and of the modules that it calls."""
     configured = {
-        str(each.get("address")): as_mapping(each.get("expressions"))
+        str(each.get("address")): each
         for each in as_list(configuration.get("resources"))
         if isinstance(each, dict)
     }
     path = str(module.get("address", ""))
     for number, each in enumerate(as_list(module.get("resources"))):
         if isinstance(each, dict) and each.get("mode") == "managed":
-            plain = f"{each.get('type')}.{each.get('name')}"
+            own = configured.get(f"{each.get('type')}.{each.get('name')}", {})
             yield Planned(
                 str(each.get("address")),
                 path,
                 str(each.get("type")),
                 as_mapping(each.get("values")),
-                configured.get(plain, {}),
+                as_mapping(own.get("expressions")),
+                str(own.get("provider_config_key", "")),
                 below(pointer, "resources", number),
             )
     if depth < _MAX_DEPTH:
@@ -103,9 +110,11 @@ class Plan:
         found: list[Planned],
         unknown: Mapping[str, Mapping[str, Any]],
         deployment: Deployment,
+        providers: Mapping[str, Any],
     ) -> None:
         self._unknown = unknown
         self._deployment = deployment
+        self._providers = providers
         self._by_plain_address: dict[tuple[str, str], list[Planned]] = defaultdict(list)
         self._attached: dict[str, list[Maybe[str | None]]] = defaultdict(list)
         self._stray = False
@@ -152,27 +161,46 @@ class Plan:
             # Its address tells it from the others of the plan, in a group that nobody knows.
             name, group = _NO_NAME.sub("-", each.address)[-80:], own_group(each.address)
         group = group if isinstance(group, str) else self._deployment.group_name
-        scope = f"/subscriptions/{self._deployment.subscription_id}/resourceGroups/{group}"
+        scope = f"/subscriptions/{self._subscription_of(each)}/resourceGroups/{group}"
         kind = TYPES.get(each.kind, "")
         return f"{scope}/providers/{kind}/{name}"
+
+    def _subscription_of(self, each: Planned) -> str:
+        """Return the subscription of the provider that makes a resource, or what stands for it."""
+        provider = as_mapping(self._providers.get(each.provider))
+        told = as_mapping(as_mapping(provider.get("expressions")).get("subscription_id"))
+        constant = told.get("constant_value")
+        if isinstance(constant, str):
+            return constant
+        if told and each.provider != _DEFAULT_PROVIDER:
+            # What the caller says of where the plan is applied is about the default provider.
+            return own_subscription(f"{self._deployment.name} {each.provider}")
+        return self._deployment.subscription_id
 
     def reference(self, each: Planned, *path: str | int) -> Maybe[str | None]:
         """Return the id that a resource names, if need be by what the configuration refers to."""
         value = self.value(each, *path)
         if isinstance(value, str) or value is None:
             return value or None
+        target = self.target(each, *path)
+        return UNKNOWN if target is None else self.id_of(target)
+
+    def target(self, each: Planned, *path: str | int) -> Planned | None:
+        """Return the one resource of the plan whose id the configuration gives to a value."""
         expression: object = each.expressions
         for name in path:
             expression = member(expression, name)
-        named = as_list(as_mapping(expression).get("references"))
-        ids = [str(text).removesuffix(".id") for text in named if str(text).endswith(".id")]
-        if len(ids) != 1:
-            return UNKNOWN
-        targets = self._by_plain_address.get((each.module, ids[0].partition("[")[0]), [])
-        if "[" in ids[0]:
-            targets = [target for target in targets if target.address.endswith(ids[0])]
+        named = map(str, as_list(as_mapping(expression).get("references")))
+        parts = [text.rpartition(".") for text in named]
+        whose = {address for address, _, what in parts if what in _IDS}
+        if len(whose) != 1:
+            return None
+        (address,) = whose
+        targets = self._by_plain_address.get((each.module, address.partition("[")[0]), [])
+        if "[" in address:
+            targets = [target for target in targets if target.address.endswith(address)]
         # Of several, nobody can tell which one is meant.
-        return self.id_of(targets[0]) if len(targets) == 1 else UNKNOWN
+        return targets[0] if len(targets) == 1 else None
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:

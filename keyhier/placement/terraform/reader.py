@@ -47,7 +47,8 @@ def read_plan(
     """
     values = "planned_values" if "planned_values" in document else "values"
     root = as_mapping(as_mapping(document[values]).get("root_module"))
-    configuration = as_mapping(as_mapping(document.get("configuration")).get("root_module"))
+    configured = as_mapping(document.get("configuration"))
+    configuration = as_mapping(configured.get("root_module"))
     found = list(planned(root, below("", values, "root_module"), configuration, 0))
     changes = {
         str(each.get("address")): as_mapping(each.get("change"))
@@ -55,7 +56,7 @@ def read_plan(
         if isinstance(each, dict)
     }
     unknown = {name: as_mapping(each.get("after_unknown")) for name, each in changes.items()}
-    plan = Plan(found, unknown, deployment)
+    plan = Plan(found, unknown, deployment, as_mapping(configured.get("provider_config")))
     for each in found:
         if each.kind in _NOT_READ:
             problems.add(each.pointer, f"{each.kind} is not read", is_error=False)
