@@ -23,6 +23,7 @@ __all__ = [
     "LATEST",
     "MIGRATE",
     "MOVE",
+    "NOT_NAMED",
     "ROTATE",
     "TAG",
     "TO",
@@ -68,6 +69,9 @@ Targets = Callable[[Job], Mapping[KeyId, KeyId]]
 Check = Callable[[Job, Mapping[KeyId, KeyId]], None]
 """Compares the targets with what the vaults say, before anything is wrapped under them."""
 
+NOT_NAMED: Final = "records under keys that it does not name"
+"""What a migration would do whose journal does not say where to."""
+
 _NAME_IT: Final = "where that version is meant, rotate the key to it by its id"
 
 _GO_ON: Final = {
@@ -82,7 +86,7 @@ def sources_of(job: Job) -> tuple[KeyId, ...]:
     Raises:
         IntegrityError: the journal names none.
     """
-    return _versions(job, FROM)
+    return _versions(job, FROM, "records anew of which it says nothing that can be read")
 
 
 def going_to(job: Job) -> tuple[KeyId, ...]:
@@ -91,13 +95,13 @@ def going_to(job: Job) -> tuple[KeyId, ...]:
     Raises:
         IntegrityError: the journal names none.
     """
-    return _versions(job, TO)
+    return _versions(job, TO, NOT_NAMED)
 
 
-def _versions(job: Job, name: str) -> tuple[KeyId, ...]:
-    named = job.intent.get(name)
+def _versions(job: Job, member: str, otherwise: str) -> tuple[KeyId, ...]:
+    named = job.intent.get(member)
     if not isinstance(named, Sequence) or isinstance(named, str):
-        raise mistrusted(job, "records anew of which it says nothing that can be read")
+        raise mistrusted(job, otherwise)
     return tuple(_version(job, text) for text in named)
 
 

@@ -20,6 +20,7 @@ from keyhier.hierarchy.job_targets import (
     FROM,
     MIGRATE,
     MOVE,
+    NOT_NAMED,
     TO,
     going_to,
     mistrusted,
@@ -104,7 +105,7 @@ class Migration:
         require_kind(job, MIGRATE)
         sources, targets = sources_of(job), going_to(job)
         if len(targets) != len(sources):
-            raise mistrusted(job, "records under keys that it does not name")
+            raise mistrusted(job, NOT_NAMED)
         found = dict(zip(sources, targets, strict=True))
         for source, target in found.items():
             wanted = self._version_there(source) or self._id_there(source)
