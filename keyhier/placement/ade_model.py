@@ -11,6 +11,7 @@ from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 __all__ = ["read_ade", "read_extension", "read_volumes"]
 
 _TYPES: Final = frozenset({"azurediskencryption", "azurediskencryptionforlinux"})
+_OWN_SETTINGS: Final = ("EncryptionOperation", "KeyVaultURL", "KeyEncryptionKeyURL", "VolumeType")
 # Some SDKs write the number of the enumeration's member.
 _NUMBERS: Final = {0: Volumes.OS, 1: Volumes.DATA, 2: Volumes.ALL}
 
@@ -93,8 +94,9 @@ def read_extension(properties: Node) -> Ade | None:
     settings = properties.at("settings")
     kinds = (properties.at("type").text(), properties.at("typePropertiesType").text())
     named = any(isinstance(kind, str) and kind.casefold() in _TYPES for kind in kinds)
-    # Where an expression names the type, the settings tell: no other extension has this one.
-    if not named and (UNKNOWN not in kinds or settings.at("EncryptionOperation").absent):
+    # Where an expression names the type, the settings tell: no other extension has these.
+    owns = UNKNOWN in kinds and not all(settings.at(name).absent for name in _OWN_SETTINGS)
+    if not named and not owns:
         return None
     operation = settings.at("EncryptionOperation").text()
     if operation is None or isinstance(operation, Unknown):

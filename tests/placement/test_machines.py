@@ -103,6 +103,17 @@ def test_another_extension_says_nothing() -> None:
     assert machine.ade.enabled is False
 
 
+@pytest.mark.parametrize("left_out", [None, "EncryptionOperation", "KeyVaultURL", "VolumeType"])
+def test_an_extension_whose_type_is_not_known_is_told_by_its_settings(left_out: str | None) -> None:
+    properties = EXTENSION["properties"]
+    settings = {name: value for name, value in properties["settings"].items() if name != left_out}
+    unsure = {**properties, "type": "[parameters('type')]", "settings": settings}
+    (machine,) = read({**EXTENSION, "properties": unsure}, MACHINE)
+    assert isinstance(machine, VirtualMachine)
+    assert machine.ade.enabled is (UNKNOWN if left_out == "EncryptionOperation" else True)
+    assert machine.ade.was_ever is True
+
+
 def test_disabling_says_that_it_was_enabled() -> None:
     settings = {"EncryptionOperation": "DisableEncryption", "VolumeType": 2}
     extension = {"type": "AzureDiskEncryption", "settings": settings}
