@@ -21,6 +21,7 @@ from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.header import Header, finish_header, start_header
 from keyhier.kek_operations import KekOperations
 from keyhier.secret import PLAIN_BYTES, Secret, SecretBytes, lent
+from keyhier.steps import Steps, finish
 from keyhier.wrapped import WrappedKey, check_secret_length
 
 __all__ = ["Envelopes"]
@@ -92,6 +93,15 @@ class Envelopes:
         thumbprint in the header, since anybody can wrap to a public key. The rest is as for
         :meth:`Key.unwrap`.
         """
+        return finish(self.open_in_steps(envelope, moved=moved, timeout=timeout))
+
+    def open_in_steps(
+        self, envelope: WrappedKey, *, moved: bool, timeout: float | None
+    ) -> Steps[SecretBytes]:
+        """Open an envelope as :meth:`open` does, pausing before and after the vault unwraps.
+
+        Between the pauses there is the content key, and no secret yet.
+        """
         header = envelope.header
         if not self._is_named_by(header, len(envelope.encrypted_key), moved=moved):
             raise UnwrapError
@@ -104,8 +114,10 @@ class Envelopes:
                 )
             raise UnwrapError
         bundle = header.key_iv + envelope.encrypted_key + header.key_tag
+        yield
         try:
             with self._kek.content_key(algorithm, bundle, timeout) as content_key:
+                yield
                 return envelope.open(content_key)
         except UnsupportedError as error:
             refusal = error

@@ -32,6 +32,7 @@ from keyhier.opened import OpenedVault
 from keyhier.rotation_policy import RotationPolicy
 from keyhier.secret import Secret, SecretBytes, lent
 from keyhier.session_key import SessionKey
+from keyhier.steps import Steps, finish
 from keyhier.wrapped import WrappedKey
 
 __all__ = ["Key"]
@@ -185,13 +186,27 @@ class Key:
             InvalidStateError: the key is disabled or deleted, or the vault closed.
             UnavailableError: the vault did not answer, or not in time.
         """
+        return finish(self.unwrap_in_steps(wrapped, context=context, timeout=timeout))
+
+    def unwrap_in_steps(
+        self,
+        wrapped: WrappedKey | str,
+        *,
+        context: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Steps[SecretBytes]:
+        """Unwrap as :meth:`unwrap` does, pausing as :meth:`Envelopes.open_in_steps`.
+
+        So whoever opens many envelopes can do the same step of several, one after the other.
+        """
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
         header = envelope.header
         bound = header.is_bound_to(context)
         with self._opened.operation("unwrap", header.kid, header.algorithm, header.context):
             if not bound or header.kid != self.id:
                 raise UnwrapError
-            return self._envelopes.open(envelope, moved=False, timeout=timeout)
+            steps = self._envelopes.open_in_steps(envelope, moved=False, timeout=timeout)
+            return (yield from steps)
 
     def open_envelope(
         self, envelope: WrappedKey, *, moved: bool, timeout: float | None

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
+import os
+from collections.abc import Mapping
+from typing import Final
+
 from keyhier.errors import (
     CapacityError,
     IntegrityError,
@@ -12,10 +17,16 @@ from keyhier.errors import (
 )
 from keyhier.hierarchy.context import context_of
 from keyhier.hierarchy.kek_use import KekUse
+from keyhier.key import Key
 from keyhier.records.record import Record
+from keyhier.secret import SecretBytes
+from keyhier.steps import Steps
 from keyhier.wrapped import WrappedKey
 
 __all__ = ["TargetRefusedError", "rewrap"]
+
+_DIGEST: Final = "sha256"
+_KEY_BYTES: Final = 32
 
 
 class TargetRefusedError(Exception):
@@ -31,10 +42,11 @@ class TargetRefusedError(Exception):
         self.reason = reason
 
 
-def rewrap(record: Record, source: KekUse, target: KekUse) -> WrappedKey:
+def rewrap(record: Record, source: KekUse, target: KekUse) -> Steps[WrappedKey]:
     """Return a new envelope of what is in a record: same secret, context and content type.
 
-    The record and its store are left as they are.
+    The record and its store are left as they are. It pauses before and after each vault's part; in
+    a pause there is no secret, whose digest under a key of its own is what is compared.
 
     Raises:
         IntegrityError: the record contradicts itself, or the new envelope does not hold what it
@@ -45,17 +57,26 @@ def rewrap(record: Record, source: KekUse, target: KekUse) -> WrappedKey:
     """
     context = context_of(record)
     before = record.wrapped
-    with source.unwrap(before, context=context) as secret:
-        try:
+    key = os.urandom(_KEY_BYTES)
+    secret = yield from _open(source, before, context)
+    try:
+        with secret:
+            digest = hmac.digest(key, secret.view(), _DIGEST)
             made = target.wrap(secret, context=context, content_type=before.content_type)
-            with target.unwrap(made, context=context) as again:
-                same = again == secret
-        except UnwrapError:
-            same = False
-        except (CapacityError, IntegrityError, ThrottledError, UnavailableError):
-            raise
-        except KeyhierError as reason:
-            raise TargetRefusedError(reason) from None
+        with (yield from _open(target, made, context)) as again:
+            same = hmac.compare_digest(digest, hmac.digest(key, again.view(), _DIGEST))
+    except UnwrapError:
+        same = False
+    except (CapacityError, IntegrityError, ThrottledError, UnavailableError):
+        raise
+    except KeyhierError as reason:
+        raise TargetRefusedError(reason) from None
     if not same:
         raise IntegrityError(f"what {target.id} wrapped for record {record.id} does not open again")
     return made
+
+
+def _open(kek: KekUse, envelope: WrappedKey, context: Mapping[str, str]) -> Steps[SecretBytes]:
+    if isinstance(kek, Key):
+        return (yield from kek.unwrap_in_steps(envelope, context=context))
+    return kek.unwrap(envelope, context=context)
