@@ -114,7 +114,7 @@ def test_promise_8_what_does_not_open_again_is_left_and_those_beside_it_are_done
 ) -> None:
     vault = vault_of(driver)
     old = vault.key("kek")
-    records = fill(store, old, MANY)
+    records = sorted(fill(store, old, MANY), key=lambda record: record.id)
     opened = 0
 
     def garble(key: KeyVersion, secret: SecretBytes) -> SecretBytes:
