@@ -226,9 +226,9 @@ def test_promise_6_what_is_given_up_half_way_is_wiped_and_told(driver: WatchedDr
     steps = rewrap(record, key, key)
     next(steps)
     next(steps)
-    assert not held[0].wiped
+    assert [content_key.wiped for content_key in held] == [False]
     steps.close()
-    assert held[0].wiped
+    assert [content_key.wiped for content_key in held] == [True]
     assert (events[-1].operation, events[-1].record) == ("unwrap", record.id)
     assert events[-1].outcome != "ok"
 
