@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -14,8 +15,9 @@ from typing import Final, Generic, TypeVar, cast
 import attrs
 
 from keyhier.errors import InvalidInputError, KeyhierError
+from keyhier.steps import Steps
 
-__all__ = ["Outcome", "Progress", "stream"]
+__all__ = ["Outcome", "Progress", "stream", "stream_in_steps"]
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -24,6 +26,10 @@ Progress = Callable[[int], None]
 """Told how many items are done, after each."""
 
 _AHEAD: Final = 8  # Items in flight for each worker: enough to keep it busy, few enough to hold.
+# A worker does so many side by side at most, more of which gain nothing, and only as many as take
+# so long together, since whoever ends a stream waits for them.
+_ABREAST: Final = 8
+_ABREAST_SECONDS: Final = 0.05
 _MOMENT_SECONDS: Final = 0.01  # How long an outcome may wait for others, to be taken with them.
 
 
@@ -76,10 +82,33 @@ def stream(
     Raises:
         InvalidInputError: ``workers`` is less than 1.
     """
-    count = workers if workers is not None else min(8, os.cpu_count() or 1)
-    if count < 1:
-        raise InvalidInputError("a batch needs at least one worker")
-    return _stream(function, items, count, progress)
+    return _stream(lambda item: _in_one(function, item), items, workers, progress, abreast=1)
+
+
+def stream_in_steps(
+    work: Callable[[Item], Steps[Value]],
+    items: Iterable[Item],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Generator[Outcome[Value], None, None]:
+    """Yield outcomes as :func:`stream` does, of work that a thread does side by side.
+
+    Args:
+        work: what to do with an item. Each thread does a step of several items after another,
+            where these are so quick that nobody waits for it.
+        items, workers, progress: as for :func:`stream`.
+
+    Raises:
+        InvalidInputError: as :func:`stream`.
+    """
+    return _stream(work, items, workers, progress, abreast=_ABREAST)
+
+
+def _in_one(function: Callable[[Item], Value], item: Item) -> Steps[Value]:
+    """Do something as work that has a single step."""
+    yield from ()
+    return function(item)
 
 
 class _Source(Generic[Item]):
@@ -110,8 +139,9 @@ class _Source(Generic[Item]):
 class _Workers(Generic[Item, Value]):
     """Threads that do one item after another; an executor's futures cost several times as much."""
 
-    def __init__(self, function: Callable[[Item], Value]) -> None:
-        self._function = function
+    def __init__(self, work: Callable[[Item], Steps[Value]], abreast: int) -> None:
+        self._work = work
+        self._abreast = abreast
         self._items: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
         self._done: dict[int, Outcome[Value] | _Failure] = {}
         self._awaited: dict[int, Lock] = {}
@@ -122,7 +152,7 @@ class _Workers(Generic[Item, Value]):
         atexit.register(self.end)
         for number in range(count):
             # A daemon, for a program that ends would wait for others before it calls anything.
-            thread = Thread(target=self._work, name=f"keyhier_{number}", daemon=True)
+            thread = Thread(target=self._run, name=f"keyhier_{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -168,37 +198,81 @@ class _Workers(Generic[Item, Value]):
             thread.join()
         atexit.unregister(self.end)
 
-    def _work(self) -> None:
-        while (given := self._items.get()) is not None:
-            index = given[0]
-            self._done[index] = self._attempt(*given)
+    def _run(self) -> None:
+        several = 1
+        while burst := self._take(several):
+            started = time.monotonic()
+            self._do(burst)
+            each = (time.monotonic() - started) / len(burst)
+            several = max(1, min(self._abreast, int(_ABREAST_SECONDS / max(each, 1e-6))))
             # It is not kept until the next comes.
-            del given
-            awaited = self._awaited.pop(index, None)
-            if awaited is not None:
-                awaited.release()
+            del burst
         self._items.put(None)
 
-    def _attempt(self, index: int, item: Item) -> Outcome[Value] | _Failure:
+    def _take(self, several: int) -> list[tuple[int, Item]]:
+        """Wait for an item, and take more of those that are there; none where the work is over."""
+        taken = []
+        given = self._items.get()
+        with suppress(Empty):
+            while given is not None:
+                taken.append(given)
+                if len(taken) == several:
+                    return taken
+                given = self._items.get_nowait()
+            if taken:
+                # The end comes again, when these are done.
+                self._items.put(None)
+        return taken
+
+    def _do(self, burst: list[tuple[int, Item]]) -> None:
+        """Do a step of each in turn until all have ended."""
+        going = [(index, self._work(item)) for index, item in burst]
+        while going:
+            going = [each for each in going if self._goes_on(*each)]
+
+    def _goes_on(self, index: int, steps: Steps[Value]) -> bool:
+        """Do a step of an item, and say whether more follow; the last one leaves its outcome."""
         try:
-            return Outcome(index, self._function(item))
+            next(steps)
+        except StopIteration as end:
+            self._done[index] = Outcome(index, end.value)
         except KeyhierError as error:
-            return Outcome(index, error=error)
+            self._done[index] = Outcome(index, error=error)
         except BaseException as error:  # noqa: BLE001  # It is raised again where it belongs.
-            return _Failure(index, error)
+            self._done[index] = _Failure(index, error)
+        else:
+            return True
+        awaited = self._awaited.pop(index, None)
+        if awaited is not None:
+            awaited.release()
+        return False
 
 
 def _stream(
-    function: Callable[[Item], Value],
+    work: Callable[[Item], Steps[Value]],
     items: Iterable[Item],
+    count: int | None,
+    progress: Progress | None,
+    *,
+    abreast: int,
+) -> Generator[Outcome[Value], None, None]:
+    count = min(8, os.cpu_count() or 1) if count is None else count
+    if count < 1:
+        raise InvalidInputError("a batch needs at least one worker")
+    ahead = count * max(_AHEAD, 2 * abreast)
+    return _outcomes(_Workers(work, abreast), _Source(items), count, ahead, progress)
+
+
+def _outcomes(
+    workers: _Workers[Item, Value],
+    source: _Source[Item],
     count: int,
+    ahead: int,
     progress: Progress | None,
 ) -> Generator[Outcome[Value], None, None]:
-    source = _Source(items)
-    workers = _Workers(function)
     given = 0
     # The other half of what is in flight keeps the workers busy meanwhile.
-    several = count * _AHEAD // 2
+    several = ahead // 2
 
     def give(number: int) -> None:
         nonlocal given
@@ -208,7 +282,7 @@ def _stream(
 
     try:
         workers.start(count)
-        give(count * _AHEAD)
+        give(ahead)
         index = 0
         while index < given:
             outcome = workers.outcome(index, min(index + several, given) - 1)

@@ -21,7 +21,7 @@ from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.header import Header, finish_header, start_header
 from keyhier.kek_operations import KekOperations
 from keyhier.secret import PLAIN_BYTES, Secret, SecretBytes, lent
-from keyhier.steps import Steps, finish
+from keyhier.steps import Steps
 from keyhier.wrapped import WrappedKey, check_secret_length
 
 __all__ = ["Envelopes"]
@@ -86,21 +86,17 @@ class Envelopes:
         self._headers[algorithm] = start
         return start
 
-    def open(self, envelope: WrappedKey, *, moved: bool, timeout: float | None) -> SecretBytes:
+    def open(
+        self, envelope: WrappedKey, *, moved: bool, timeout: float | None
+    ) -> Steps[SecretBytes]:
         """Open an envelope whose key and context were compared already.
+
+        It pauses before the vault unwraps and after; then there is the content key, and no secret
+        yet.
 
         ``moved`` says that an alias chose the key: then an RSA key must prove itself by the
         thumbprint in the header, since anybody can wrap to a public key. The rest is as for
         :meth:`Key.unwrap`.
-        """
-        return finish(self.open_in_steps(envelope, moved=moved, timeout=timeout))
-
-    def open_in_steps(
-        self, envelope: WrappedKey, *, moved: bool, timeout: float | None
-    ) -> Steps[SecretBytes]:
-        """Open an envelope as :meth:`open` does, pausing before and after the vault unwraps.
-
-        Between the pauses there is the content key, and no secret yet.
         """
         header = envelope.header
         if not self._is_named_by(header, len(envelope.encrypted_key), moved=moved):

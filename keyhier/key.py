@@ -195,7 +195,7 @@ class Key:
         context: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Steps[SecretBytes]:
-        """Unwrap as :meth:`unwrap` does, pausing as :meth:`Envelopes.open_in_steps`.
+        """Unwrap as :meth:`unwrap` does, pausing as :meth:`Envelopes.open`.
 
         So whoever opens many envelopes can do the same step of several, one after the other.
         """
@@ -205,12 +205,11 @@ class Key:
         with self._opened.operation("unwrap", header.kid, header.algorithm, header.context):
             if not bound or header.kid != self.id:
                 raise UnwrapError
-            steps = self._envelopes.open_in_steps(envelope, moved=False, timeout=timeout)
-            return (yield from steps)
+            return (yield from self._envelopes.open(envelope, moved=False, timeout=timeout))
 
     def open_envelope(
         self, envelope: WrappedKey, *, moved: bool, timeout: float | None
-    ) -> SecretBytes:
+    ) -> Steps[SecretBytes]:
         """Open an envelope whose key and context were compared already; for a Vault only.
 
         ``moved`` says that an alias chose the key; see :meth:`Envelopes.open`.

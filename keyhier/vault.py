@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from keyhier.algorithms import KeySpec, KeyType, WrapAlgorithm, algorithms_for
 from keyhier.audit import AuditHook
-from keyhier.batch import Outcome, Progress, stream
+from keyhier.batch import Outcome, Progress, stream, stream_in_steps
 from keyhier.capabilities import Capabilities
 from keyhier.doctor import Diagnosis, guarded
 from keyhier.driver import (
@@ -39,6 +39,7 @@ from keyhier.opened import OpenedVault, is_of
 from keyhier.pin_exposure import examine_pin_source
 from keyhier.secret import Secret, SecretBytes
 from keyhier.secrets_store import Secrets
+from keyhier.steps import Steps, finish
 from keyhier.stored_secret import SecretId
 from keyhier.uri import VaultUri
 from keyhier.wrapped import WrappedKey
@@ -318,16 +319,21 @@ class Vault:
                 timeouts.
             UnavailableError: the vault did not answer, or not in time.
         """
+        return finish(self._unwrap_in_steps(wrapped, context, timeout))
+
+    def _unwrap_in_steps(
+        self, wrapped: WrappedKey | str, context: Context, timeout: float | None
+    ) -> Steps[SecretBytes]:
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
         header = envelope.header
         bound = header.is_bound_to(context)
         with self._opened.operation("unwrap", header.kid, header.algorithm, header.context):
-            secret = self._open(envelope, timeout) if bound else None
+            secret = (yield from self._open(envelope, timeout)) if bound else None
             if secret is None:
                 raise UnwrapError
             return secret
 
-    def _open(self, envelope: WrappedKey, timeout: float | None) -> SecretBytes | None:
+    def _open(self, envelope: WrappedKey, timeout: float | None) -> Steps[SecretBytes | None]:
         """Open the envelope, or return None where its kid is no key of this vault."""
         kid = envelope.header.kid
         target = self._aliases.get(kid, kid) if self._aliases else kid
@@ -335,7 +341,7 @@ class Vault:
             key = self._opened.known(target) or self._by_id(target, None, timeout)
             if key.id == target:
                 moved = target is not kid and target != kid
-                return key.open_envelope(envelope, moved=moved, timeout=timeout)
+                return (yield from key.open_envelope(envelope, moved=moved, timeout=timeout))
         except NotFoundError:
             # A vault that another thread has closed finds nothing, which is no verdict.
             self._opened.require_open()
@@ -374,8 +380,8 @@ class Vault:
         ``timeout`` is for each item, as for :meth:`unwrap`. A vault in a network, which is waited
         for, has more ``workers`` by default.
         """
-        return stream(
-            lambda item: self.unwrap(item[0], context=item[1], timeout=timeout),
+        return stream_in_steps(
+            lambda item: self._unwrap_in_steps(item[0], item[1], timeout),
             map(_read, items),
             workers=self._opened.at_once if workers is None else workers,
             progress=progress,

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from types import FrameType
 from typing import Any, TypeAlias
 
@@ -15,18 +16,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyhier import batch
-from keyhier.batch import Outcome, stream
+from keyhier.batch import Outcome, stream, stream_in_steps
 from keyhier.errors import InvalidInputError, NotFoundError
+from keyhier.steps import Steps
 
 TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
+
+
+def in_steps(function: Callable[[Any], Any], items: Iterable[Any], **options: Any) -> Any:
+    """A stream of work that pauses before the function and after it."""
+
+    def work(item: Any) -> Steps[Any]:
+        yield
+        made = function(item)
+        yield
+        return made
+
+    return stream_in_steps(work, items, **options)
+
+
+KINDS = pytest.mark.parametrize("stream", [stream, in_steps], ids=["stream", "in steps"])
+Stream: TypeAlias = Callable[..., Any]
 
 
 def _threads() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.startswith("keyhier")]
 
 
+@KINDS
 @given(st.lists(st.integers(-5, 5), max_size=60), st.integers(1, 4))
-def test_outcomes_come_in_order_and_bad_items_are_named(items: list[int], workers: int) -> None:
+def test_outcomes_come_in_order_and_bad_items_are_named(
+    stream: Stream, items: list[int], workers: int
+) -> None:
     def work(item: int) -> int:
         if item < 0:
             raise NotFoundError(f"no {item}")
@@ -47,7 +68,8 @@ def test_outcomes_come_in_order_and_bad_items_are_named(items: list[int], worker
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_the_input_is_read_only_a_little_ahead(workers: int) -> None:
+@pytest.mark.parametrize(("stream", "ahead"), [(stream, 8), (in_steps, 16)])
+def test_the_input_is_read_only_a_little_ahead(stream: Stream, ahead: int, workers: int) -> None:
     read = 0
 
     def source() -> Iterator[int]:
@@ -59,12 +81,13 @@ def test_the_input_is_read_only_a_little_ahead(workers: int) -> None:
     outcomes = stream(lambda item: item, source(), workers=workers)
     assert read == 0
     for done, _ in zip(range(1, 51), outcomes, strict=False):
-        assert read <= done + workers * 8
+        assert read <= done + workers * ahead
     outcomes.close()
     assert not _threads()
 
 
-def test_an_input_without_end_can_be_read_in_part() -> None:
+@KINDS
+def test_an_input_without_end_can_be_read_in_part(stream: Stream) -> None:
     def source() -> Iterator[int]:
         while True:
             yield 1
@@ -94,7 +117,8 @@ next(outcomes)
     assert not done.stderr
 
 
-def test_items_are_worked_on_at_once() -> None:
+@KINDS
+def test_items_are_worked_on_at_once(stream: Stream) -> None:
     barrier = threading.Barrier(3, timeout=30)
     outcomes = stream(lambda _: barrier.wait(), range(3), workers=3)
     assert sorted(outcome.result() for outcome in outcomes) == [0, 1, 2]
@@ -116,7 +140,8 @@ def test_an_outcome_is_given_while_later_items_are_worked_on() -> None:
     assert all(outcome.result() for outcome in outcomes)
 
 
-def test_what_is_no_error_of_keyhier_ends_the_stream() -> None:
+@KINDS
+def test_what_is_no_error_of_keyhier_ends_the_stream(stream: Stream) -> None:
     def work(item: int) -> float:
         return 1 / item
 
@@ -125,9 +150,12 @@ def test_what_is_no_error_of_keyhier_ends_the_stream() -> None:
     assert not _threads()
 
 
+@KINDS
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("good", [0, 3, 50])
-def test_an_input_that_fails_loses_nothing_that_was_done_before(workers: int, good: int) -> None:
+def test_an_input_that_fails_loses_nothing_that_was_done_before(
+    stream: Stream, workers: int, good: int
+) -> None:
     def source() -> Iterator[int]:
         yield from range(good)
         raise OSError("the list of disks is gone")
@@ -139,7 +167,7 @@ def test_an_input_that_fails_loses_nothing_that_was_done_before(workers: int, go
     assert not _threads()
 
 
-def _interrupted_at(line: int) -> bool:
+def _interrupted_at(line: int, stream: Stream) -> bool:
     """Raise KeyboardInterrupt at a line that a stream comes to; say whether it came there."""
     left = line
 
@@ -166,9 +194,10 @@ def _interrupted_at(line: int) -> bool:
     return False
 
 
-def test_an_interrupt_leaves_no_thread_behind_wherever_it_comes() -> None:
+@KINDS
+def test_an_interrupt_leaves_no_thread_behind_wherever_it_comes(stream: Stream) -> None:
     lines = 1
-    while _interrupted_at(lines):
+    while _interrupted_at(lines, stream):
         for thread in threading.enumerate():
             if thread.name.startswith("keyhier"):
                 thread.join(10)
@@ -177,11 +206,80 @@ def test_an_interrupt_leaves_no_thread_behind_wherever_it_comes() -> None:
     assert lines > 20
 
 
+@KINDS
 @pytest.mark.parametrize("workers", [0, -1])
-def test_a_batch_has_a_worker(workers: int) -> None:
+def test_a_batch_has_a_worker(stream: Stream, workers: int) -> None:
     with pytest.raises(InvalidInputError, match="at least one worker"):
         stream(str, [], workers=workers)
 
 
-def test_without_items_there_are_no_outcomes() -> None:
+@KINDS
+def test_without_items_there_are_no_outcomes(stream: Stream) -> None:
     assert list(stream(str, [])) == []
+
+
+def test_a_thread_does_a_step_of_several_quick_items_after_another() -> None:
+    told: list[str] = []
+
+    def work(item: int) -> Steps[int]:
+        told.append("begun")
+        yield
+        told.append("going on")
+        yield
+        told.append("ended")
+        return item
+
+    outcomes = list(stream_in_steps(work, range(100), workers=1))
+    assert [outcome.value for outcome in outcomes] == list(range(100))
+    runs = [len(list(run)) for _, run in groupby(told)]
+    # The first goes alone, because nobody knows yet how long it takes.
+    assert runs[:3] == [1, 1, 1]
+    assert 1 < max(runs) <= 8
+
+
+def test_slow_items_go_one_by_one() -> None:
+    told: list[int] = []
+
+    def work(item: int) -> Steps[int]:
+        told.append(item)
+        time.sleep(0.06)
+        yield
+        told.append(item)
+        return item
+
+    assert len(list(stream_in_steps(work, range(5), workers=1))) == 5
+    assert told == [item for item in range(5) for _ in range(2)]
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_what_fails_at_a_step_spoils_nothing_beside_it(step: int) -> None:
+    def work(item: int) -> Steps[int]:
+        for each in range(3):
+            if item % 7 == 3 and each == step:
+                raise NotFoundError(f"no {item}")
+            if each < 2:
+                yield
+        return item
+
+    outcomes = list(stream_in_steps(work, range(40), workers=1))
+    assert [outcome.index for outcome in outcomes] == list(range(40))
+    for outcome in outcomes:
+        if outcome.index % 7 == 3:
+            assert outcome.error is not None
+            assert outcome.error.__context__ is None
+        else:
+            assert outcome.result() == outcome.index
+
+
+def test_what_goes_beside_a_mistake_is_given_up_to_it() -> None:
+    def work(item: int) -> Steps[int]:
+        yield
+        if item == 6:
+            raise ValueError("a mistake")
+        return item
+
+    outcomes = stream_in_steps(work, range(40), workers=1)
+    assert [next(outcomes).value for _ in range(6)] == list(range(6))
+    with pytest.raises(ValueError, match="a mistake"):
+        next(outcomes)
+    assert not _threads()

@@ -12,12 +12,12 @@ What holds, wherever a worker is killed:
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from itertools import islice
 from typing import Final
 
-from keyhier.batch import Outcome, stream
+from keyhier.batch import stream_in_steps
 from keyhier.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -33,7 +33,7 @@ from keyhier.hierarchy.work import Work
 from keyhier.identifiers import KeyId
 from keyhier.records.jobs import Claim, ItemState, JobState, Swap
 from keyhier.records.protocol import Journal
-from keyhier.steps import Steps, abreast
+from keyhier.steps import Steps
 
 __all__ = ["Rewrapping"]
 
@@ -41,12 +41,6 @@ _PATIENCE: Final = 5
 """So many records in a row may meet a vault that is away or refuses before the work stops."""
 
 _MAX_PAUSE_SECONDS: Final = 1.0
-
-_MAX_ABREAST: Final = 8
-"""So many records go side by side through a worker at most; more gain nothing."""
-
-_MAX_ABREAST_SECONDS: Final = 0.05
-"""So long they may take: a worker that is to stop ends what it began, and leases go on."""
 
 _OF_THE_VAULT: Final = (
     AccessDeniedError,
@@ -82,10 +76,10 @@ class Rewrapping:
         self._targets = targets
         self._work = work
         self._held: dict[str, Claim] = {}
+        self._taken: deque[Claim] = deque()
         self._swaps: list[Swap] = []
         self._troubled: list[tuple[Claim, KeyhierError]] = []
         self._renewed = 0.0
-        self._abreast = 1
 
     def run(self) -> None:
         """Work until no record is pending, waiting for those that other workers hold.
@@ -123,12 +117,11 @@ class Rewrapping:
         claimed = False
         try:
             with closing(
-                stream(self._attempt_all, self._bursts(), workers=self._work.threads)
-            ) as bursts:
-                for burst in bursts:
+                stream_in_steps(self._attempt, self._claims(), workers=self._work.threads)
+            ) as outcomes:
+                for outcome in outcomes:
                     claimed = True
-                    for claim, outcome in burst.result():
-                        self._settle(claim, outcome.value, outcome.error)
+                    self._settle(self._taken.popleft(), outcome.value, outcome.error)
                     self._keep_leases()
             self._note_troubled()
             self._swap()
@@ -136,24 +129,14 @@ class Rewrapping:
             self._let_go()
         return claimed
 
-    def _bursts(self) -> Iterator[list[Claim]]:
-        """Yield what is claimed, as many records at a time as a worker is to take."""
+    def _claims(self) -> Iterator[Claim]:
         work = self._work
         while claims := self._journal.claim(self._job, work.worker, work.batch, work.lease):
             self._held.update((claim.record.id, claim) for claim in claims)
             self._renewed = time.monotonic()
-            left = iter(claims)
-            while burst := list(islice(left, self._abreast)):
-                yield burst
-
-    def _attempt_all(self, burst: Sequence[Claim]) -> list[tuple[Claim, Outcome[Swap | str]]]:
-        """Attempt several side by side, and see how many that may be from now on."""
-        started = time.monotonic()
-        outcomes = abreast([self._attempt(claim) for claim in burst])
-        each = (time.monotonic() - started) / len(burst)
-        many = int(_MAX_ABREAST_SECONDS / max(each, 1e-6))
-        self._abreast = max(1, min(many, _MAX_ABREAST))
-        return list(zip(burst, outcomes, strict=True))
+            for claim in claims:
+                self._taken.append(claim)
+                yield claim
 
     def _attempt(self, claim: Claim) -> Steps[Swap | str]:
         """Return a new envelope, or why none is needed."""
@@ -235,6 +218,7 @@ class Rewrapping:
         """Give back what was claimed and not done."""
         held = list(self._held.values())
         self._held.clear()
+        self._taken.clear()
         self._swaps.clear()
         self._troubled.clear()
         if held:

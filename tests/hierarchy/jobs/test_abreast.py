@@ -100,15 +100,6 @@ def test_a_vault_that_is_waited_for_gets_one_record_at_a_time(
     assert longest_run(driver.asked) == 1
 
 
-def test_no_more_go_side_by_side_than_were_claimed_together(
-    store: SqlRecords, driver: WatchedDriver
-) -> None:
-    vault = vault_of(driver)
-    fill(store, vault.key("kek"), MANY)
-    assert Hierarchy(vault, store).rotate("kek", attrs.evolve(ONE, batch=3)).complete
-    assert 1 < longest_run(driver.asked) <= 3
-
-
 def test_promise_8_what_does_not_open_again_is_left_and_those_beside_it_are_done(
     store: SqlRecords, driver: WatchedDriver
 ) -> None:
