@@ -13,7 +13,7 @@ from keyhier.azure_disk.open_settings import OpenSettings
 from keyhier.azure_disk.reading import properties_of
 from keyhier.azure_disk.set_resource import SetResource
 from keyhier.azure_disk.settings import ExtensionSettings
-from keyhier.checks.extensions import Extension, shown_name
+from keyhier.checks.extensions import IN_DOUBT, Extension, shown_name
 from keyhier.checks.statements import SET_SETTINGS, SETTINGS
 from keyhier.checks.unknowns import unknowns
 from keyhier.errors import InvalidInputError
@@ -40,6 +40,9 @@ def check_settings(
         extensions: those that the documents have.
     """
     for each in extensions:
+        if not each.is_sure:
+            yield NotChecked(SETTINGS, each.label, (IN_DOUBT,), each.origin)
+            continue
         yield from _judged(each.document, each.label, _EXTENSION, each.origin)
     for content, origin in documents:
         kind = str(content.get("type")).casefold() if isinstance(content, dict) else ""
