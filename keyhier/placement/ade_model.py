@@ -9,9 +9,9 @@ from keyhier.placement.node import Node, properties_in
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, any_of
 
 __all__ = [
+    "in_doubt",
     "is_disk_encryption",
     "is_extension",
-    "in_doubt",
     "read_ade",
     "read_extension",
     "read_volumes",

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from keyhier.placement.ade_model import is_extension, in_doubt, read_ade, read_extension
+from keyhier.placement.ade_model import in_doubt, is_extension, read_ade, read_extension
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.machines import Whose, read_machine
 from keyhier.placement.model import (

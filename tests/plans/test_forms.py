@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from keyhier.azure_disk.machine import Image, Technology
 from keyhier.errors import InvalidInputError, NotFoundError
 from keyhier.placement import ArmId, check_placement
-from keyhier.placement.model import System
+from keyhier.placement.hidden import without_secrets
+from keyhier.placement.model import Resource, System, VirtualMachine
 from keyhier.placement.resources import read_resources
 from keyhier.plans import (
     Documents,
@@ -32,6 +34,7 @@ from keyhier.plans.planned_key import host_of
 from tests.azure_disk import arm_schemas
 from tests.plans.scenes import (
     DISK_ID,
+    GROUP,
     SET_ID,
     VM_ID,
     ade,
@@ -74,6 +77,50 @@ def test_a_plan_file_says_what_is_planned(plan: Any) -> None:
     assert {each.rule.id for each in again.violations} == {
         each.rule.id for each in plan.placement.violations
     }
+
+
+@pytest.mark.parametrize("secret", ["hunter2", ["hunter2"], {"a": "hunter2"}, [{"a": ["hunter2"]}]])
+def test_a_plan_file_holds_no_secret_of_a_machine(secret: Any) -> None:
+    holding = machine()
+    vault_of_certificate = {"id": f"{GROUP}/Microsoft.KeyVault/vaults/certificates"}
+    holding["properties"] |= {
+        "osProfile": {
+            "computerName": "web-01",
+            "adminPassword": secret,
+            "customData": secret,
+            "linuxConfiguration": {"disablePasswordAuthentication": False},
+            "secrets": [{"sourceVault": vault_of_certificate, "vaultCertificates": secret}],
+        },
+        "userData": secret,
+    }
+    other = {
+        "id": f"{VM_ID}/extensions/script",
+        "type": "Microsoft.Compute/virtualMachines/extensions",
+        "properties": {"type": "CustomScript", "protectedSettings": {"commandToExecute": secret}},
+    }
+    policy = {"objectId": "1", "permissions": {"secrets": ["get"]}}
+    planned = plan_ade(ade("enable-new", holding, other, vault(accessPolicies=[policy])))
+    content = as_document(planned)
+    assert "hunter2" in str(planned.planned)
+    assert "hunter2" not in json.dumps(content)
+    read = [each for each, _ in PlanFile.parse(content).planned]
+    # What a check looks at is there still.
+    (before,) = [each for each in read_all(planned.planned) if isinstance(each, VirtualMachine)]
+    (after,) = [each for each in read_all(read) if isinstance(each, VirtualMachine)]
+    assert (after, after.secret_vaults) == (before, before.secret_vaults)
+    (kept,) = [each for each in read if each["type"].endswith("/vaults")]
+    assert kept["properties"]["accessPolicies"] == [policy]
+
+
+def test_a_plan_file_names_secure_parameters() -> None:
+    given = {"AADClientSecret": "[parameters('secret')]"}
+    running = extension()
+    running["properties"]["protectedSettings"] = given
+    assert without_secrets(running) == running
+
+
+def read_all(documents: Iterable[Any]) -> list[Resource]:
+    return read_resources((each, None) for each in documents)
 
 
 @pytest.mark.parametrize(
