@@ -170,7 +170,7 @@ def _read(node: Node, origin: Origin | None) -> Resource | _Extension | None:
     """Read one document; None where it is of a type that is none of ours."""
     kind = node.at("type").text()
     if not isinstance(kind, str):
-        raise node.wrong("a resource has a type")
+        raise MalformedError(node.pointer, "a resource has a type")
     if is_extension(kind):
         ade = read_extension(node)
         if ade is None:
