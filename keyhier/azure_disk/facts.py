@@ -104,7 +104,7 @@ def filled_with(machine: Machine, facts: Mapping[str, Any]) -> Machine:
     for name in facts:
         _reader(name, _OF_CHECKS)
     unknown = {name: each for name, each in facts.items() if getattr(machine, name) is UNKNOWN}
-    return attrs.evolve(machine, **unknown)
+    return attrs.evolve(machine, **unknown) if unknown else machine
 
 
 def _reader(name: str, readers: Mapping[str, Callable[[str], Any]]) -> Callable[[str], Any]:

@@ -131,6 +131,34 @@ def test_no_report_shows_a_variable_that_is_called_after_a_secret(name: str) -> 
     assert found.origin.pointer == f"/variables/{name}"
 
 
+@pytest.mark.parametrize("secret", SHAPES.values(), ids=SHAPES)
+def test_no_report_shows_what_terraform_plans(secret: Any) -> None:
+    values = {
+        "name": "web",
+        "admin_password": secret,
+        "custom_data": secret,
+        "os_profile": secret,
+        "os_disk": secret,
+        "secret": [{"key_vault_id": secret, "certificate": secret}],
+        "extension": [{"settings": secret, "protected_settings": secret}],
+        "protected_settings": secret,
+        "settings": secret,
+    }
+    kinds = (
+        "azurerm_linux_virtual_machine",
+        "azurerm_orchestrated_virtual_machine_scale_set",
+        "azurerm_virtual_machine_extension",
+    )
+    resources = [
+        {"address": f"{kind}.a", "mode": "managed", "type": kind, "name": "a", "values": values}
+        for kind in kinds
+    ]
+    planned = {"root_module": {"resources": resources}}
+    text = shown(report_of({"format_version": "1.2", "planned_values": planned}))
+    assert SECRET not in text
+    assert "8282123" not in text
+
+
 def test_what_is_no_secret_is_shown() -> None:
     report = report_of(altered(machine(), ("location",), [1, 2]))
     assert "text belongs here, not a list" in shown(report)
