@@ -19,21 +19,31 @@ __all__ = [
     "az_grant",
     "az_grant_to_application",
     "az_grant_to_set",
+    "az_named",
     "az_set_create",
     "az_set_update",
     "az_vault_update",
 ]
 
 
-def _named(identity: ArmId) -> tuple[str, ...]:
-    return (
-        "--subscription",
-        identity.subscription,
-        "--resource-group",
-        identity.resource_group,
-        "--name",
-        identity.name,
-    )
+def az_named(identity: ArmId, name: str | None = None, option: str = "--name") -> list[str]:
+    """Return the words of a command that name a resource.
+
+    Args:
+        identity: its id.
+        name: that of another one in the same group; by default its own.
+        option: the option for the name.
+    """
+    return [
+        *("--subscription", identity.subscription),
+        *_option("--resource-group", identity.resource_group),
+        *_option(option, name or identity.name),
+    ]
+
+
+def _option(name: str, value: str) -> list[str]:
+    # Sets and groups may begin with a hyphen, which would be taken for an option by itself.
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
 def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
@@ -51,7 +61,7 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
         )
     match settings.operation:
         case Operation.QUERY:
-            return shlex.join(["az", "vm", "encryption", "show", *_named(machine)])
+            return shlex.join(["az", "vm", "encryption", "show", *az_named(machine)])
         case Operation.DISABLE:
             return _disable(machine, settings)
         case Operation.UPDATE:
@@ -61,12 +71,12 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
 
 
 def _disable(machine: ArmId, settings: ExtensionSettings) -> str:
-    words = ("az", "vm", "encryption", "disable", *_named(machine))
+    words = ("az", "vm", "encryption", "disable", *az_named(machine))
     return shlex.join([*words, "--volume-type", settings.volumes.value.upper()])
 
 
 def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
-    words = ["az", "vm", "encryption", "enable", *_named(machine)]
+    words = ["az", "vm", "encryption", "enable", *az_named(machine)]
     if settings.vault is not None:
         vault = settings.vault
         words += ["--disk-encryption-keyvault", str(vault.id or vault.host.partition(".")[0])]
@@ -91,8 +101,7 @@ def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
 
 def _set_extension(machine: ArmId, settings: ExtensionSettings) -> str:
     properties = settings.as_properties()
-    words = ["az", "vm", "extension", "set", "--subscription", machine.subscription]
-    words += ["--resource-group", machine.resource_group, "--vm-name", machine.name]
+    words = ["az", "vm", "extension", "set", *az_named(machine, option="--vm-name")]
     words += ["--publisher", properties["publisher"], "--name", settings.type]
     words += ["--version", settings.version, "--settings", json.dumps(settings.as_settings())]
     return shlex.join(words)
@@ -101,7 +110,7 @@ def _set_extension(machine: ArmId, settings: ExtensionSettings) -> str:
 def az_set_create(resource: SetResource) -> str:
     """Return the command that makes an encryption set."""
     identity = resource.id
-    words = ["az", "disk-encryption-set", "create", *_named(identity)]
+    words = ["az", "disk-encryption-set", "create", *az_named(identity)]
     words += ["--location", resource.location, "--key-url", str(resource.key)]
     if resource.vault is not None:
         words += ["--source-vault", str(resource.vault)]
@@ -124,7 +133,7 @@ def az_disk_update(disk: ArmId, set_id: ArmId, encryption_type: EncryptionType) 
     """
     if encryption_type is EncryptionType.CONFIDENTIAL_VM:
         raise UnsupportedError("the set of a confidential machine's disk is given when it is made")
-    words = ("az", "disk", "update", *_named(disk), "--encryption-type", encryption_type.value)
+    words = ("az", "disk", "update", *az_named(disk), "--encryption-type", encryption_type.value)
     return shlex.join([*words, "--disk-encryption-set", str(set_id)])
 
 
@@ -155,7 +164,7 @@ def _grant(vault: VaultResource, grant: Grant) -> list[str]:
         words = ["az", "role", "assignment", "create", "--role", grant.role[0]]
         words += ["--assignee-principal-type", "ServicePrincipal", "--scope", str(vault.id)]
         return [*words, "--assignee-object-id"]
-    words = ["az", "keyvault", "set-policy", *_named(vault.id)]
+    words = ["az", "keyvault", "set-policy", *az_named(vault.id)]
     for option, permissions in (("--key", grant.keys), ("--secret", grant.secrets)):
         if permissions:
             words += [f"{option}-permissions", *sorted(permissions)]
@@ -176,7 +185,7 @@ def az_vault_update(vault: ArmId, wanted: VaultResource) -> str:
         "--enable-purge-protection": wanted.purge_protection,
     }
     words = [word for option, on in options.items() if on is True for word in (option, "true")]
-    return shlex.join(["az", "keyvault", "update", *_named(vault), *words])
+    return shlex.join(["az", "keyvault", "update", *az_named(vault), *words])
 
 
 def az_grant_to_set(vault: VaultResource, set_id: ArmId, grant: Grant) -> str:
@@ -187,7 +196,7 @@ def az_grant_to_set(vault: VaultResource, set_id: ArmId, grant: Grant) -> str:
     Raises:
         InvalidInputError, UnsupportedError: as :func:`az_grant`.
     """
-    words = ["az", "disk-encryption-set", "show", *_named(set_id)]
+    words = ["az", "disk-encryption-set", "show", *az_named(set_id)]
     return _grant_to(vault, grant, [*words, "--query", "identity.principalId"])
 
 
@@ -209,7 +218,7 @@ def _grant_to(vault: VaultResource, grant: Grant, whom: list[str]) -> str:
 
 def az_set_update(resource: SetResource) -> str:
     """Return the command that lets a set refer to its key."""
-    words = ["az", "disk-encryption-set", "update", *_named(resource.id)]
+    words = ["az", "disk-encryption-set", "update", *az_named(resource.id)]
     words += ["--key-url", str(resource.key)]
     if resource.vault is not None:
         words += ["--source-vault", str(resource.vault)]

@@ -17,10 +17,11 @@ from keyhier.azure_disk.settings import Generation
 from keyhier.errors import InvalidInputError
 from keyhier.identifiers import KeyId
 from keyhier.placement.arm_id import ArmId
-from keyhier.placement.node import Node
+from keyhier.placement.node import MalformedError, Node
+from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 from keyhier.stored_secret import SecretId
 
-__all__ = ["DiskCollection", "SecretAddress", "VolumeSettings"]
+__all__ = ["DiskCollection", "SecretAddress", "VolumeSettings", "read_generation"]
 
 DISK_API: Final = "2026-03-02"
 """The version of the API of disks, snapshots and encryption sets."""
@@ -148,12 +149,19 @@ class DiskCollection:
             InvalidInputError: it is malformed or contradicts itself.
         """
         node = Node(document)
-        version = needed_text(node.at("encryptionSettingsVersion"))
-        generation = {number: each for each, number in _VERSIONS.items()}.get(version)
-        if generation is None:
+        needed_text(node.at("encryptionSettingsVersion"))
+        generation = read_generation(node)
+        if isinstance(generation, Unknown):
             raise node.at("encryptionSettingsVersion").wrong("1.0 or 1.1")
         enabled = given_flag(node.at("enabled"))
         items = given_items(node.at("encryptionSettings"))
         if bool(enabled) != bool(items):
-            raise node.wrong("what is enabled names secrets, and what is not names none")
+            what = "what is enabled names secrets, and what is not names none"
+            raise MalformedError(node.pointer, what)
         return cls(generation, tuple(VolumeSettings.parse(each.value) for each in items))
+
+
+def read_generation(collection: Node) -> Maybe[Generation]:
+    """Return which generation encrypted the disk that has a collection, as far as it says so."""
+    number = collection.at("encryptionSettingsVersion").value
+    return next((each for each, known in _VERSIONS.items() if known == number), UNKNOWN)

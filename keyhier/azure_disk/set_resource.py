@@ -158,7 +158,7 @@ def _user_identities(node: Node) -> tuple[ArmId, ...]:
     if node.absent:
         return ()
     if not isinstance(node.value, dict):
-        raise node.wrong("an object belongs here")
+        raise node.wrong_kind("an object belongs here")
     return tuple(ArmId.parse(each) for each in node.value)
 
 

@@ -7,9 +7,7 @@ from typing import Final
 
 import attrs
 
-from keyhier.azure_disk.eligibility_rules import DEFAULT_RULES as DEFAULT_ELIGIBILITY
-from keyhier.azure_disk.eligibility_rules import EligibilityRules, eligibility_rules
-from keyhier.checks.eligibility_check import check_machines
+from keyhier.checks.eligibility_check import Eligibility, check_machines
 from keyhier.checks.extensions import extensions_in
 from keyhier.checks.settings_check import check_settings
 from keyhier.checks.statements import NOT_READ, READABLE
@@ -23,19 +21,20 @@ from keyhier.placement.policy import PlacementPolicy
 from keyhier.placement.report import Comparison, NotChecked, Report, Violation
 from keyhier.placement.resources import Document, read_resources
 
-__all__ = ["check_documents"]
+__all__ = ["Eligibility", "check_documents"]
 
 Locate = Callable[[Origin, str], Origin]
 """Gives the place of a value below another's place."""
 
 _NO_POLICY: Final = PlacementPolicy()
+_TODAYS: Final = Eligibility()
 
 
 def check_documents(
     documents: Iterable[Document],
     troubles: Iterable[Trouble] = (),
     placement: PlacementPolicy = _NO_POLICY,
-    eligibility: EligibilityRules | str = DEFAULT_ELIGIBILITY,
+    eligibility: Eligibility = _TODAYS,
     locate: Locate | None = None,
 ) -> Report:
     """Report all that speaks against resources, and all that could not be checked.
@@ -45,13 +44,13 @@ def check_documents(
         troubles: what was wrong where they were read.
         placement: the placement rules, and where vaults are by declaration; who enforces them is
             not asked, since nothing is done here.
-        eligibility: the rules of eligibility, or the name of those that come with keyhier.
+        eligibility: the rules of eligibility, and what is known beside the documents.
         locate: finds the line of a value in the file that a document is of.
 
     Raises:
         NotFoundError: there are no rules of that name.
+        InvalidInputError: a fact has no name of such a fact.
     """
-    chosen = eligibility_rules(eligibility) if isinstance(eligibility, str) else eligibility
     listed = list(documents)
     found: list[Violation | NotChecked] = [_told(each) for each in troubles]
     refused: set[int] = set()
@@ -64,7 +63,7 @@ def check_documents(
         found.append(_violation(error.what, origin, error.pointer))
 
     resources = with_declared(read_resources(listed, refuse), placement.vaults)
-    found += check_machines(resources, chosen)
+    found += check_machines(resources, eligibility)
     sound = [each for each in listed if id(each[0]) not in refused]
     extensions = extensions_in(sound)
     found += check_settings(sound, extensions)

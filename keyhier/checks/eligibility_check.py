@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
 
 from keyhier.azure_disk.eligibility import Answer, check_eligibility
-from keyhier.azure_disk.eligibility_rules import EligibilityRules, Method
+from keyhier.azure_disk.eligibility_rules import (
+    DEFAULT_RULES,
+    EligibilityRules,
+    Method,
+    eligibility_rules,
+)
+from keyhier.azure_disk.facts import filled_with
 from keyhier.azure_disk.machine import Machine, disks_by_id
 from keyhier.checks.statements import ELIGIBLE
 from keyhier.placement.arm_id import ArmId
@@ -14,13 +23,38 @@ from keyhier.placement.report import Comparison, NotChecked, Violation
 from keyhier.placement.rules import Statement
 from keyhier.placement.unknown import Unknown
 
-__all__ = ["check_machines"]
+__all__ = ["Eligibility", "check_machines"]
+
+
+@attrs.frozen
+class Eligibility:
+    """What machines are held to.
+
+    Attributes:
+        rules: the rules of eligibility, or the name of those that come with keyhier.
+        facts: what is known of every machine, where its documents do not tell it; by the names of
+            :class:`~keyhier.azure_disk.machine.Machine`.
+    """
+
+    rules: EligibilityRules | str = DEFAULT_RULES
+    facts: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 def check_machines(
-    resources: Iterable[Resource], rules: EligibilityRules
+    resources: Iterable[Resource], eligibility: Eligibility
 ) -> Iterator[Violation | NotChecked]:
-    """Yield why machines cannot be encrypted as they are to be, and what nobody can tell."""
+    """Yield why machines cannot be encrypted as they are to be, and what nobody can tell.
+
+    Args:
+        resources: the machines, their disks and what else there is.
+        eligibility: what they are held to, and what is known beside their documents.
+
+    Raises:
+        NotFoundError: there are no rules of that name.
+        InvalidInputError: a fact has no name of such a fact.
+    """
+    rules = eligibility.rules
+    chosen = eligibility_rules(rules) if isinstance(rules, str) else rules
     listed = list(resources)
     disks = disks_by_id(listed)
     under_set = {
@@ -31,10 +65,10 @@ def check_machines(
     for machine in listed:
         if isinstance(machine, VirtualMachine):
             for method in _methods(machine, under_set):
-                facts = Machine.of(machine, disks)
-                answer = answers.get((facts, method))
+                known = filled_with(Machine.of(machine, disks), eligibility.facts)
+                answer = answers.get((known, method))
                 if answer is None:
-                    answer = answers[facts, method] = check_eligibility(facts, method, rules)
+                    answer = answers[known, method] = check_eligibility(known, method, chosen)
                 yield from _told(machine, answer)
 
 

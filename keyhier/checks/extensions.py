@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from keyhier.errors import InvalidInputError
-from keyhier.placement.ade_model import read_extension
+from keyhier.placement.ade_model import is_disk_encryption, is_extension
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.machines import is_new
 from keyhier.placement.model import Origin
@@ -17,7 +16,10 @@ from keyhier.placement.node import Node, properties_in
 from keyhier.placement.resources import Document, machine_of
 from keyhier.placement.unknown import Maybe, Unknown, or_unknown
 
-__all__ = ["Extension", "extensions_in", "shown_name"]
+__all__ = ["IN_DOUBT", "Extension", "extensions_in", "shown_name"]
+
+IN_DOUBT: Final = "whether it is an extension of Azure Disk Encryption"
+"""What would have to be known of an extension whose type and settings nobody knows."""
 
 _MACHINES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -30,11 +32,12 @@ _MACHINES: Final[Mapping[str, str]] = MappingProxyType(
 
 @attrs.frozen
 class Extension:
-    """An extension of Azure Disk Encryption whose settings stand in a document.
+    """An extension that is of Azure Disk Encryption, or may be.
 
     Attributes:
         document: the extension.
         label: what a report calls it.
+        is_sure: whether it is of Azure Disk Encryption; else nobody knows what it is.
         machine: the id of its machine or scale set, or the name in lower case.
         ran: whether it is one that is there, and not one that is yet to be deployed.
         origin: where it was read.
@@ -42,6 +45,7 @@ class Extension:
 
     document: dict[str, Any]
     label: str
+    is_sure: bool
     machine: Maybe[ArmId | str]
     ran: bool
     origin: Origin | None
@@ -55,7 +59,7 @@ def extensions_in(documents: Iterable[Document]) -> list[Extension]:
     found: list[Extension] = []
     for content, origin in documents:
         kind = str(content.get("type")).casefold() if isinstance(content, dict) else ""
-        if kind.endswith("/extensions"):
+        if is_extension(kind):
             found += _alone(Node(content), origin)
         elif kind in _MACHINES:
             found += _embedded(Node(content), _MACHINES[kind], origin)
@@ -64,9 +68,11 @@ def extensions_in(documents: Iterable[Document]) -> list[Extension]:
 
 def _alone(extension: Node, origin: Origin | None) -> Iterator[Extension]:
     ran = _was_deployed(extension)
-    if isinstance(extension.value, dict) and _is_ours(extension, may_be_listed=ran):
+    sure = _is_ours(extension, may_be_listed=ran)
+    if isinstance(extension.value, dict) and sure is not False:
         label = f"extension {shown_name(extension)}"
-        yield Extension(extension.value, label, _key(machine_of(extension)), ran, origin)
+        key = _key(machine_of(extension))
+        yield Extension(extension.value, label, sure is True, key, ran, origin)
 
 
 def _embedded(machine: Node, word: str, origin: Origin | None) -> Iterator[Extension]:
@@ -78,11 +84,12 @@ def _embedded(machine: Node, word: str, origin: Origin | None) -> Iterator[Exten
         in_model = _items(profile.at("extensionProfile", "extensions"))
         found += [(each, not is_new(properties)) for each in in_model]
     for each, ran in found:
-        if isinstance(each.value, dict) and _is_ours(each):
+        sure = _is_ours(each)
+        if isinstance(each.value, dict) and sure is not False:
             identity = machine.at("id").arm_id()
             key = _key(machine.at("name").text() if identity is None else identity)
             label = f"extension of {word} {shown_name(machine)}"
-            yield Extension(each.value, label, key, ran, origin)
+            yield Extension(each.value, label, sure is True, key, ran, origin)
 
 
 def _items(node: Node) -> list[Node]:
@@ -90,16 +97,11 @@ def _items(node: Node) -> list[Node]:
     return [] if isinstance(items, Unknown) else items
 
 
-def _is_ours(extension: Node, *, may_be_listed: bool = True) -> bool:
-    properties = properties_in(extension)
-    try:
-        found = read_extension(properties)
-    except InvalidInputError:
-        # It is ours, for of others nothing is read.
-        return True
+def _is_ours(extension: Node, *, may_be_listed: bool = True) -> Maybe[bool]:
     # What only lists an extension, as a machine's document does, tells no settings.
-    only_listed = may_be_listed and properties.at("settings").absent
-    return found is not None and not only_listed
+    if may_be_listed and properties_in(extension).at("settings").absent:
+        return False
+    return is_disk_encryption(extension)
 
 
 def _was_deployed(extension: Node) -> bool:

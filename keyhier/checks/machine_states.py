@@ -15,11 +15,10 @@ from typing import Final
 
 import attrs
 
-from keyhier.azure_disk.disk_model import DiskCollection
+from keyhier.azure_disk.disk_model import read_generation
 from keyhier.azure_disk.open_settings import OpenSettings
 from keyhier.azure_disk.settings import Generation, Operation
 from keyhier.azure_disk.transitions import Current
-from keyhier.errors import InvalidInputError
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import Ade, AttachedDisk, Disk, Resource, VirtualMachine, Volumes
 from keyhier.placement.node import Node, printable, properties_in
@@ -143,12 +142,8 @@ class MachineStates:
         if str(node.at("type").value).casefold() != _DISK:
             return
         identity = node.at("id").arm_id()
-        collection = properties_in(node).at("encryptionSettingsCollection")
-        if isinstance(identity, ArmId) and not collection.absent:
-            try:
-                found = DiskCollection.parse(collection.value).generation
-            except InvalidInputError:
-                return  # It is told elsewhere what is wrong with it.
+        found = read_generation(properties_in(node).at("encryptionSettingsCollection"))
+        if isinstance(identity, ArmId) and not isinstance(found, Unknown):
             self._generations[identity].add(found)
 
     def of(self, key: Maybe[ArmId | str]) -> list[State]:

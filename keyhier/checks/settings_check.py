@@ -1,4 +1,4 @@
-"""Checks the settings in documents: extensions, the collections of disks, encryption sets."""
+"""Checks the settings in documents: of extensions, disks, machines' models, encryption sets."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import attrs
 
-from keyhier.azure_disk.disk_model import DiskCollection
+from keyhier.azure_disk.disk_model import DiskCollection, VolumeSettings
 from keyhier.azure_disk.open_settings import OpenSettings
+from keyhier.azure_disk.open_volumes import check_open_collection, check_open_volume
 from keyhier.azure_disk.reading import properties_of
 from keyhier.azure_disk.set_resource import SetResource
 from keyhier.azure_disk.settings import ExtensionSettings
-from keyhier.checks.extensions import Extension, shown_name
+from keyhier.checks.extensions import IN_DOUBT, Extension, shown_name
 from keyhier.checks.statements import SET_SETTINGS, SETTINGS
 from keyhier.checks.unknowns import unknowns
 from keyhier.errors import InvalidInputError
@@ -40,6 +41,9 @@ def check_settings(
         extensions: those that the documents have.
     """
     for each in extensions:
+        if not each.is_sure:
+            yield NotChecked(SETTINGS, each.label, (IN_DOUBT,), each.origin)
+            continue
         yield from _judged(each.document, each.label, _EXTENSION, each.origin)
     for content, origin in documents:
         kind = str(content.get("type")).casefold() if isinstance(content, dict) else ""
@@ -59,12 +63,12 @@ def _judged(
         # `az resource list` says nothing of what a resource is made of.
         yield NotChecked(reading.rule, label, ("/properties",), origin)
         return
-    missing = list(unknowns(_relevant(part)))
+    relevant = reading.relevant(part)
+    missing = list(unknowns(relevant.value, relevant.pointer))
     if missing:
-        error = reading.certain(part)
-    if error is None:
         yield NotChecked(reading.rule, label, tuple(missing[:_MOST_TOLD]), origin)
-    else:
+        error = reading.certain(part)
+    if error is not None:
         yield Violation(reading.rule, label, (Comparison(label, "problem", error.message),), origin)
 
 
@@ -78,17 +82,37 @@ class _Reading:
     Attributes:
         parse: reads it, where all of it is known.
         certain: returns what is wrong with it whatever the unknown part of it is, or None.
+        relevant: returns what of it is read, with its place.
         rule: what says how it should be.
     """
 
     parse: Parse
     certain: Callable[[dict[str, Any]], InvalidInputError | None]
+    relevant: Callable[[dict[str, Any]], Node]
     rule: Statement = SETTINGS
 
 
-def _disk(content: object) -> object:
-    collection = properties_of(content).at("encryptionSettingsCollection")
-    return None if collection.absent else DiskCollection.parse(collection.value)
+def _collection(disk: object) -> Node:
+    return properties_of(disk).at("encryptionSettingsCollection")
+
+
+def _of_os_disk(machine: object) -> Node:
+    return properties_of(machine).at("storageProfile", "osDisk", "encryptionSettings")
+
+
+def _below(find: Callable[[object], Node], parse: Parse, check: Parse) -> _Reading:
+    """Return how settings are read that are a part of what a resource is like, if they are there.
+
+    Args:
+        find: returns the settings of a resource.
+        parse: reads them, where all of them is known.
+        check: raises what is wrong with them whatever the unknown part of them is.
+    """
+
+    def within(read: Parse) -> Parse:
+        return lambda resource: None if find(resource).absent else read(find(resource).value)
+
+    return _Reading(within(parse), lambda part: _error(within(check), part), find)
 
 
 def _error(parse: Parse, part: object) -> InvalidInputError | None:
@@ -99,19 +123,14 @@ def _error(parse: Parse, part: object) -> InvalidInputError | None:
     return None
 
 
-def _relevant(part: Mapping[str, Any]) -> dict[str, Any]:
+def _relevant(part: Mapping[str, Any]) -> Node:
     kind = str(part.get("type")).casefold()
     names = _MATTERS | _SET_MATTERS if kind.endswith("/diskencryptionsets") else _MATTERS
-    return {name: each for name, each in part.items() if name in names}
+    return Node({name: each for name, each in part.items() if name in names})
 
 
 def _wrong_extension(part: dict[str, Any]) -> InvalidInputError | None:
     return _error(OpenSettings.parse, part)
-
-
-def _wrong_disk(_: dict[str, Any]) -> None:
-    # What a disk's settings name is judged in whole or not at all.
-    return None
 
 
 def _wrong_set(part: dict[str, Any]) -> InvalidInputError | None:
@@ -123,18 +142,23 @@ def _wrong_set(part: dict[str, Any]) -> InvalidInputError | None:
     # Only the vault's id is compared with that of the set.
     without = {name: each for name, each in key.items() if name != "sourceVault"}
     bare = {**part, "properties": {**part["properties"], "activeKey": without}}
-    open_still = set(unknowns(_relevant(bare))) - {"/id"}
+    open_still = set(unknowns(_relevant(bare).value)) - {"/id"}
     return None if open_still else _error(SetResource.parse, bare)
 
 
-_EXTENSION: Final = _Reading(ExtensionSettings.parse, _wrong_extension)
+_EXTENSION: Final = _Reading(ExtensionSettings.parse, _wrong_extension, _relevant)
+_DISK: Final = _below(_collection, DiskCollection.parse, check_open_collection)
 _READINGS: Final[Mapping[str, tuple[str, _Reading]]] = MappingProxyType(
     {
-        "microsoft.compute/disks": ("disk", _Reading(_disk, _wrong_disk)),
-        "microsoft.compute/snapshots": ("snapshot", _Reading(_disk, _wrong_disk)),
+        "microsoft.compute/disks": ("disk", _DISK),
+        "microsoft.compute/snapshots": ("snapshot", _DISK),
+        "microsoft.compute/virtualmachines": (
+            "VM",
+            _below(_of_os_disk, VolumeSettings.parse, check_open_volume),
+        ),
         "microsoft.compute/diskencryptionsets": (
             "encryption set",
-            _Reading(SetResource.parse, _wrong_set, SET_SETTINGS),
+            _Reading(SetResource.parse, _wrong_set, _relevant, SET_SETTINGS),
         ),
     }
 )

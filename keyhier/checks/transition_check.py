@@ -12,7 +12,7 @@ import attrs
 
 from keyhier.azure_disk.open_settings import OpenSettings
 from keyhier.azure_disk.transitions import check_transition
-from keyhier.checks.extensions import Extension
+from keyhier.checks.extensions import IN_DOUBT, Extension
 from keyhier.checks.machine_states import MachineStates, State
 from keyhier.checks.statements import TRANSITION
 from keyhier.errors import InvalidInputError, InvalidStateError
@@ -33,7 +33,13 @@ def check_transitions(
         extensions: those that the documents have.
         resources: what was read.
     """
-    read = [(each, settings) for each in extensions if (settings := _settings(each)) is not None]
+    sure: list[Extension] = []
+    for each in extensions:
+        if each.is_sure:
+            sure.append(each)
+        elif not each.ran:
+            yield NotChecked(TRANSITION, each.label, (IN_DOUBT,), each.origin)
+    read = [(each, settings) for each in sure if (settings := _settings(each)) is not None]
     wanted = [(each, settings) for each, settings in read if not each.ran]
     if not wanted:
         return

@@ -11,11 +11,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from keyhier.checks.check import check_documents
+from keyhier.azure_disk.facts import read_facts
+from keyhier.checks.check import Eligibility, check_documents
 from keyhier.checks.files import Files
 from keyhier.cli.chosen_rules import RulesOption, chosen_placement
 from keyhier.cli.files import STANDARD, write_line
 from keyhier.cli.live import read_live
+from keyhier.cli.plan_input import FactOption
 from keyhier.cli.session import Session, profile_command
 from keyhier.cli.text import printable
 from keyhier.cli.vault import EXIT_BY_SEVERITY
@@ -41,7 +43,7 @@ __all__ = ["check"]
 _REST: Final = (
     "to check the rest, give the documents or parameters that tell what is not known, the options"
     " --subscription, --resource-group, --location and --tenant for templates, or --live and ids;"
-    " for eligibility, `keyhier ade plan --fact` takes what no document tells"
+    " for eligibility, --fact NAME=VALUE tells what no document does"
 )
 
 
@@ -86,6 +88,7 @@ def check(
     eligibility: Annotated[
         str, typer.Option(metavar="YEAR", help="The eligibility rules: 2018, 2023 or 2026.")
     ] = "2026",
+    fact: FactOption = None,
     subscription: Annotated[
         str | None, typer.Option(metavar="ID", help="Where templates are deployed to.")
     ] = None,
@@ -121,6 +124,7 @@ def check(
     # What is read and found holds no cycles, and is there until the command ends.
     gc.disable()
     placement = chosen_placement(session, rules)
+    wanted = Eligibility(eligibility, read_facts(fact or (), planned=False))
     files = Files(
         Deployment(
             "",
@@ -143,7 +147,7 @@ def check(
         for each in files.documents():
             found += each.found
             files.troubles += each.troubles
-    report = check_documents(found, files.troubles, placement, eligibility, files.locate)
+    report = check_documents(found, files.troubles, placement, wanted, files.locate)
     if session.settings.as_json and output not in {Format.TEXT, Format.JSON}:
         raise InvalidInputError(f"--json and --format {output} both say how to write the report")
     _write(report, Format.JSON if session.settings.as_json else output, out)

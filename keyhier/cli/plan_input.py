@@ -9,6 +9,7 @@ import typer
 
 from keyhier.algorithms import KeySpec
 from keyhier.azure_disk.eligibility_rules import EligibilityRules
+from keyhier.azure_disk.facts import read_facts
 from keyhier.cli import files
 from keyhier.cli.chosen_rules import chosen_eligibility, chosen_placement
 from keyhier.cli.session import Session
@@ -20,7 +21,6 @@ from keyhier.placement.node import MalformedError
 from keyhier.placement.resources import read_resources
 from keyhier.placement.rules import RuleSet
 from keyhier.plans import Documents, PlannedKey
-from keyhier.plans.facts import read_facts
 
 __all__ = [
     "ApplyOption",

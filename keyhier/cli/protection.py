@@ -8,7 +8,7 @@ import typer
 
 from keyhier.cli import files
 from keyhier.cli.envelope import ForceOption
-from keyhier.cli.hierarchy import open_hierarchy
+from keyhier.cli.hierarchy import hierarchy_settings, open_hierarchy
 from keyhier.cli.session import Session, hierarchy_command, records_command
 from keyhier.cli.text import printable
 from keyhier.errors import InvalidInputError
@@ -59,8 +59,16 @@ def protect(
 ) -> None:
     """Wrap a volume's key and keep it in a record.
 
-    Where the profile has a table of placement, the KEK's vault has to be where the machine is.
+    Where the profile has a table of placement, the KEK's vault, or the set, has to be where the
+    machine is.
     """
+    told = region is not None or subscription is not None
+    if told and hierarchy_settings(session).placement is None:
+        raise InvalidInputError(
+            "nobody asks where the machine is: the profile has no table of placement",
+            remedy="leave --region and --subscription out, or write a table"
+            " [profiles.NAME.placement] into keyhier.toml and name the profile with --profile",
+        )
     labels = dict(_pair(each) for each in label or ())
     place = Placement(region or UNKNOWN, subscription or UNKNOWN)
     target = Volume(vm, volume, set_name, labels, place)

@@ -180,6 +180,7 @@ class Hierarchy:
             InvalidInputError: there is neither a KEK nor a set.
             AlreadyExistsError: the volume has a key already.
             NotFoundError, AmbiguousError: no key, or more than one, answers to ``under``.
+            PlacementError: the policy does not allow it where the machine is.
             InvalidStateError: the KEK is disabled, expired, retired, is to be, or is not under the
                 set's key.
             IntegrityError: the KEK is kept in a record and not authenticated.

@@ -39,8 +39,8 @@ class Policy:
         session_keks: whether KEKs are unwrapped into the vault where it can, and never seen here.
         recovery_key: whose owner can open every new record without any vault, or None.
         require_recovery: whether nothing is protected without such a key.
-        placement: where sets may have their keys, and volumes outside of sets their KEKs, or None
-            where nobody asks.
+        placement: where sets may have their keys, volumes outside of sets their KEKs, and machines
+            the sets of their volumes, or None where nobody asks.
         propagation: as :data:`PROPAGATION`.
         sources: what else needs its keys, which every census asks, too.
     """

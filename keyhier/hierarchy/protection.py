@@ -15,8 +15,9 @@ from keyhier.errors import (
 from keyhier.hierarchy.context import context_for, context_of
 from keyhier.hierarchy.core import Core
 from keyhier.hierarchy.keyring import IN_RECORDS
+from keyhier.hierarchy.set_document import from_stored
 from keyhier.hierarchy.volume import Volume
-from keyhier.hierarchy.volume_placement import judge_volume
+from keyhier.hierarchy.volume_placement import judge_volume, judge_volume_in_set
 from keyhier.identifiers import KeyId
 from keyhier.records.record import Query, Record, RecordKind, RecordState, new_record_id
 from keyhier.secret import Secret, SecretBytes, Wrappable, lent
@@ -50,10 +51,8 @@ class Protection:
                 remedy="ask for it to be replaced; the key before is kept, marked as retired",
             )
         policy = self._core.policy
-        warnings: tuple[str, ...] = ()
-        # Before the vault is asked for the KEK. Of a volume in a set it is the set that is judged.
-        if policy.placement is not None and volume.set is None:
-            warnings = judge_volume(policy.placement, volume, self._roots(under))
+        # Before the vault is asked for the KEK.
+        warnings = self._judged(volume, under)
         keyring = self._core.keyring
         kek = keyring.use(under) if under.version else keyring.latest(under)
         context = context_for(new_record_id(), vm=volume.vm, volume=volume.name)
@@ -83,6 +82,17 @@ class Protection:
         for each in before:
             self._core.records.replace(attrs.evolve(each, state=RecordState.RETIRED))
         return kept
+
+    def _judged(self, volume: Volume, under: KeyId) -> tuple[str, ...]:
+        """Return what is to be noted of where a volume's machine is; nothing without a policy."""
+        placement = self._core.policy.placement
+        if placement is None:
+            return ()
+        if volume.set is None:
+            return judge_volume(placement, volume, self._roots(under))
+        # Where the set's key may be was asked of the set.
+        joined = from_stored(self._core.sets.get(volume.set))
+        return judge_volume_in_set(placement, volume, joined)
 
     def _roots(self, under: KeyId) -> list[KeyId]:
         """Return the ids that the vault's key may have which a KEK is or lies under.

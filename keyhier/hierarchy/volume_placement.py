@@ -1,16 +1,26 @@
-"""Whether a volume may have its KEK where that is, asked before the KEK is used."""
+"""Whether a volume may have its KEK or set where that is, asked before a key is used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from keyhier.azure_disk.set_resource import SET_TYPE
+from keyhier.hierarchy.encryption_set import EncryptionSet
 from keyhier.hierarchy.volume import Volume
 from keyhier.identifiers import KeyId
-from keyhier.placement.model import Ade, KeyUse, VaultReference, VirtualMachine
+from keyhier.placement.arm_id import ArmId, own_group, own_subscription
+from keyhier.placement.model import (
+    Ade,
+    AttachedDisk,
+    EncryptionSetResource,
+    KeyUse,
+    VaultReference,
+    VirtualMachine,
+)
 from keyhier.placement.policy import PlacementPolicy
 from keyhier.placement.vocabulary import Relation
 
-__all__ = ["judge_volume"]
+__all__ = ["judge_volume", "judge_volume_in_set"]
 
 
 def judge_volume(
@@ -35,3 +45,32 @@ def judge_volume(
         for use in (KeyUse(str(root), VaultReference(host=host)) for host, root in hosts.items())
     ]
     return policy.judge([*machines, *map(policy.vault, hosts)], about=Relation.KEK_VAULT)
+
+
+def judge_volume_in_set(
+    policy: PlacementPolicy, volume: Volume, encryption_set: EncryptionSet
+) -> tuple[str, ...]:
+    """Return what is to be noted of a volume and the set that its disk is in.
+
+    The machine is to be where the rules want that of the sets of its disks. Where the set's key may
+    be is asked of the set.
+
+    Args:
+        policy: where machines are.
+        volume: the disk.
+        encryption_set: its set.
+
+    Raises:
+        PlacementError: a rule is broken, and that is not allowed; all of them are named.
+    """
+    name = encryption_set.name
+    # A set that is none of Azure's is known by what stands for an id.
+    unknown = ArmId(own_subscription(name), own_group(name), SET_TYPE, (name,))
+    identity = encryption_set.id or unknown
+    disk = AttachedDisk(id=None, name=volume.name, set_id=identity)
+    machines = [
+        VirtualMachine(name=volume.vm, placement=place, disks=(disk,))
+        for place in policy.places_of(volume.vm, volume.placement)
+    ]
+    placed = EncryptionSetResource(id=identity, name=name, placement=encryption_set.placement)
+    return policy.judge([*machines, placed], about=Relation.VM_SET)

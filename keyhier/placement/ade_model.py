@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from keyhier.placement.model import Ade, KeyUse, VaultReference, Volumes
-from keyhier.placement.node import Node
-from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
+from keyhier.placement.node import Node, properties_in
+from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown, any_of
 
-__all__ = ["read_ade", "read_extension", "read_volumes"]
+__all__ = [
+    "in_doubt",
+    "is_disk_encryption",
+    "is_extension",
+    "read_ade",
+    "read_extension",
+    "read_volumes",
+]
 
 _TYPES: Final = frozenset({"azurediskencryption", "azurediskencryptionforlinux"})
+_EXTENSIONS: Final = ("/virtualmachines/extensions", "/virtualmachinescalesets/extensions")
 _OWN_SETTINGS: Final = ("EncryptionOperation", "KeyVaultURL", "KeyEncryptionKeyURL", "VolumeType")
 # Some SDKs write the number of the enumeration's member.
 _NUMBERS: Final = {0: Volumes.OS, 1: Volumes.DATA, 2: Volumes.ALL}
@@ -85,19 +93,55 @@ def read_volumes(node: Node) -> Maybe[Volumes]:
     raise node.wrong("a VolumeType is OS, Data or All")
 
 
-def read_extension(properties: Node) -> Ade | None:
+def is_extension(kind: str) -> bool:
+    """Whether resources of a type are extensions of machines or scale sets."""
+    return kind.casefold().endswith(_EXTENSIONS)
+
+
+def is_disk_encryption(extension: Node) -> Maybe[bool]:
+    """Whether an extension is one of Azure Disk Encryption.
+
+    Raises:
+        InvalidInputError: its type is no text, or its settings are no object.
+    """
+    properties = properties_in(extension)
+    resource = extension.at("type").text()
+    if isinstance(resource, str) and "/" in resource and not is_extension(resource):
+        # A machine's run commands stand beside its extensions.
+        return False
+    names = (properties.at("type").text(), properties.at("typePropertiesType").text())
+    # `az` prints the type of the resource beside that of the extension.
+    kinds = [each for each in names if isinstance(each, Unknown) or (each and "/" not in each)]
+    if any(isinstance(each, str) and each.casefold() in _TYPES for each in kinds):
+        return True
+    if kinds and UNKNOWN not in kinds:
+        return False
+    # Where nobody knows the type, the settings tell: no other extension has these.
+    settings = properties.at("settings")
+    if settings.absent or isinstance(settings.known, Unknown):
+        return UNKNOWN
+    return any(not settings.at(name).absent for name in _OWN_SETTINGS)
+
+
+def in_doubt(ade: Ade) -> Ade:
+    """Return what is known of a machine that may have an extension which is not told of."""
+    return ade if ade.enabled is True else Ade(ever=any_of(ade.ever, UNKNOWN))
+
+
+def read_extension(extension: Node) -> Ade | None:
     """Read the settings of an Azure Disk Encryption extension; None for another extension.
+
+    Of one that may be either, nothing is known.
 
     Raises:
         InvalidInputError: they are malformed.
     """
-    settings = properties.at("settings")
-    kinds = (properties.at("type").text(), properties.at("typePropertiesType").text())
-    named = any(isinstance(kind, str) and kind.casefold() in _TYPES for kind in kinds)
-    # Where an expression names the type, the settings tell: no other extension has these.
-    owns = UNKNOWN in kinds and not all(settings.at(name).absent for name in _OWN_SETTINGS)
-    if not named and not owns:
+    kind = is_disk_encryption(extension)
+    if isinstance(kind, Unknown):
+        return Ade()
+    if not kind:
         return None
+    settings = properties_in(extension).at("settings")
     operation = settings.at("EncryptionOperation").text()
     if operation is None or isinstance(operation, Unknown):
         enabled: Maybe[bool] = UNKNOWN

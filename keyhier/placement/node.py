@@ -13,12 +13,12 @@ import attrs
 
 from keyhier.errors import InvalidInputError
 from keyhier.placement.arm_id import ArmId
+from keyhier.placement.hidden import is_hidden
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
 __all__ = ["MalformedError", "Node", "printable", "properties_in"]
 
 _MAX_SHOWN: Final = 80
-_NOT_SHOWN: Final = "/protectedsettings"  # Of an extension, at its place or below.
 
 
 def printable(text: str) -> str:
@@ -71,12 +71,28 @@ class Node:
         return self.value is None
 
     def wrong(self, what: str) -> MalformedError:
-        """Return the error that says what should stand here."""
-        if _NOT_SHOWN in self.pointer.casefold():
+        """Return the error that says what should stand here, and what does, if it is no secret."""
+        if is_hidden(self.pointer):
             return MalformedError(self.pointer, f"{what}, and what stands there is not shown")
+        if isinstance(self.value, Mapping | list | tuple):
+            # Secrets may be among what it holds.
+            return self.wrong_kind(what)
         shown = repr(self.value)
         shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…"
         return MalformedError(self.pointer, f"{what}, not {shown}")
+
+    def wrong_kind(self, what: str) -> MalformedError:
+        """Return the error that says what should stand here, and of what kind is what does."""
+        match self.value:
+            case str():
+                kind = "a text"
+            case Mapping():
+                kind = "an object"
+            case list() | tuple():
+                kind = "a list"
+            case _:
+                kind = "a number or a truth value"
+        return MalformedError(self.pointer, f"{what}, not {kind}")
 
     def at(self, *names: str) -> Node:
         """Return what stands below, under these names; nothing below nothing.
@@ -139,7 +155,7 @@ class Node:
         if value is None:
             return []
         if isinstance(value, str) or not isinstance(value, Sequence):
-            raise self.wrong("a list belongs here")
+            raise self.wrong_kind("a list belongs here")
         return [Node(each, f"{self.pointer}/{n}") for n, each in enumerate(value)]
 
     def arm_id(self) -> Maybe[ArmId | None]:
@@ -154,6 +170,8 @@ class Node:
         try:
             return ArmId.parse(text)
         except InvalidInputError as error:
+            if is_hidden(self.pointer):
+                raise self.wrong("the id of a resource belongs here") from None
             raise MalformedError(self.pointer, error.message, remedy=error.remedy) from None
 
 
@@ -163,7 +181,8 @@ def _below(value: object, pointer: str, name: str) -> tuple[object, str]:
         node = Node(value, pointer)
         if isinstance(node.known, Unknown):
             return UNKNOWN, name
-        raise node.wrong("an object belongs here")
+        # In place of an object that holds secrets, a text may hold them as well.
+        raise node.wrong_kind("an object belongs here")
     folded, length = name.casefold(), len(name)
     for key in value:
         # The names that are looked for are ASCII, which folds into as many characters.

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from keyhier.placement.ade_model import read_ade, read_extension
+from keyhier.placement.ade_model import in_doubt, is_extension, read_ade, read_extension
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.machines import Whose, read_machine
 from keyhier.placement.model import (
@@ -47,7 +47,6 @@ __all__ = [
 Document: TypeAlias = tuple[object, Origin | None]
 """A resource's JSON and where it was read, if that is known."""
 
-_EXTENSIONS: Final = ("/virtualmachines/extensions", "/virtualmachinescalesets/extensions")
 _INSTANCE: Final = "microsoft.compute/virtualmachinescalesets/virtualmachines"
 _RBAC_BY_DEFAULT: Final = "2026-02-01"
 
@@ -86,15 +85,15 @@ class _Extensions:
         if not isinstance(resource, VirtualMachine):
             return resource
         keys = machine_keys(resource)
-        own = {ade for key in keys for ade in self._by_machine.get(key, ())}
-        if len(own) == 1:
-            return attrs.evolve(resource, ade=own.pop())
+        told = {ade for key in keys for ade in self._by_machine.get(key, ())}
+        own = told - {Ade()}
+        ade = resource.ade
         if own:
             # Two extensions that say different things leave open which of them ran last.
-            return attrs.evolve(resource, ade=Ade(ever=True))
-        if self._doubtful or (self.others and not keys):
-            return attrs.evolve(resource, ade=Ade())
-        return resource
+            ade = next(iter(own)) if len(own) == 1 else Ade(ever=True)
+        nobodys = not own and (self._doubtful or (self.others and not keys))
+        # One of which nobody knows what it is may be of Azure Disk Encryption.
+        return attrs.evolve(resource, ade=in_doubt(ade) if nobodys or own != told else ade)
 
 
 def machine_keys(machine: VirtualMachine) -> list[ArmId | str]:
@@ -171,9 +170,9 @@ def _read(node: Node, origin: Origin | None) -> Resource | _Extension | None:
     """Read one document; None where it is of a type that is none of ours."""
     kind = node.at("type").text()
     if not isinstance(kind, str):
-        raise node.wrong("a resource has a type")
-    if kind.casefold().endswith(_EXTENSIONS):
-        ade = read_extension(properties_in(node))
+        raise MalformedError(node.pointer, "a resource has a type")
+    if is_extension(kind):
+        ade = read_extension(node)
         if ade is None:
             return None
         return _Extension(machine_of(node), ade, _placement(node), origin)
@@ -234,14 +233,13 @@ def _machine(node: Node, origin: Origin | None) -> Resource:
 
 def _embedded(node: Node, scaled: Node) -> Ade | None:
     """Return what an extension that stands within its machine's document says."""
-    lists = (node.at("resources"), scaled.at("extensionProfile", "extensions"))
-    for each in lists:
+    found: list[Ade] = []
+    for each in (node.at("resources"), scaled.at("extensionProfile", "extensions")):
         items = each.items()
-        for item in () if isinstance(items, Unknown) else items:
-            found = read_extension(properties_in(item))
-            if found is not None:
-                return found
-    return None
+        read = [Ade()] if isinstance(items, Unknown) else map(read_extension, items)
+        found += [one for one in read if one is not None]
+    # One that is known to be of Azure Disk Encryption is the only one of a machine.
+    return next((one for one in found if one != Ade()), found[0] if found else None)
 
 
 _FROM_NOTHING: Final = frozenset({"Empty", "FromImage", "Upload"})

@@ -19,6 +19,7 @@ from keyhier.azure_disk.disk_model import DiskCollection, SecretAddress, VolumeS
 from keyhier.azure_disk.eligibility import check_eligibility
 from keyhier.azure_disk.eligibility_rules import DEFAULT_RULES as DEFAULT_ELIGIBILITY
 from keyhier.azure_disk.eligibility_rules import EligibilityRules, Method
+from keyhier.azure_disk.facts import with_facts
 from keyhier.azure_disk.machine import Image, Machine, Scenario, disks_by_id
 from keyhier.azure_disk.readiness import VaultUse, check_readiness
 from keyhier.azure_disk.settings import Application, ExtensionSettings, Generation, Operation
@@ -38,7 +39,6 @@ from keyhier.placement.rules import RuleSet
 from keyhier.placement.unknown import NOT_YET, Maybe, Unknown, any_of
 from keyhier.plans.ade_steps import AdeSteps
 from keyhier.plans.documents import Documents
-from keyhier.plans.facts import with_facts
 from keyhier.plans.findings import of_eligibility
 from keyhier.plans.plan import Plan, Workflow
 from keyhier.plans.planned_key import PlannedKey, host_of

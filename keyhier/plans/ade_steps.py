@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from keyhier.azure_disk.az import az_extension, az_grant_to_application, az_vault_update
+from keyhier.azure_disk.az import az_extension, az_grant_to_application, az_named, az_vault_update
 from keyhier.azure_disk.disk_model import DISK_API, DiskCollection
 from keyhier.azure_disk.machine import Scenario
 from keyhier.azure_disk.readiness import APPLICATION_GRANT
@@ -136,9 +136,8 @@ class AdeSteps:
         )
 
     def _snapshot(self, disk: ArmId) -> Step:
-        words = ["az", "snapshot", "create", "--subscription", disk.subscription]
-        words += ["--resource-group", disk.resource_group]
-        words += ["--name", f"{disk.name}-before-{self.scenario}", "--source", str(disk)]
+        name = f"{disk.name}-before-{self.scenario}"
+        words = ["az", "snapshot", "create", *az_named(disk, name), "--source", str(disk)]
         if not self.location.startswith("["):
             # Without it the snapshot is made in the region of the group, where it may not be.
             words += ["--location", self.location]
@@ -168,8 +167,7 @@ class AdeSteps:
         )
 
     def _verified(self) -> Iterator[Step]:
-        words = ["az", "vm", "encryption", "show", "--subscription", self.machine.subscription]
-        words += ["--resource-group", self.machine.resource_group, "--name", self.machine.name]
+        words = ["az", "vm", "encryption", "show", *az_named(self.machine)]
         state = "not encrypted" if self.scenario is Scenario.DISABLE else "encrypted"
         text = f"see that every disk is {state}, and that nothing is in progress"
         yield Step(Phase.VERIFY, "status", text, command=shlex.join(words))

@@ -14,6 +14,7 @@ import attrs
 from keyhier.azure_disk.eligibility import check_eligibility
 from keyhier.azure_disk.eligibility_rules import DEFAULT_RULES as DEFAULT_ELIGIBILITY
 from keyhier.azure_disk.eligibility_rules import EligibilityRules, Method
+from keyhier.azure_disk.facts import with_facts
 from keyhier.azure_disk.machine import Machine, disks_by_id
 from keyhier.azure_disk.readiness import VaultUse, check_readiness
 from keyhier.azure_disk.set_resource import (
@@ -34,7 +35,6 @@ from keyhier.placement.model import (
 from keyhier.placement.rules import RuleSet
 from keyhier.placement.unknown import Unknown
 from keyhier.plans.documents import Documents
-from keyhier.plans.facts import with_facts
 from keyhier.plans.findings import of_eligibility
 from keyhier.plans.plan import Plan, Workflow
 from keyhier.plans.planned_key import PlannedKey

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import attrs
 
+from keyhier.placement.hidden import without_secrets
 from keyhier.placement.node import Node
 from keyhier.placement.unknown import Unknown
 from keyhier.plans.plan import Plan, Workflow
@@ -69,11 +70,11 @@ class PlanFile:
             raise node.at("workflow").wrong(f"one of {', '.join(Workflow)}")
         items = node.at("planned").items()
         if isinstance(items, Unknown):
-            raise node.at("planned").wrong("a list of resources belongs here")
+            raise node.at("planned").wrong_kind("a list of resources belongs here")
         planned = []
         for item in items:
             if not isinstance(item.value, Mapping):
-                raise item.wrong("a resource belongs here")
+                raise item.wrong_kind("a resource belongs here")
             planned.append((item.value, item.pointer))
         return cls(
             Workflow(workflow),
@@ -95,7 +96,7 @@ def is_plan_file(document: object) -> bool:
 
 
 def as_document(plan: Plan) -> dict[str, Any]:
-    """Return the plan file of a plan."""
+    """Return the plan file of a plan, without the secrets that resources may hold."""
     return {
         MARK: VERSION,
         "workflow": plan.workflow.value,
@@ -115,5 +116,5 @@ def as_document(plan: Plan) -> dict[str, Any]:
             }
             for step in plan.steps
         ],
-        "planned": list(plan.planned),
+        "planned": [without_secrets(each) for each in plan.planned],
     }

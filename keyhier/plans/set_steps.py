@@ -10,6 +10,7 @@ import attrs
 from keyhier.azure_disk.az import (
     az_disk_update,
     az_grant_to_set,
+    az_named,
     az_set_create,
     az_set_update,
     az_vault_update,
@@ -188,10 +189,7 @@ class SetSteps:
 
 
 def _named(group: str, verb: str, identity: ArmId) -> list[str]:
-    return [
-        *("az", group, verb, "--subscription", identity.subscription),
-        *("--resource-group", identity.resource_group, "--name", identity.name),
-    ]
+    return ["az", group, verb, *az_named(identity)]
 
 
 def _set_command(verb: str, identity: ArmId) -> str:

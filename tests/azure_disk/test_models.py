@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from referencing import Registry
 
 from keyhier.azure_disk.addresses import KekAddress
-from keyhier.azure_disk.az import az_disk_update, az_set_create
+from keyhier.azure_disk.az import az_disk_update, az_named, az_set_create
 from keyhier.azure_disk.disk_model import DiskCollection, SecretAddress, VolumeSettings
 from keyhier.azure_disk.set_resource import (
     EncryptionType,
@@ -285,3 +286,15 @@ def test_a_rotation_that_runs_is_seen() -> None:
     assert state.rotating
     assert state.previous_keys == (CMK_URL,)
     assert state.rotation_error is None
+
+
+@pytest.mark.parametrize("name", ["-", "-set", "--location"])
+def test_a_name_that_begins_with_a_hyphen_is_taken_for_no_option(name: str) -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    for option in ("--subscription", "--resource-group", "--name", "--vm-name"):
+        parser.add_argument(option)
+    identity = attrs.evolve(SET_ID, resource_group=name, names=(name,))
+    found = parser.parse_args(az_named(identity))
+    assert (found.resource_group, found.name) == (name, name)
+    found = parser.parse_args(az_named(SET_ID, name, "--vm-name"))
+    assert (found.resource_group, found.vm_name) == (SET_ID.resource_group, name)

@@ -46,8 +46,9 @@ def options(line: str) -> dict[str, str | None]:
     name = None
     for word in shlex.split(line):
         if word.startswith("--"):
-            assert word not in found
-            name, found[word] = word, None
+            name, equals, value = word.partition("=")
+            assert name not in found
+            found[name] = value if equals else None
         elif name is not None:
             # Several values of one option are joined as the shell would show them.
             found[name] = word if found[name] is None else f"{found[name]} {word}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import Result
 
 from benchmarks.placement import fleet
 from keyhier.checks.check import check_documents
@@ -21,6 +23,7 @@ from keyhier.placement.report import Report
 from tests.cli.conftest import Process, Run
 from tests.json_places import Place, altered
 from tests.placement.sarif_schema import check_sarif
+from tests.plans import scenes
 
 Write = Callable[..., Path]
 
@@ -188,6 +191,59 @@ def test_a_disks_own_document_speaks_against_its_machine(run: Run, write: Write)
 def test_how_the_rest_could_be_checked_is_told_where_there_is_any(run: Run, write: Write) -> None:
     assert "to check the rest" in run("check", write("b.json", fleet(1))).stdout
     assert "to check the rest" not in run("check", write("c.json", [])).stdout
+
+
+def encrypted() -> list[dict[str, Any]]:
+    return [scenes.machine(), scenes.disk(), scenes.vault(), scenes.extension()]
+
+
+def eligibility_of(result: Result) -> tuple[set[str], set[str]]:
+    """Return what speaks against eligibility, and what is not known of it."""
+    report = json.loads(result.stdout)
+    wrong = {each["rule"] for each in report["violations"]}
+    open_ = [each["missing"] for each in report["not_checked"] if each["rule"] == "eligibility"]
+    return {each for each in wrong if each.startswith("eligibility-")}, {*chain(*open_)}
+
+
+TOLD = (
+    *("scenario=enable-existing", "dual_pass=no", "memory_gb=16", "root_usage_gb=2", "nvme=no"),
+    *("reaches_entra=yes", "reaches_storage=yes", "reaches_vault=yes", "uses=nothing"),
+)
+
+
+def test_facts_tell_what_no_document_does(run: Run, write: Write) -> None:
+    path = write("a.json", encrypted())
+    _, missing = eligibility_of(run("check", "--json", path))
+    assert {"memory_gb", "reaches_vault", "uses", "scenario"} <= missing
+    facts = [word for fact in TOLD for word in ("--fact", fact)]
+    wrong, missing = eligibility_of(run("check", "--json", *facts, path))
+    assert not wrong
+    assert not missing
+    facts[facts.index("memory_gb=16")] = "memory_gb=1"
+    wrong, _ = eligibility_of(run("check", "--json", *facts, path))
+    assert wrong
+
+
+def test_what_a_document_tells_counts_and_no_fact_instead(run: Run, write: Write) -> None:
+    path = write("a.json", encrypted())
+    plain = json.loads(run("check", "--json", path).stdout)
+    told = json.loads(run("check", "--json", "--fact", "size=Basic_A0", path).stdout)
+    assert told == plain
+
+
+def test_facts_are_the_same_wherever_their_machine_stands(run: Run, write: Write) -> None:
+    other = json.loads(json.dumps(encrypted()).replace("web-01", "web-02"))
+    path = write("a.json", [*encrypted(), *other])
+    facts = [word for fact in TOLD for word in ("--fact", fact)]
+    result = run("check", "--json", *facts, path)
+    assert eligibility_of(result) == (set(), set())
+
+
+@pytest.mark.parametrize("fact", ["weather=fine", "memory_gb=much", "ade=yes", "mbam"])
+def test_a_fact_that_is_none_is_refused(run: Run, write: Write, fact: str) -> None:
+    result = run("check", "--fact", fact, write("a.json", encrypted()))
+    assert result.exit_code == 8
+    assert fact.partition("=")[0] in result.stderr
 
 
 def test_what_is_wrong_with_a_set_is_told_with_the_page_about_sets(run: Run, write: Write) -> None:

@@ -308,3 +308,54 @@ def test_promise_10_a_volume_is_refused_or_noted_as_the_profile_says(
     assert "warning: kek-vault-region: " in made.stdout
     record = next(each for each in made.stdout.split() if each.count("-") == 4)
     assert "kek-vault-region" in run("records", "show", record).stdout
+
+
+def test_promise_10_a_volume_is_refused_where_its_set_is_not(
+    run: Run, configuration: Path, vault_file: VaultFile, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"x" * 32)
+    lab = LAB.format(vault=vault_file.uri, folder=tmp_path, enforcement="enforce")
+    configuration.write_text(lab)
+    configuration.chmod(0o600)
+    made = run("set", "create", "web", "--key", "kek", "--region", "westeurope")
+    assert made.exit_code == 0, made.stderr
+
+    def protect(volume: str, *options: str) -> Result:
+        return run("protect", "--vm", "web-01", "--volume", volume, "--set", "web", *options, key)
+
+    refused = protect("C:", "--region", "northeurope")
+    assert refused.exit_code == 17
+    assert "set-vm-region" in refused.stderr
+    assert json.loads(run("records", "list", "--json").stdout) == {"records": []}
+    protected = protect("C:", "--region", "West Europe")
+    assert protected.exit_code == 0, protected.stderr
+    assert "set-vm-region" not in protected.stdout
+    # Whose the machine is nobody said.
+    assert "warning: set-vm-subscription was not checked" in protected.stdout
+
+
+@pytest.mark.parametrize("option", ["--region", "--subscription"])
+@pytest.mark.parametrize("has_profile", [True, False], ids=["profile", "no profile"])
+@pytest.mark.parametrize("under", [("--under", "kek"), ("--set", "web")], ids=["KEK", "set"])
+def test_where_a_machine_is_is_refused_where_nobody_asks(
+    run: Run,
+    configuration: Path,
+    vault_file: VaultFile,
+    tmp_path: Path,
+    option: str,
+    under: tuple[str, str],
+    *,
+    has_profile: bool,
+) -> None:
+    lab = LAB.format(vault=vault_file.uri, folder=tmp_path, enforcement="enforce")
+    configuration.write_text(lab[: lab.index("[profiles.lab.placement]")] if has_profile else "")
+    configuration.chmod(0o600)
+    stores = () if has_profile else ("--vault", vault_file.uri, "--records", f"{tmp_path}/r.db")
+    # It is refused before the key is read, of which there is no file.
+    command = ("protect", *stores, "--vm", "web-01", "--volume", "C:", *under, tmp_path / "none")
+    result = run(*command, option, "westeurope")
+    assert result.exit_code == 8, result.stderr
+    assert "no table of placement" in result.stderr
+    assert "[profiles.NAME.placement]" in result.stderr
+    assert "no table of placement" not in run(*command).stderr

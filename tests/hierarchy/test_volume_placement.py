@@ -1,9 +1,10 @@
-"""Volumes outside of sets: the vault of their KEK is to be where the rules want it."""
+"""Volumes: their machine is to be where the rules want the vault of their KEK, or their set."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import attrs
 import pytest
 
 import keyhier
@@ -11,7 +12,8 @@ from keyhier import AuditEvent, Hierarchy, InvalidInputError, KeyId, PlacementEr
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.protection import WARNINGS
 from keyhier.hierarchy.volume import Volume
-from keyhier.placement import Placement
+from keyhier.placement import ArmId, Placement
+from keyhier.placement.place import NOWHERE
 from keyhier.placement.policy import PlacementPolicy
 from keyhier.records import Query
 from keyhier.records.record import Record
@@ -164,12 +166,86 @@ def test_a_key_that_moved_is_where_it_is_now_and_not_where_its_id_of_old_says(
                 Hierarchy(vaults, store, policy=policy).protect(WEB, SECRET, under=under)
 
 
-def test_of_a_volume_in_a_set_the_set_is_judged(vault: Vault, store: SqlRecords) -> None:
+# ---------------------------------------------------------------------- volumes in a set
+
+
+OF_SET = {"set-vm-region", "set-vm-subscription"}
+OF_WEB = attrs.evolve(WEB, set="web")
+
+
+def in_set(vault: Vault, store: SqlRecords, place: Placement = HERE, **given: object) -> Hierarchy:
+    """A hierarchy with a set in a place."""
     vault.create_key("cmk", "RSA-2048")
-    hierarchy = placed(vault, store, machines={"web-01": THERE})
     reference = keyhier.KeyReference.following(KeyId.parse("memory:cmk"))
-    hierarchy.sets.create("web", reference, placement=HERE)
-    assert not hierarchy.protect(Volume("web-01", "C:", set="web"), SECRET).details
+    Hierarchy(vault, store).sets.create("web", reference, placement=place)
+    return placed(vault, store, **given)
+
+
+@pytest.mark.parametrize(
+    ("told", "declared"),
+    [
+        (NOWHERE, {"WEB-01": THERE}),
+        (THERE, {}),
+        (HERE, {"web-01": THERE}),
+        (THERE, {"web-01": HERE}),
+        (Placement("NORTH EUROPE"), {"web-01": Placement(subscription="B")}),
+    ],
+)
+def test_promise_10_a_volume_is_refused_where_its_set_is_not_before_the_key_is_used(
+    told: Placement,
+    declared: dict[str, Placement],
+    audited: Vault,
+    store: SqlRecords,
+    events: list[str],
+) -> None:
+    hierarchy = in_set(audited, store, machines=declared)
+    events.clear()
+    with pytest.raises(PlacementError) as refused:
+        hierarchy.protect(attrs.evolve(OF_WEB, placement=told), SECRET)
+    for rule in OF_SET:
+        assert rule in refused.value.message
+    assert "VM web-01" in refused.value.message
+    assert "encryption set web" in refused.value.message
+    assert not store.count(Query())
+    assert "wrap" not in events
+
+
+def test_a_volume_where_its_set_is_leaves_nothing_to_note(vault: Vault, store: SqlRecords) -> None:
+    hierarchy = in_set(vault, store, machines={"web-01": HERE})
+    # Its KEK's vault is the matter of the set, wherever the machine is.
+    assert not hierarchy.protect(OF_WEB, SECRET).details
+
+
+def test_where_it_is_allowed_a_volume_far_from_its_set_is_noted_in_the_record(
+    vault: Vault, store: SqlRecords
+) -> None:
+    hierarchy = in_set(vault, store, machines={"web-01": THERE}, enforcement="warn")
+    record = hierarchy.protect(OF_WEB, SECRET)
+    assert noted(store.get(record.id)) == OF_SET
+
+
+@pytest.mark.parametrize(
+    ("place", "machines"), [(HERE, {}), (NOWHERE, {"web-01": THERE}), (NOWHERE, {})]
+)
+def test_where_nobody_knows_the_set_or_the_machine_it_is_noted_as_not_checked(
+    place: Placement, machines: dict[str, Placement], vault: Vault, store: SqlRecords
+) -> None:
+    hierarchy = in_set(vault, store, place, machines=machines)
+    found = noted(hierarchy.protect(OF_WEB, SECRET))
+    assert found == {f"{rule} was not checked" for rule in OF_SET}
+
+
+def test_a_set_in_azure_is_in_the_subscription_of_its_id(vault: Vault, store: SqlRecords) -> None:
+    hierarchy = in_set(vault, store, machines={"web-01": THERE})
+    kind = "providers/Microsoft.Compute/diskEncryptionSets/azure"
+    sets = Hierarchy(vault, store).sets
+    identity = ArmId.parse(f"/subscriptions/a/resourceGroups/shop/{kind}")
+    sets.add(attrs.evolve(sets.get("web"), name="azure", id=identity, placement=NOWHERE))
+    with pytest.raises(PlacementError, match="set-vm-subscription"):
+        hierarchy.protect(attrs.evolve(OF_WEB, set="azure"), SECRET)
+
+
+# ---------------------------------------------------------------------- nobody asks
 
 
 def test_without_a_policy_nobody_asks(audited: Vault, store: SqlRecords) -> None:

@@ -23,7 +23,7 @@ from keyhier.placement.model import (
     VirtualMachine,
 )
 from keyhier.placement.resources import read_resources
-from tests.placement.documents import MACHINE, VAULT, read
+from tests.placement.documents import EXTENSION, MACHINE, VAULT, read
 from tests.placement.scenes import (
     CMK_URL,
     DATA_DISK_ID,
@@ -165,6 +165,9 @@ def test_other_types_are_left_out_and_origins_kept() -> None:
     assert [each.origin for each in resources] == [origin]
 
 
+LONG = {"VolumeType": "all of them" * 20}
+
+
 @pytest.mark.parametrize(
     ("document", "told"),
     [
@@ -180,7 +183,7 @@ def test_other_types_are_left_out_and_origins_kept() -> None:
         ),
         (
             {**MACHINE, "properties": {"storageProfile": {"dataDisks": "all of them" * 20}}},
-            "/properties/storageProfile/dataDisks: a list belongs here, not 'all.*…",
+            "/properties/storageProfile/dataDisks: a list belongs here, not a text",
         ),
         (
             {
@@ -188,6 +191,10 @@ def test_other_types_are_left_out_and_origins_kept() -> None:
                 "resources": [{"type": "AzureDiskEncryption", "settings": {"volumetype": 9}}],
             },
             "VolumeType is OS, Data or All, not 9",
+        ),
+        (
+            {**EXTENSION, "properties": {"type": "AzureDiskEncryption", "settings": LONG}},
+            "/properties/settings/VolumeType: a VolumeType is OS, Data or All, not 'all of.*…",
         ),
     ],
 )

@@ -1,9 +1,10 @@
-"""A plan as a file, as text and as a picture; documents and facts as they are read."""
+"""A plan as a file, as text and as a picture; documents as they are read."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyhier.azure_disk.machine import Image, Technology
 from keyhier.errors import InvalidInputError, NotFoundError
 from keyhier.placement import ArmId, check_placement
-from keyhier.placement.model import System
+from keyhier.placement.hidden import without_secrets
+from keyhier.placement.model import Resource, VirtualMachine
 from keyhier.placement.resources import read_resources
 from keyhier.plans import (
     Documents,
@@ -27,11 +28,11 @@ from keyhier.plans import (
     plan_ade,
     plan_set,
 )
-from keyhier.plans.facts import read_facts
 from keyhier.plans.planned_key import host_of
 from tests.azure_disk import arm_schemas
 from tests.plans.scenes import (
     DISK_ID,
+    GROUP,
     SET_ID,
     VM_ID,
     ade,
@@ -74,6 +75,50 @@ def test_a_plan_file_says_what_is_planned(plan: Any) -> None:
     assert {each.rule.id for each in again.violations} == {
         each.rule.id for each in plan.placement.violations
     }
+
+
+@pytest.mark.parametrize("secret", ["hunter2", ["hunter2"], {"a": "hunter2"}, [{"a": ["hunter2"]}]])
+def test_a_plan_file_holds_no_secret_of_a_machine(secret: Any) -> None:
+    holding = machine()
+    vault_of_certificate = {"id": f"{GROUP}/Microsoft.KeyVault/vaults/certificates"}
+    holding["properties"] |= {
+        "osProfile": {
+            "computerName": "web-01",
+            "adminPassword": secret,
+            "customData": secret,
+            "linuxConfiguration": {"disablePasswordAuthentication": False},
+            "secrets": [{"sourceVault": vault_of_certificate, "vaultCertificates": secret}],
+        },
+        "userData": secret,
+    }
+    other = {
+        "id": f"{VM_ID}/extensions/script",
+        "type": "Microsoft.Compute/virtualMachines/extensions",
+        "properties": {"type": "CustomScript", "protectedSettings": {"commandToExecute": secret}},
+    }
+    policy = {"objectId": "1", "permissions": {"secrets": ["get"]}}
+    planned = plan_ade(ade("enable-new", holding, other, vault(accessPolicies=[policy])))
+    content = as_document(planned)
+    assert "hunter2" in str(planned.planned)
+    assert "hunter2" not in json.dumps(content)
+    read = [each for each, _ in PlanFile.parse(content).planned]
+    # What a check looks at is there still.
+    (before,) = [each for each in read_all(planned.planned) if isinstance(each, VirtualMachine)]
+    (after,) = [each for each in read_all(read) if isinstance(each, VirtualMachine)]
+    assert (after, after.secret_vaults) == (before, before.secret_vaults)
+    (kept,) = [each for each in read if each["type"].endswith("/vaults")]
+    assert kept["properties"]["accessPolicies"] == [policy]
+
+
+def test_a_plan_file_names_secure_parameters() -> None:
+    given = {"AADClientSecret": "[parameters('secret')]"}
+    running = extension()
+    running["properties"]["protectedSettings"] = given
+    assert without_secrets(running) == running
+
+
+def read_all(documents: Iterable[Any]) -> list[Resource]:
+    return read_resources((each, None) for each in documents)
 
 
 @pytest.mark.parametrize(
@@ -216,51 +261,6 @@ def test_what_is_no_document_is_an_error() -> None:
         plan_ade(ade("enable-new", machine() | {"id": None}, vault()))
     with pytest.raises(InvalidInputError, match="URL of vault contoso-kv is not known"):
         host_of(key_of(documents(vault(vaultUri=None))).vault)
-
-
-# ---------------------------------------------------------------------- facts
-
-
-def test_facts_are_read_by_their_kind() -> None:
-    told = ["memory_gb=16", "uses=lvm,nfs", "mbam=No", "reaches_vault=yes", "generation=2"]
-    told += ["system=linux", "image=custom", "release=ubuntu 22.04", "root_usage_gb=3.5"]
-    assert read_facts(told) == {
-        "memory_gb": 16.0,
-        "uses": frozenset({Technology.LVM, Technology.NFS}),
-        "mbam": False,
-        "reaches_vault": True,
-        "generation": 2,
-        "system": System.LINUX,
-        "image": Image.CUSTOM,
-        "release": "ubuntu 22.04",
-        "root_usage_gb": 3.5,
-    }
-    assert read_facts(["uses=nothing"]) == {"uses": frozenset()}
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        "memory=16",
-        "kek_bits=4096",
-        "scenario=update",
-        "memory_gb=much",
-        "memory_gb=-1",
-        "memory_gb=nan",
-        "memory_gb=inf",
-        "generation=3",
-        "mbam=perhaps",
-        "system=plan9",
-        "uses=lvm,",
-        "uses",
-        "",
-    ],
-)
-def test_a_fact_that_is_none_is_an_error(pair: str) -> None:
-    with pytest.raises(InvalidInputError):
-        read_facts([pair])
-    with pytest.raises(InvalidInputError, match="stands twice"):
-        read_facts(["mbam=no", "mbam=no"])
 
 
 def test_a_fact_of_a_program_has_a_name_that_is_known() -> None:

@@ -8,6 +8,7 @@ import attrs
 
 from keyhier.errors import InvalidInputError
 from keyhier.placement.arm_id import own_group, own_subscription
+from keyhier.placement.hidden import is_hidden
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
 __all__ = ["Deployment", "Problem", "Problems", "TooMuchError"]
@@ -73,7 +74,12 @@ class Problems:
     values: int = 0
 
     def add(self, pointer: str, text: str, *, is_error: bool = True) -> Unknown:
-        """Tell a problem; the value that has it is unknown."""
+        """Tell a problem; the value that has it is unknown.
+
+        What is wrong with a secret is not told, for that could tell the secret.
+        """
+        if is_hidden(pointer):
+            text = "what stands here cannot be evaluated, and is not shown"
         self.found[Problem(pointer, text, is_error)] = None
         return UNKNOWN
 

@@ -8,13 +8,14 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from keyhier.azure_disk.machine import Image, Machine, Technology
+from keyhier.azure_disk.machine import Image, Machine, Scenario, Technology
 from keyhier.errors import InvalidInputError
 from keyhier.placement.model import System
+from keyhier.placement.unknown import UNKNOWN
 
-__all__ = ["read_facts", "with_facts"]
+__all__ = ["filled_with", "read_facts", "with_facts"]
 
-Word = TypeVar("Word", System, Image, Technology)
+Word = TypeVar("Word", System, Image, Technology, Scenario)
 
 _TRUTHS: Final = {"yes": True, "true": True, "no": False, "false": False}
 
@@ -55,7 +56,7 @@ def _uses(text: str) -> frozenset[Technology]:
     return frozenset(map(_word(Technology), words))
 
 
-# The rest is told by the scenario, the key and the documents.
+# The rest is told by a plan's scenario and key, and by the documents.
 _DERIVED: Final = frozenset({"scenario", "volumes", "kek_bits", "ade", "os_encrypted", "dual_pass"})
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
     {each.name: _truth for each in attrs.fields(Machine) if each.name not in _DERIVED}
@@ -71,6 +72,17 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
     }
 )
 
+# A check has no plan that would tell them.
+_OF_CHECKS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
+    {
+        **_READERS,
+        "scenario": _word(Scenario),
+        "dual_pass": _truth,
+        "os_encrypted": _truth,
+        "kek_bits": _number,
+    }
+)
+
 
 def with_facts(machine: Machine, facts: Mapping[str, Any]) -> Machine:
     """Return a machine of which more is known.
@@ -79,30 +91,48 @@ def with_facts(machine: Machine, facts: Mapping[str, Any]) -> Machine:
         InvalidInputError: a fact has no name of such a fact.
     """
     for name in facts:
-        _reader(name)
+        _reader(name, _READERS)
     return attrs.evolve(machine, **facts)
 
 
-def _reader(name: str) -> Callable[[str], Any]:
-    if name not in _READERS:
+def filled_with(machine: Machine, facts: Mapping[str, Any]) -> Machine:
+    """Return a machine of which what is not known is told by facts; what is known stays.
+
+    Raises:
+        InvalidInputError: a fact has no name of such a fact.
+    """
+    for name in facts:
+        _reader(name, _OF_CHECKS)
+    unknown = {name: each for name, each in facts.items() if getattr(machine, name) is UNKNOWN}
+    return attrs.evolve(machine, **unknown) if unknown else machine
+
+
+def _reader(name: str, readers: Mapping[str, Callable[[str], Any]]) -> Callable[[str], Any]:
+    if name not in readers:
         raise InvalidInputError(
-            f"{name!r:.80} is no fact of a machine; there are {', '.join(sorted(_READERS))}"
+            f"{name!r:.80} is no fact of a machine; there are {', '.join(sorted(readers))}"
         )
-    return _READERS[name]
+    return readers[name]
 
 
-def read_facts(pairs: Iterable[str]) -> dict[str, Any]:
+def read_facts(pairs: Iterable[str], *, planned: bool = True) -> dict[str, Any]:
     """Read facts, each ``NAME=VALUE`` with a name of :class:`~keyhier.azure_disk.machine.Machine`.
 
     What the machine uses is a list with commas, such as ``uses=lvm,nfs``, or ``uses=nothing``.
 
+    Args:
+        pairs: the facts.
+        planned: whether a plan tells the scenario, the generation and the key, which are no facts
+            then.
+
     Raises:
         InvalidInputError: a name is not known, stands twice, or its value does not fit.
     """
+    readers = _READERS if planned else _OF_CHECKS
     facts: dict[str, Any] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
-        reader = _reader(name)
+        reader = _reader(name, readers)
         if name in facts:
             raise InvalidInputError(f"the fact {name} stands twice")
         try:
