@@ -196,7 +196,9 @@ class Hierarchy:
         if under is None:
             return joined.active
         exact = under if under.version else self._keyring.latest(under).id
-        self.sets.require_under(exact, joined)
+        root = self.sets.require_under(exact, joined)
+        # A version that is not the set's active one may have moved to a vault elsewhere.
+        self.sets.judged(volume.set, root)
         return exact
 
     def recover(self, volume: Volume | str) -> SecretBytes:
@@ -346,6 +348,8 @@ class Hierarchy:
         )
         if not behind:
             return seen
+        # Where it stayed with the version that it had, that may be elsewhere by now.
+        self.sets.judged(name)
         return attrs.evolve(seen, rotation=rotate(self._core, active, work))
 
     def rotate(self, key: str | KeyId, work: Work = _WORK) -> JobReport:
