@@ -338,6 +338,8 @@ class Hierarchy:
         Raises:
             NotFoundError: there is no such set.
             InvalidStateError: a rotation to another version has not ended.
+            PlacementError: the version that the set stays with is where it may not have one, and
+                records are to be wrapped anew under it.
             KeyhierError: as :meth:`rotate`.
         """
         seen = self.sets.observe(name)
@@ -349,8 +351,8 @@ class Hierarchy:
         if not behind:
             return seen
         # Where it stayed with the version that it had, that may be elsewhere by now.
-        self.sets.judged(name)
-        return attrs.evolve(seen, rotation=rotate(self._core, active, work))
+        judged = self.sets.judged(name)
+        return attrs.evolve(seen, set=judged, rotation=rotate(self._core, active, work))
 
     def rotate(self, key: str | KeyId, work: Work = _WORK) -> JobReport:
         """Make a new version of a key and wrap everything under it that needs an older one.

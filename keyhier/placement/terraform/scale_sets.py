@@ -85,7 +85,7 @@ def _extensions(plan: Plan, each: Planned) -> object:
 def _was_there(plan: Plan, each: Planned, block: object) -> bool:
     """Whether an extension in a scale set that is there is as it was.
 
-    What only the apply tells stands in no block, but in that of before.
+    What only the apply tells is left out of its block, which so differs from the one before.
     """
     return plan.leaves(each) or block in as_list(plan.before(each, "extension"))
 
