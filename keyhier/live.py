@@ -45,7 +45,7 @@ class SupportsResources(Protocol):
     """A :class:`~keyhier.driver.Backend` that can describe what else is in its cloud."""
 
     def resources(self, request: FetchResources) -> Iterable[LiveResource]:
-        """Yield the resources, and the disks, sets and vaults that they name.
+        """Yield the resources, and the disks, sets, vaults and instances that they name or have.
 
         One that is not there, or may not be read, is yielded without a document, and the others
         are fetched all the same.

@@ -2,8 +2,9 @@
 
 https://learn.microsoft.com/rest/api/resources/resources/get-by-id and
 https://learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources. A few
-resources are asked for one by one, many with one query. What they name is fetched, too, and of a
-vault that may not be read there, the region is taken from the vault's own answers.
+resources are asked for one by one, many with one query. What they name is fetched, too, as are the
+instances of scale sets (https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-set-vms/list),
+and of a vault that may not be read there, the region is taken from the vault's own answers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from azure.core import PipelineClient
 from azure.core.exceptions import AzureError, ClientAuthenticationError
@@ -63,9 +64,14 @@ _FOLLOWED: Final = frozenset(
         "microsoft.keyvault/managedhsms",
     }
 )
+_SCALE_SET: Final = "microsoft.compute/virtualmachinescalesets"
+_INSTANCE: Final = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines"
 _VAULTS: Final = ("microsoft.keyvault/vaults", "microsoft.keyvault/managedhsms")
 _GRAPH: Final = "/providers/Microsoft.ResourceGraph/resources?api-version=2022-10-01"
 _VAULT_URL: Final = re.compile(r"https://(?P<host>[A-Za-z0-9.-]+(?::[0-9]{1,5})?)(?:/|$)")
+
+_TOLD: Final = {403: "you may not read it", 404: "it is not there", 400: "the request is refused"}
+"""Answers about one resource, which keep no other from being read."""
 
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
@@ -78,9 +84,14 @@ _BATCH: Final = 500
 _MOST: Final = 50_000
 """More than this are not fetched in one run."""
 
+_MOST_INSTANCES: Final = 1_000
+"""No scale set has more, so its list has no more pages
+(https://learn.microsoft.com/azure/virtual-machine-scale-sets/virtual-machine-scale-sets-placement-groups).
+"""
+
 
 def fetch(request: FetchResources) -> Iterator[LiveResource]:
-    """Yield the resources, and the disks, sets and vaults that they name.
+    """Yield the resources, and the disks, sets, vaults and instances that they name or have.
 
     Raises:
         InvalidInputError: an id is none of a machine, disk, snapshot, set or vault; or the
@@ -96,6 +107,7 @@ def fetch(request: FetchResources) -> Iterator[LiveResource]:
             if len(known) + len(wanted) > _MOST:
                 raise InvalidInputError(f"more than {_MOST} resources are not fetched at once")
             fetched = list(manager.describe(list(wanted.values())))
+            fetched += [one for each in fetched for one in manager.instances(each)]
             for each in fetched:
                 known[each.id.casefold()] = each
             yield from fetched
@@ -218,11 +230,62 @@ class _Manager:
         for start in range(0, len(ids), _BATCH):
             yield from self._query(ids[start : start + _BATCH])
 
+    def instances(self, found: LiveResource) -> Iterator[LiveResource]:
+        """Yield the instances of a scale set, with their instance views; of anything else nothing.
+
+        Where they may not be listed, that is yielded without a document, as of a resource.
+        """
+        kind = _ID.fullmatch(found.id)
+        if found.document is None or kind is None or kind["type"].casefold() != _SCALE_SET:
+            return
+        listed = f"{found.id}/virtualMachines"
+        properties = found.document.get("properties")
+        mode = properties.get("orchestrationMode") if isinstance(properties, Mapping) else None
+        if str(mode).casefold() == "flexible":
+            # https://learn.microsoft.com/azure/virtual-machine-scale-sets/virtual-machine-scale-sets-orchestration-modes
+            reason = "the machines of a flexible scale set have ids of their own; name them, too"
+            yield LiveResource(listed, None, reason)
+            return
+        page: str | None = f"{self._url(listed, _VERSIONS[_SCALE_SET])}&$expand=instanceView"
+        asked: set[str] = set()
+        while page is not None:
+            if page in asked or len(asked) >= _MOST_INSTANCES:
+                raise UnavailableError("Azure Resource Manager's list does not end")
+            asked.add(page)
+            answer = self._send(HttpRequest("GET", page))
+            if answer.status_code in _TOLD:
+                yield LiveResource(listed, None, _reason(answer))
+                return
+            content = _content(answer)
+            rows = _rows(content.get("value"))
+            if rows != content.get("value"):
+                raise _unusable(answer)
+            for row in rows:
+                yield LiveResource(row["id"], {"type": _INSTANCE, **row})
+            page = self._next(content.get("nextLink"))
+
+    def _next(self, link: object) -> str | None:
+        """Return the URL of a list's next page, which is one of this resource manager."""
+        if link is None or link == "":
+            return None
+        try:
+            there, here = urlsplit(str(link)), urlsplit(self._address.url)
+            same = there.scheme == "https" and there.hostname == here.hostname
+            same = same and (there.port or 443) == (here.port or 443)
+        except ValueError:
+            same = False
+        if not same:
+            # The token is for nobody else.
+            raise UnavailableError("Azure Resource Manager's list leads elsewhere")
+        return f"{self._address.url}{there.path}?{there.query}"
+
+    def _url(self, identity: str, version: str) -> str:
+        return f"{self._address.url}{quote(identity, safe='/()-_.~')}?api-version={version}"
+
     def _get(self, identity: str) -> LiveResource:
-        version = _VERSIONS[_kind(identity)]
-        path = f"{quote(identity, safe='/()-_.~')}?api-version={version}"
-        answer = self._send(HttpRequest("GET", f"{self._address.url}{path}"))
-        if answer.status_code in {400, 403, 404}:
+        url = self._url(identity, _VERSIONS[_kind(identity)])
+        answer = self._send(HttpRequest("GET", url))
+        if answer.status_code in _TOLD:
             return LiveResource(identity, None, _reason(answer))
         return LiveResource(identity, _content(answer))
 
@@ -240,7 +303,7 @@ class _Manager:
         while True:
             answer = self._send(HttpRequest("POST", f"{self._address.url}{_GRAPH}", json=body))
             page = _content(answer)
-            for row in _rows(page):
+            for row in _rows(page.get("data")):
                 found.add(row["id"].casefold())
                 yield LiveResource(row["id"], row)
             token = page.get("$skipToken")
@@ -306,23 +369,25 @@ def _content(answer: HttpResponse) -> dict[str, Any]:
     except ValueError:
         content = None
     if answer.status_code >= 400 or not isinstance(content, dict):
-        raise UnavailableError(
-            "Azure Resource Manager's answer cannot be used",
-            native=f"{answer.request.method}: {answer.status_code}{_code(answer)}",
-        )
+        raise _unusable(answer)
     return content
 
 
-def _rows(page: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = page.get("data")
+def _unusable(answer: HttpResponse) -> UnavailableError:
+    return UnavailableError(
+        "Azure Resource Manager's answer cannot be used",
+        native=f"{answer.request.method}: {answer.status_code}{_code(answer)}",
+    )
+
+
+def _rows(rows: object) -> list[dict[str, Any]]:
     if not isinstance(rows, list):
         return []
     return [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
 
 
 def _reason(answer: HttpResponse) -> str:
-    words = {403: "you may not read it", 404: "it is not there", 400: "the request is refused"}
-    return f"{words[answer.status_code]} ({answer.status_code}{_code(answer)})"
+    return f"{_TOLD[answer.status_code]} ({answer.status_code}{_code(answer)})"
 
 
 def _code(answer: HttpResponse) -> str:

@@ -15,7 +15,7 @@ __all__ = ["read_live"]
 
 
 def read_live(ids: Sequence[str], endpoint: str | None) -> Documents:
-    """Fetch resources, and the disks, sets and vaults that they name.
+    """Fetch resources, and the disks, sets, vaults and instances that they name or have.
 
     What is not there or may not be read is a trouble, and does not keep the others from being read.
 

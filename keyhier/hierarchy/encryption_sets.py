@@ -79,7 +79,7 @@ class EncryptionSets:
             InvalidInputError: the name is malformed, or the key is not RSA or not in a vault.
             InvalidStateError: the key is disabled, or not valid now.
             NotFoundError: there is no such key.
-            PlacementError: the key is where the set may not have one; no vault was asked.
+            PlacementError: the key is where the set may not have one; no key was used.
             AlreadyExistsError: there is a set of that name.
         """
         return self.add(
@@ -114,7 +114,8 @@ class EncryptionSets:
         """
         if all(each.name != wanted.name for each in self.all()):
             self._require_room(wanted)
-        self._judged(wanted, wanted.reference)
+        for key in (wanted.reference.key, wanted.active):
+            self._judged(wanted, key)
 
     def _require_room(self, wanted: EncryptionSet) -> None:
         place = (wanted.placement.region, wanted.placement.subscription)
@@ -137,23 +138,28 @@ class EncryptionSets:
         """
         return from_stored(self._core.sets.get(name))
 
-    def judged(self, name: str) -> EncryptionSet:
+    def judged(self, name: str, version: KeyId | None = None) -> EncryptionSet:
         """Return a set whose key is about to be used, once its placement was looked at again.
 
-        Vaults and rules may be others than when the set was made. What is broken and allowed is
-        noted in the set.
+        Vaults, aliases and rules may be others than when the set was made. What is broken and
+        allowed is noted in the set.
+
+        Args:
+            name: the set's name.
+            version: the version of its key that is to be used; by default its active one.
 
         Raises:
             NotFoundError, IntegrityError: as :meth:`get`.
             PlacementError: its key is where it may not have one; no vault was asked.
         """
         found = self.get(name)
-        policy = self._core.policy.placement
-        if policy is None or judge_set(policy, found, found.active) == found.warnings:
+        if self._core.policy.placement is None:
+            return found
+        if self._judged(found, version or found.active) == found.warnings:
             return found
         return self._change(
             name,
-            lambda now: attrs.evolve(now, warnings=judge_set(policy, now, now.active)),
+            lambda now: attrs.evolve(now, warnings=self._judged(now, version or now.active)),
         ).set
 
     def all(self, key: KeyId | None = None) -> list[EncryptionSet]:
@@ -226,14 +232,19 @@ class EncryptionSets:
             return record
         return self._core.records.replace(attrs.evolve(record, set=None))
 
-    def require_under(self, key: KeyId, joined: EncryptionSet) -> None:
-        """Raise unless a KEK is the set's key, in any version, or lies under it."""
+    def require_under(self, key: KeyId, joined: EncryptionSet) -> KeyId:
+        """Return the version of a set's key that a KEK is or lies under.
+
+        Raises:
+            InvalidStateError: it is not under the set's key in any version.
+        """
         root = self._core.keyring.chain(key)[-1]
         if root.versionless != joined.active.versionless:
             raise InvalidStateError(
                 f"{key} is not under the key of the set {joined.name}, {joined.active.versionless}",
                 remedy="wrap it again under the set's key first",
             )
+        return root
 
     # ------------------------------------------------------------------ the key
 
@@ -291,9 +302,12 @@ class EncryptionSets:
 
     def _with_key(self, wanted: EncryptionSet, reference: KeyReference) -> EncryptionSet:
         """Return the set with the version that a reference means today, if it may use that."""
+        wanted = attrs.evolve(wanted, reference=reference)
         # Before the vault is asked for anything.
-        warnings = self._judged(wanted, reference)
+        self._judged(wanted, reference.key)
         key = self._core.keyring.vaults.key(reference.key)
+        # An alias is of an exact version, so the latest may have one that leads elsewhere.
+        warnings = self._judged(wanted, key.id)
         _require_fit(key)
         now = self._core.records.now()
         seen = {each.key: each for each in wanted.sightings}
@@ -301,28 +315,33 @@ class EncryptionSets:
         seen[key.id] = Sighting(key.id, first, now)
         return attrs.evolve(
             wanted,
-            reference=reference,
             active=key.id,
             rotation_error=None,
             warnings=warnings,
+            vault_id=wanted.vault_id if _same_vault(key.id, reference.key) else None,
             sightings=tuple(seen.values())[-_MAX_SIGHTINGS:],
         )
 
-    def _judged(self, wanted: EncryptionSet, reference: KeyReference) -> tuple[str, ...]:
-        """Return what is to be noted of a set and the key that it is to refer to."""
-        if reference.key.scheme == IN_RECORDS:
+    def _judged(self, wanted: EncryptionSet, key: KeyId) -> tuple[str, ...]:
+        """Return what is to be noted of a set and a key, wherever that may be by now."""
+        if key.scheme == IN_RECORDS:
             raise InvalidInputError(
                 "the key of a set is one of a vault, and not one in a record",
                 remedy="refer to the key at the root; disks may be under a KEK below it",
             )
-        return judge_set(self._core.policy.placement, wanted, reference.key)
+        keys = self._core.keyring.vaults.ids_of(key)
+        return judge_set(self._core.policy.placement, wanted, keys)
 
 
 def _in_vault(found: EncryptionSet, key: KeyId, vault_id: ArmId | None) -> EncryptionSet:
     """Return a set with the id of its key's vault; that of a vault before is none of this one."""
-    if vault_id is None and (key.scheme, key.vault) == (found.active.scheme, found.active.vault):
+    if vault_id is None and _same_vault(key, found.reference.key):
         return found
     return attrs.evolve(found, vault_id=vault_id)
+
+
+def _same_vault(key: KeyId, other: KeyId) -> bool:
+    return (key.scheme, key.vault) == (other.scheme, other.vault)
 
 
 def _require_fit(key: Key) -> None:

@@ -197,7 +197,9 @@ class Hierarchy:
         if under is None:
             return joined.active
         exact = under if under.version else self._keyring.latest(under).id
-        self.sets.require_under(exact, joined)
+        root = self.sets.require_under(exact, joined)
+        # A version that is not the set's active one may have moved to a vault elsewhere.
+        self.sets.judged(volume.set, root)
         return exact
 
     def recover(self, volume: Volume | str) -> SecretBytes:
@@ -337,6 +339,8 @@ class Hierarchy:
         Raises:
             NotFoundError: there is no such set.
             InvalidStateError: a rotation to another version has not ended.
+            PlacementError: the version that the set stays with is where it may not have one, and
+                records are to be wrapped anew under it.
             KeyhierError: as :meth:`rotate`.
         """
         seen = self.sets.observe(name)
@@ -347,7 +351,9 @@ class Hierarchy:
         )
         if not behind:
             return seen
-        return attrs.evolve(seen, rotation=rotate(self._core, active, work))
+        # Where it stayed with the version that it had, that may be elsewhere by now.
+        judged = self.sets.judged(name)
+        return attrs.evolve(seen, set=judged, rotation=rotate(self._core, active, work))
 
     def rotate(self, key: str | KeyId, work: Work = _WORK) -> JobReport:
         """Make a new version of a key and wrap everything under it that needs an older one.

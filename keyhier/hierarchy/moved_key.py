@@ -43,8 +43,10 @@ class MovedKey:
     def unwrap(
         self, wrapped: WrappedKey | str, *, context: Mapping[str, str] | None = None
     ) -> SecretBytes:
-        """Open an envelope that names the id of old; see :meth:`Vault.unwrap`."""
+        """Open an envelope that names the id of old, or that of today; see :meth:`Vault.unwrap`."""
         envelope = wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)
+        if envelope.kid == self.key.id:
+            return self.key.unwrap(envelope, context=context)
         if envelope.kid != self.id:
             raise UnwrapError
         return self.vault.unwrap(envelope, context=context)

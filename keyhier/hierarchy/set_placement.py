@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from keyhier.hierarchy.encryption_set import EncryptionSet
 from keyhier.identifiers import KeyId
-from keyhier.placement.model import EncryptionSetResource, KeyUse, VaultReference
+from keyhier.placement.model import EncryptionSetResource, KeyUse, Resource, VaultReference
 from keyhier.placement.policy import PlacementPolicy
 from keyhier.placement.unknown import UNKNOWN
 
@@ -12,21 +14,28 @@ __all__ = ["judge_set"]
 
 
 def judge_set(
-    policy: PlacementPolicy | None, encryption_set: EncryptionSet, key: KeyId
+    policy: PlacementPolicy | None, encryption_set: EncryptionSet, keys: Iterable[KeyId]
 ) -> tuple[str, ...]:
     """Return what is to be noted of a set and a key that it is to use; nothing without a policy.
+
+    Args:
+        policy: where vaults are.
+        encryption_set: the set. The vault that it names is that of the key that it refers to.
+        keys: the key of a vault, by each id that it may have.
 
     Raises:
         PlacementError: a rule is broken, and that is not allowed; all of them are named.
     """
     if policy is None:
         return ()
-    host = key.vault or key.scheme
+    named = _host(encryption_set.reference.key)
     identity = encryption_set.identity
-    # Where the set names no vault, only the key's URL tells which one it is.
-    vault_id = UNKNOWN if encryption_set.vault_id is None else encryption_set.vault_id
-    return policy.judge(
-        [
+    resources: list[Resource] = []
+    for host, key in {_host(key): key for key in keys}.items():
+        # Where the set does not name the vault, only the key's URL tells which one it is.
+        known = encryption_set.vault_id if host == named else None
+        vault_id = UNKNOWN if known is None else known
+        resources += (
             EncryptionSetResource(
                 id=UNKNOWN if encryption_set.id is None else encryption_set.id,
                 name=encryption_set.name,
@@ -36,5 +45,9 @@ def judge_set(
                 federated_client=identity.federated_client_id is not None,
             ),
             policy.vault(host, vault_id),
-        ]
-    )
+        )
+    return policy.judge(resources)
+
+
+def _host(key: KeyId) -> str:
+    return key.vault or key.scheme

@@ -149,9 +149,9 @@ def test_what_may_not_be_read_is_told_and_the_rest_is_checked(
 ) -> None:
     manager.forbid(SET)
     code, report = live(run, manager, machine("web-01")["id"], disk("lost")["id"])
-    told = {each["origin"]["file"]: each["compared"][0]["value"] for each in report["violations"]}
-    assert "403 AuthorizationFailed" in told[SET]
-    assert "404 ResourceNotFound" in told[disk("lost")["id"]]
+    found = told(report)
+    assert "403 AuthorizationFailed" in found[SET]
+    assert "404 ResourceNotFound" in found[disk("lost")["id"]]
     assert code == 20
 
 
@@ -194,6 +194,191 @@ def test_a_vault_that_may_not_be_read_tells_its_region_itself(run: Run) -> None:
         manager.put(changed)
         _, report = live(run, manager, SET)
         assert "cmk-vault-region" in {each["rule"] for each in report["violations"]}
+
+
+# ---------------------------------------------------------------------- scale sets
+
+SCALE_SET = f"{GROUP}/Microsoft.Compute/virtualMachineScaleSets/web"
+INSTANCES = f"{SCALE_SET}/virtualMachines"
+UNIQUE = "55555555-5555-5555-5555-555555555555"
+
+
+def scale_set(mode: str = "Uniform") -> dict[str, Any]:
+    os_disk = {
+        "osType": "Linux",
+        "createOption": "FromImage",
+        "managedDisk": {"diskEncryptionSet": {"id": SET}},
+    }
+    return {
+        "id": SCALE_SET,
+        "name": "web",
+        "type": "Microsoft.Compute/virtualMachineScaleSets",
+        "location": "westeurope",
+        "sku": {"name": "Standard_D4s_v5", "capacity": 2},
+        "properties": {
+            "uniqueId": UNIQUE,
+            "orchestrationMode": mode,
+            "virtualMachineProfile": {"storageProfile": {"osDisk": os_disk, "dataDisks": []}},
+        },
+    }
+
+
+def instance(number: int, state: str = "notEncrypted") -> dict[str, Any]:
+    """An instance, whose disk is the one of the same number."""
+    name = f"web-{number:03}"
+    view = {"disks": [{"name": name, "statuses": [{"code": f"EncryptionState/{state}"}]}]}
+    return {
+        "id": f"{INSTANCES}/{number:03}",
+        "name": f"web_{number:03}",
+        "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines",
+        "location": "westeurope",
+        "sku": {"name": "Standard_D4s_v5"},
+        "properties": {
+            "vmId": UNIQUE,
+            "latestModelApplied": True,
+            "instanceView": view,
+            "hardwareProfile": {},
+            "storageProfile": {
+                "osDisk": {
+                    "name": name,
+                    "osType": "Linux",
+                    "createOption": "FromImage",
+                    "managedDisk": {"id": disk(name)["id"]},
+                },
+                "dataDisks": [],
+            },
+        },
+    }
+
+
+def filled(manager: ResourceManager, count: int, mode: str = "Uniform") -> None:
+    """Put a scale set there, with so many instances and their disks."""
+    manager.put(scale_set(mode))
+    for number in range(count):
+        manager.put(instance(number), disk(f"web-{number:03}"))
+
+
+def told(report: dict[str, Any]) -> dict[str, str]:
+    """Return what a report says first of each place where something is wrong."""
+    return {each["origin"]["file"]: each["compared"][0]["value"] for each in report["violations"]}
+
+
+def test_the_instances_of_a_scale_set_and_their_disks_are_fetched_page_by_page(
+    run: Run, manager: ResourceManager
+) -> None:
+    filled(manager, 20)
+    code, report = live(run, manager, SCALE_SET)
+    assert (code, report["violations"]) == (20, [])
+    assert sum(each == f"GET {INSTANCES}" for each in manager.asked) == 3
+    # The model has a disk, too, that stands for those of its instances.
+    assert report["kept"]["set-disk-region"] == 21
+
+
+def test_what_is_wrong_with_one_instance_alone_is_found(run: Run, manager: ResourceManager) -> None:
+    filled(manager, 9)
+    other = disk("web-008")
+    del other["properties"]["encryption"]
+    # An instance view alone tells that Azure Disk Encryption is on.
+    manager.put(instance(7, "encrypted"), other)
+    _, report = live(run, manager, SCALE_SET)
+    broken = {each["rule"]: each["subject"] for each in report["violations"]}
+    assert broken["disk-ade-and-cmk"] == "disk web-007 of VM 007"
+    assert "008" in broken["vm-unencrypted"]
+
+
+def test_instances_are_fetched_of_scale_sets_that_one_query_found(
+    run: Run, manager: ResourceManager
+) -> None:
+    names = [f"alone-{number}" for number in range(9)]
+    manager.put(*(machine(name) for name in names), *(disk(f"{name}-os") for name in names))
+    filled(manager, 2)
+    _, report = live(run, manager, SCALE_SET, *(machine(name)["id"] for name in names))
+    assert report["kept"]["set-disk-region"] == 9 + 1 + 2
+
+
+@pytest.mark.parametrize("at", ["the first page", "a later page"])
+def test_instances_that_may_not_be_read_are_told_and_the_rest_is_checked(
+    run: Run, manager: ResourceManager, at: str
+) -> None:
+    filled(manager, 9)
+    if at == "a later page":
+        manager.next_link = f"{manager.url}{GROUP}/Microsoft.Compute/lost?api-version=1"
+        what = "404 ResourceNotFound"
+    else:
+        manager.forbid(INSTANCES)
+        what = "403 AuthorizationFailed"
+    code, report = live(run, manager, SCALE_SET)
+    assert code == 20
+    assert what in told(report)[INSTANCES]
+    assert report["kept"]["cmk-vault-region"] == 1
+
+
+def test_machines_of_a_flexible_scale_set_are_told_to_be_named_themselves(
+    run: Run, manager: ResourceManager
+) -> None:
+    filled(manager, 2, "Flexible")
+    _, report = live(run, manager, SCALE_SET)
+    assert "ids of their own" in told(report)[INSTANCES]
+    assert f"GET {INSTANCES}" not in manager.asked
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://example.org/{path}",
+        "https://example.org:{port}/{path}",
+        "https://127.0.0.1:1/{path}",
+        "http://{host}/{path}",
+        "https://{host}@example.org/{path}",
+        "https://[/{path}",
+        "https://{host}:x/{path}",
+        "/{path}",
+    ],
+)
+def test_no_list_of_instances_leads_to_another_host(
+    run: Run, manager: ResourceManager, link: str
+) -> None:
+    filled(manager, 9)
+    host = manager.url.removeprefix("https://")
+    port = host.rpartition(":")[2]
+    manager.next_link = link.format(host=host, port=port, path=INSTANCES)
+    done = run("check", "--live", "--endpoint", manager.endpoint, SCALE_SET)
+    assert done.exit_code == 16, done.output
+    assert "leads elsewhere" in done.stderr
+
+
+@pytest.mark.parametrize("id_", [None, 7])
+def test_an_instance_that_nobody_can_name_is_not_left_out_in_silence(
+    run: Run, manager: ResourceManager, id_: object
+) -> None:
+    filled(manager, 2)
+    nameless = instance(1)
+    manager.put(nameless)
+    nameless["id"] = id_
+    done = run("check", "--live", "--endpoint", manager.endpoint, SCALE_SET)
+    assert done.exit_code == 16, done.output
+    assert "cannot be used" in done.stderr
+
+
+def test_a_list_of_instances_that_does_not_end_is_an_error(
+    run: Run, manager: ResourceManager
+) -> None:
+    filled(manager, 9)
+    manager.next_link = f"{manager.url}{INSTANCES}?api-version=1"
+    done = run("check", "--live", "--endpoint", manager.endpoint, SCALE_SET)
+    assert done.exit_code == 16, done.output
+    assert "does not end" in done.stderr
+
+
+def test_a_list_has_no_more_pages_than_a_scale_set_has_instances(
+    run: Run, manager: ResourceManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(manager, 3)
+    manager.page = 1
+    monkeypatch.setattr("keyhier_azure.arm._MOST_INSTANCES", 2)
+    done = run("check", "--live", "--endpoint", manager.endpoint, SCALE_SET)
+    assert done.exit_code == 16, done.output
+    assert "does not end" in done.stderr
 
 
 @pytest.mark.parametrize("status", [500, 429])

@@ -15,7 +15,7 @@ from keyhier.errors import AccessDeniedError, InvalidInputError
 from keyhier.placement import Placement
 from keyhier.placement.policy import Enforcement, PlacementPolicy
 from tests.cli.conftest import Run, VaultFile
-from tests.plans.scenes import disk, machine, vault
+from tests.plans.scenes import CMK_URL, HOST, SUBSCRIPTION, disk, encryption_set, machine, vault
 
 LAB = """
 default = "lab"
@@ -140,6 +140,42 @@ def test_promise_10_a_set_is_refused_or_noted_as_the_profile_says(
     made = run(*make, "--subscription", "a")
     assert made.exit_code == 0, made.stderr
     assert "warning: cmk-vault-region: " in made.stdout
+
+
+def test_promise_10_a_set_whose_key_moved_is_refused_by_where_the_key_is(
+    run: Run, configuration: Path, vault_file: VaultFile, tmp_path: Path
+) -> None:
+    with vault_file.open() as opened:
+        new = opened.create_key("moved", "RSA-2048").id
+    lab = LAB.format(vault=vault_file.uri, folder=tmp_path, enforcement="enforce")
+    ours = f'subscription = "{SUBSCRIPTION}"'
+    here = f'[profiles.lab.placement.vaults."{HOST}"]\nregion = "eastus2"\n{ours}\n'
+    document = tmp_path / "des.json"
+    document.write_text(json.dumps(encryption_set()))
+    alias = ("--alias", f"{CMK_URL}={new}")
+    place = ("--region", "eastus2", "--subscription", SUBSCRIPTION)
+    make = ("set", "create", "des", "--pin", "--key", CMK_URL, *place, *alias)
+    configure(configuration, lab, here, default="")
+    for refused in (run(*make), run("set", "import", document, *alias)):
+        assert refused.exit_code == 17
+        assert "cmk-vault-region" in refused.stderr
+    assert run("set", "list").stdout == "no sets\n"
+    # While the vault was where the set may have its key.
+    near = lab.replace("West Europe", "eastus2").replace('subscription = "a"', ours)
+    configure(configuration, near, default="")
+    kek = run("set", "create", "des", "--key", "kek", *place)
+    assert kek.exit_code == 0, kek.stderr
+    configure(configuration, lab, here, default="")
+    refused = run("set", "refer", "des", "--pin", "--key", CMK_URL, *alias)
+    assert refused.exit_code == 17
+    assert "cmk-vault-region" in refused.stderr
+    configure(configuration, near, default="")
+    assert run("set", "refer", "des", "--pin", "--key", CMK_URL, *alias).exit_code == 0
+    configure(configuration, lab, here, default="")
+    seen = run("set", "observe", "des", *alias)
+    assert seen.exit_code == 0
+    assert "not rotated: " in seen.stdout
+    assert "cmk-vault-region" in seen.stdout
 
 
 def test_a_plan_is_held_to_the_rules_of_the_profile(

@@ -322,6 +322,19 @@ def test_a_moved_key_opens_what_names_its_old_id_and_nothing_else(store: SqlReco
             hierarchy.keyring.use(key.id).unwrap(wrapped)
 
 
+def test_what_is_wrapped_under_a_key_that_moved_opens_by_both_of_its_ids(store: SqlRecords) -> None:
+    with keyhier.open("memory:") as first:
+        new = first.create_key("kek", "RSA-2048")
+        old = KeyId.parse("memory:before/1")
+        vault = Vault(first._opened.driver, uri="memory:", aliases={old: new.id})
+        with Hierarchy(vault, store) as hierarchy:
+            record = hierarchy.protect(WEB, SECRET, under=old)
+            assert record.key == new.id
+            assert recovered(hierarchy, WEB) == SECRET
+            with hierarchy.keyring.use(old).unwrap(new.wrap(SECRET)) as secret:
+                assert secret == SECRET
+
+
 def test_a_kek_in_memory_is_for_one_thing() -> None:
     names = KeyId.parse("record:keys/web/1")
     with SecretBytes.random(32) as material:

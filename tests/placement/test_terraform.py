@@ -406,3 +406,34 @@ def test_what_is_asked_of_a_machine_that_is_there_is_not_passed_in_silence(
     open_rules = {each.rule.id for each in report.not_checked}
     assert ("transition" in open_rules) is is_open
     assert not {"transition", "document"} & {each.rule.id for each in report.violations}
+
+
+@pytest.mark.parametrize(
+    ("actions", "is_open"),
+    [
+        (["create"], False),
+        (["delete", "create"], False),
+        (["update"], True),
+        (["no-op"], True),
+        (None, True),
+    ],
+)
+def test_a_disk_that_is_there_may_have_been_encrypted_once(
+    actions: list[str] | None, is_open: bool
+) -> None:
+    group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/shop/providers"
+    key = {"disk_encryption_set_id": f"{group}/Microsoft.Compute/diskEncryptionSets/des"}
+    disk = planned("azurerm_managed_disk", "data", create_option="Empty", **key)
+    content = {"root_module": {"resources": [disk]}}
+    document: dict[str, Any] = {
+        "format_version": "1.2",
+        "resource_changes": [{"address": disk["address"], "change": {"actions": actions}}],
+        "planned_values": content,
+    }
+    if actions is None:
+        document = {"format_version": "1.2", "values": content}
+    found = [(each, None) for each, _ in read_plan(document, Deployment(""), Problems())]
+    report = check_documents(found)
+    open_rules = {each.rule.id for each in report.not_checked}
+    assert ("disk-cmk-after-ade" in open_rules) is is_open
+    assert "disk-cmk-after-ade" not in {each.rule.id for each in report.violations}

@@ -152,3 +152,118 @@ def test_the_system_is_known_by_the_type_or_the_profile(kind: str, system: str) 
     profile: Any = read["properties"]
     storage = profile["virtualMachineProfile"]["storageProfile"]
     assert storage["osDisk"]["osType"] == system
+
+
+ENABLING = {
+    "EncryptionOperation": "EnableEncryption",
+    "KeyVaultURL": "https://contoso-kv.vault.azure.net/",
+    "KeyVaultResourceId": f"{GROUP}/Microsoft.KeyVault/vaults/contoso-kv",
+    "VolumeType": "Data",
+}
+WHOLE = {**ADE, "settings": json.dumps(ENABLING)}
+FORMATTING = {**ENABLING, "EncryptionOperation": "EnableEncryptionFormatAll"}
+OTHER = {**WHOLE, "settings": json.dumps(FORMATTING)}
+PLAIN = {"data_disk": [], "os_disk": [{"storage_account_type": "Premium_LRS"}]}
+
+
+def encrypting(
+    actions: object,
+    before: list[Any],
+    after: list[Any],
+    beside: list[str] | None = None,
+) -> tuple[set[str], set[str]]:
+    """Return the rules that a plan for a scale set breaks, and those that were not checked.
+
+    Args:
+        actions: what the plan does with it; None stands for a state.
+        before, after: the extensions in it.
+        beside: what the plan does with an extension apart from it.
+    """
+    resources = [scale_set(KINDS[0], extension=after, encryption_at_host_enabled=True, **PLAIN)]
+    change = {"actions": actions, "before": {"extension": before}}
+    changes = [{"address": resources[0]["address"], "change": change}]
+    if beside is not None:
+        kind = "azurerm_virtual_machine_scale_set_extension"
+        named = {"virtual_machine_scale_set_id": SCALE_SET}
+        resources.append(planned(kind, "ade", **WHOLE, **named))
+        changes.append({"address": resources[1]["address"], "change": {"actions": beside}})
+    content = {"root_module": {"resources": resources}}
+    document = {"format_version": "1.2", "resource_changes": changes, "planned_values": content}
+    if actions is None:
+        document = {"format_version": "1.2", "values": content}
+    found = [(each, None) for each, _ in read_plan(document, Deployment("plan"), Problems())]
+    report = check_documents(found)
+    return rules(report), {each.rule.id for each in report.not_checked}
+
+
+@pytest.mark.parametrize(
+    ("actions", "before", "after", "is_open"),
+    [
+        # What is made has nothing yet, and what is replaced has nothing any more.
+        (["create"], [], [WHOLE], False),
+        (["delete", "create"], [OTHER], [WHOLE], False),
+        (["create", "delete"], [OTHER], [WHOLE], False),
+        # Where nothing is asked, nothing is to follow on anything.
+        (["no-op"], [WHOLE], [WHOLE], False),
+        (None, [], [WHOLE], False),
+        (["update"], [WHOLE], [WHOLE], False),
+        (["update"], [WHOLE], [], False),
+        # What is there may have anything that this does not follow on.
+        (["update"], [], [WHOLE], True),
+        (["update"], [OTHER], [WHOLE], True),
+        # What is not known is not taken for new.
+        (["something"], [], [WHOLE], True),
+        ("create", [], [WHOLE], True),
+    ],
+)
+def test_what_is_asked_of_a_scale_set_that_is_there_is_not_passed_in_silence(
+    actions: object, before: list[Any], after: list[Any], is_open: bool
+) -> None:
+    broken, not_checked = encrypting(actions, before, after)
+    assert ("transition" in not_checked) is is_open
+    assert not {"transition", "document"} & broken
+
+
+@pytest.mark.parametrize(
+    ("actions", "is_open"),
+    [
+        (["create"], False),
+        (["delete", "create"], False),
+        (["update"], True),
+        (["no-op"], True),
+        (None, False),
+    ],
+)
+def test_an_extension_apart_follows_on_what_its_scale_set_has(
+    actions: list[str] | None, is_open: bool
+) -> None:
+    assert ("transition" in encrypting(actions, [], [], beside=["create"])[1]) is is_open
+
+
+@pytest.mark.parametrize(
+    ("actions", "is_open"),
+    [(["create"], False), (["delete", "create"], False), (["update"], True), (["no-op"], True)],
+)
+def test_a_scale_set_that_is_there_may_have_been_encrypted_once(
+    actions: list[str], is_open: bool
+) -> None:
+    assert ("vm-host-encryption-after-ade" in encrypting(actions, [], [])[1]) is is_open
+
+
+def test_the_extension_that_is_asked_for_is_what_the_scale_set_will_have() -> None:
+    disks = {"data_disk": [{"disk_encryption_set_id": SET}]}
+    changed = scale_set(KINDS[0], extension=[OTHER], **disks)
+    change = {"actions": ["update"], "before": {"extension": [WHOLE]}}
+    document = {
+        "format_version": "1.2",
+        "planned_values": {"root_module": {"resources": [changed, encryption_set()]}},
+        "resource_changes": [{"address": changed["address"], "change": change}],
+    }
+    found = list(read_plan(document, Deployment("plan"), Problems()))
+    assert "/planned_values/root_module/resources/0/values/extension/0" in [at for _, at in found]
+    report = check_documents([(each, None) for each, _ in found])
+    assert "disk-ade-and-cmk" in rules(report)
+    # It has not run, so nobody knows what it will find.
+    subjects = {each.subject for each in report.not_checked if each.rule.id == "transition"}
+    whose = "extension of the instances of scale set web"
+    assert subjects == {"extension of scale set web", whose}

@@ -40,6 +40,9 @@ TYPES: Final[Mapping[str, str]] = MappingProxyType(
 """The types of azurerm that are read and have ids, and what ARM calls them."""
 
 _ATTACHMENT: Final = "azurerm_virtual_machine_data_disk_attachment"
+# What is done with a resource (https://developer.hashicorp.com/terraform/internals/json-format).
+_CREATE: Final = "create"
+_UNCHANGED: Final = (["no-op"], ["read"])
 _DEFAULT_PROVIDER: Final = "azurerm"
 # A key's id has its version, unless it is asked for without.
 _IDS: Final = frozenset({"id", "versionless_id"})
@@ -108,11 +111,11 @@ class Plan:
     def __init__(
         self,
         found: list[Planned],
-        unknown: Mapping[str, Mapping[str, Any]],
+        changes: Mapping[str, Mapping[str, Any]],
         deployment: Deployment,
         providers: Mapping[str, Any],
     ) -> None:
-        self._unknown = unknown
+        self._changes = changes
         self._deployment = deployment
         self._providers = providers
         self._by_plain_address: dict[tuple[str, str], list[Planned]] = defaultdict(list)
@@ -131,6 +134,24 @@ class Plan:
                 else:
                     self._stray = True
 
+    def _change(self, each: Planned) -> Mapping[str, Any]:
+        return self._changes.get(each.address, {})
+
+    def makes(self, each: Planned) -> bool:
+        """Whether the plan makes a resource, for the first time or anew.
+
+        One of which the plan does not say what is done with it may be there.
+        """
+        return _CREATE in as_list(self._change(each).get("actions"))
+
+    def leaves(self, each: Planned) -> bool:
+        """Whether a resource stays as it is."""
+        return self._change(each).get("actions") in _UNCHANGED
+
+    def before(self, each: Planned, name: str) -> object:
+        """Return what a value is before the plan is applied; None where there is none."""
+        return as_mapping(self._change(each).get("before")).get(name)
+
     def attached(self, each: Planned) -> Maybe[list[Maybe[str | None]]]:
         """Return the ids of the disks that attachments give to a machine."""
         # An attachment whose machine is not known may be this one's.
@@ -143,7 +164,7 @@ class Plan:
             each: whose value it is.
             path: the names on the way to it; a number is one of several blocks.
         """
-        unknown: object = self._unknown.get(each.address, {})
+        unknown: object = as_mapping(self._change(each).get("after_unknown"))
         value: object = each.values
         for name in path:
             if unknown is True:

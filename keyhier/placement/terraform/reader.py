@@ -22,12 +22,16 @@ _NOT_READ: Final = frozenset(
         "azurerm_key_vault_managed_hardware_security_module",
     }
 )
-_MACHINE: Final = "Microsoft.Compute/virtualMachines"
 _SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
-
-# The actions of a change (https://developer.hashicorp.com/terraform/internals/json-format).
-_NO_CHANGE: Final = ["no-op"]
-_UNCHANGED: Final = (_NO_CHANGE, ["read"])
+# What may have been encrypted before.
+_WITH_A_PAST: Final = frozenset(
+    {
+        _SCALE_SET,
+        "Microsoft.Compute/virtualMachines",
+        "Microsoft.Compute/disks",
+        "Microsoft.Compute/snapshots",
+    }
+)
 
 
 def is_plan(document: Mapping[str, Any]) -> bool:
@@ -55,17 +59,18 @@ def read_plan(
         for each in as_list(document.get("resource_changes"))
         if isinstance(each, dict)
     }
-    unknown = {name: as_mapping(each.get("after_unknown")) for name, each in changes.items()}
-    plan = Plan(found, unknown, deployment, as_mapping(configured.get("provider_config")))
+    if values == "values":
+        # A state has nothing that is yet to be made.
+        changes = {each.address: {"actions": ["no-op"]} for each in found}
+    plan = Plan(found, changes, deployment, as_mapping(configured.get("provider_config")))
     for each in found:
         if each.kind in _NOT_READ:
             problems.add(each.pointer, f"{each.kind} is not read", is_error=False)
     for each in found:
-        # A state has nothing that is yet to be made.
-        actions = _NO_CHANGE if values == "values" else changes.get(each.address, {}).get("actions")
-        there = _is_there(each.kind, actions)
         if each.kind in _EXTENSIONS:
-            yield _as_it_is(_EXTENSIONS[each.kind](plan, each), there=there), each.pointer
+            # One that is changed is run anew.
+            extension = _EXTENSIONS[each.kind](plan, each)
+            yield _as_it_is(extension, there=plan.leaves(each)), each.pointer
         elif each.kind in _READERS:
             common: dict[str, object] = {
                 "type": TYPES[each.kind],
@@ -74,17 +79,11 @@ def read_plan(
                 "location": plan.value(each, "location"),
             }
             read = {**common, **_READERS[each.kind](plan, each)}
+            there = TYPES[each.kind] in _WITH_A_PAST and not plan.makes(each)
             yield _as_it_is(read, there=there), each.pointer
-
-
-def _is_there(kind: str, actions: object) -> bool:
-    """Whether a machine or an extension is there, and not one that the plan makes or runs anew."""
-    if kind in _EXTENSIONS:
-        return actions in _UNCHANGED
-    # A scale set that is changed has the extensions in it that are asked for, and not those it had.
-    if TYPES.get(kind) == _MACHINE:
-        return actions in (*_UNCHANGED, ["update"])
-    return TYPES.get(kind) == _SCALE_SET and actions in _UNCHANGED
+            if there and TYPES[each.kind] == _SCALE_SET:
+                for extension, number in scale_sets.asked_for(plan, each):
+                    yield extension, below(each.pointer, "values", "extension", number)
 
 
 def _as_it_is(document: dict[str, object], *, there: bool) -> dict[str, object]:
@@ -93,7 +92,11 @@ def _as_it_is(document: dict[str, object], *, there: bool) -> dict[str, object]:
         return document
     return {
         **document,
-        "properties": {**as_mapping(document["properties"]), "provisioningState": UNKNOWN},
+        "properties": {
+            **as_mapping(document["properties"]),
+            "provisioningState": UNKNOWN,
+            "timeCreated": UNKNOWN,
+        },
     }
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from keyhier.placement.terraform.azurerm import (
     extension_of,
     extension_properties,
@@ -10,10 +13,12 @@ from keyhier.placement.terraform.azurerm import (
     secrets,
     security,
 )
-from keyhier.placement.terraform.plan import Plan, Planned, first, member
+from keyhier.placement.terraform.plan import Plan, Planned, as_list, first, member
 from keyhier.placement.unknown import UNKNOWN, Maybe, Unknown
 
-__all__ = ["extension", "scale_set"]
+__all__ = ["asked_for", "extension", "scale_set"]
+
+_EXTENSION: Final = "Microsoft.Compute/virtualMachineScaleSets/extensions"
 
 
 def scale_set(plan: Plan, each: Planned) -> dict[str, object]:
@@ -70,11 +75,38 @@ def _extensions(plan: Plan, each: Planned) -> object:
     blocks = plan.value(each, "extension")
     if isinstance(blocks, Unknown) or blocks is None:
         return blocks
-    numbers = range(len(blocks) if isinstance(blocks, list) else 0)
-    return [{"properties": extension_properties(plan, each, "extension", n)} for n in numbers]
+    return [
+        {"properties": extension_properties(plan, each, "extension", number)}
+        for number, block in enumerate(as_list(blocks))
+        if plan.makes(each) or _was_there(plan, each, block)
+    ]
+
+
+def _was_there(plan: Plan, each: Planned, block: object) -> bool:
+    """Whether an extension in a scale set that is there is as it was.
+
+    What only the apply tells is left out of its block, which so differs from the one before.
+    """
+    return plan.leaves(each) or block in as_list(plan.before(each, "extension"))
+
+
+def asked_for(plan: Plan, each: Planned) -> Iterator[tuple[dict[str, object], int]]:
+    """Yield the extensions that a scale set that is there is to get, and their numbers.
+
+    They are as ones that stand apart: those in the model of what is there were deployed.
+    """
+    for number, block in enumerate(as_list(plan.value(each, "extension"))):
+        if not _was_there(plan, each, block):
+            name = plan.value(each, "extension", number, "name")
+            document = {
+                "type": _EXTENSION,
+                "id": f"{plan.id_of(each)}/extensions/{name if isinstance(name, str) else number}",
+                "name": name,
+                "properties": extension_properties(plan, each, "extension", number),
+            }
+            yield document, number
 
 
 def extension(plan: Plan, each: Planned) -> dict[str, object]:
     """An extension of a scale set that stands apart."""
-    kind = "Microsoft.Compute/virtualMachineScaleSets/extensions"
-    return extension_of(plan, each, kind, "virtual_machine_scale_set_id")
+    return extension_of(plan, each, _EXTENSION, "virtual_machine_scale_set_id")

@@ -1,8 +1,9 @@
 """A resource manager that answers GET for each resource, and Resource Graph's queries by id.
 
-https://learn.microsoft.com/rest/api/resources and
-https://learn.microsoft.com/rest/api/azureresourcegraph. It runs on a port of its own, and takes the
-tokens of a vault's tenant, for ``https://management.azure.com``.
+https://learn.microsoft.com/rest/api/resources,
+https://learn.microsoft.com/rest/api/azureresourcegraph, and of scale sets the list of instances,
+https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-set-vms/list. It runs on a port
+of its own, and takes the tokens of a vault's tenant, for ``https://management.azure.com``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlencode
 
 from keyhier.testing.keyvault.certificate import authority_and_context
 from keyhier.testing.keyvault.messages import Answer, Request
@@ -22,6 +24,7 @@ __all__ = ["ResourceManager"]
 
 AUDIENCE: Final = "https://management.azure.com"
 _GRAPH: Final = "/providers/microsoft.resourcegraph/resources"
+_INSTANCES: Final = re.compile(r".*/virtualmachinescalesets/[^/]+/virtualmachines")
 _QUOTED: Final = re.compile(r"'(/subscriptions/[^']+)'")
 
 
@@ -29,7 +32,8 @@ class ResourceManager:
     """A resource manager that runs from the beginning to the end of a ``with`` block.
 
     Attributes:
-        page: how many rows Resource Graph gives at once.
+        page: how many rows are given at once.
+        next_link: what lists of instances go on with, in place of their own; or None.
         asked: the method and path of each request.
         failing: the status that the next requests are answered with, one after the other.
     """
@@ -39,9 +43,10 @@ class ResourceManager:
 
         Args:
             vault: a vault whose tenant's tokens are taken.
-            page: how many rows Resource Graph gives at once.
+            page: how many rows are given at once.
         """
         self.page = page
+        self.next_link: str | None = None
         self.asked: list[str] = []
         self.failing: list[int] = []
         self._resources: dict[str, dict[str, Any]] = {}
@@ -76,7 +81,7 @@ class ResourceManager:
             self._resources[each["id"].casefold()] = each
 
     def forbid(self, identity: str) -> None:
-        """Let nobody read a resource."""
+        """Let nobody read a resource, or the list of a scale set's instances."""
         self._forbidden.add(identity.casefold())
 
     def _answer(self, request: Request) -> Answer:
@@ -98,6 +103,8 @@ class ResourceManager:
             )
         if request.method == "POST" and request.path.casefold() == _GRAPH:
             return self._query(request)
+        if _INSTANCES.fullmatch(request.path.casefold()):
+            return self._instances(request)
         return Answer(document=self._found(request.path))
 
     def _check_token(self, request: Request) -> None:
@@ -115,13 +122,35 @@ class ResourceManager:
 
     def _found(self, path: str) -> dict[str, Any]:
         identity = path.casefold()
+        self._require_allowed(identity)
+        if identity not in self._resources:
+            raise ServiceError(404, "ResourceNotFound", "The resource was not found.")
+        return self._resources[identity]
+
+    def _require_allowed(self, identity: str) -> None:
         if identity in self._forbidden:
             raise ServiceError(
                 403, "AuthorizationFailed", "The client does not have authorization to read it."
             )
-        if identity not in self._resources:
-            raise ServiceError(404, "ResourceNotFound", "The resource was not found.")
-        return self._resources[identity]
+
+    def _instances(self, request: Request) -> Answer:
+        """Answer with the instances of a scale set, page by page."""
+        listed = request.path.casefold()
+        self._require_allowed(listed)
+        self._found(listed.rpartition("/")[0])
+        rows = [
+            resource
+            for identity, resource in sorted(self._resources.items())
+            if identity.rpartition("/")[0] == listed
+        ]
+        if request.query.get("$expand") != "instanceView":
+            rows = [_without_view(row) for row in rows]
+        start = int(request.query.get("$skiptoken", 0))
+        answer: dict[str, Any] = {"value": rows[start : start + self.page]}
+        if start + self.page < len(rows):
+            query = {**request.query, "$skiptoken": start + self.page}
+            answer["nextLink"] = self.next_link or f"{self.url}{request.path}?{urlencode(query)}"
+        return Answer(document=answer)
 
     def _query(self, request: Request) -> Answer:
         """Answer with the rows whose ids the query quotes, and their extensions, page by page."""
@@ -157,3 +186,9 @@ class ResourceManager:
     def __exit__(self, *_: object) -> None:
         """Stop it."""
         self.close()
+
+
+def _without_view(instance: dict[str, Any]) -> dict[str, Any]:
+    properties = {**instance.get("properties", {})}
+    properties.pop("instanceView", None)
+    return {**instance, "properties": properties}
