@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -30,6 +31,7 @@ _AHEAD: Final = 8  # Items in flight for each worker: enough to keep it busy, fe
 # so long together, since whoever ends a stream waits for them.
 _ABREAST: Final = 8
 _ABREAST_SECONDS: Final = 0.05
+_ABREAST_PATIENCE_SECONDS: Final = 0.5  # After so long, what they wait for has become slow.
 _MOMENT_SECONDS: Final = 0.01  # How long an outcome may wait for others, to be taken with them.
 
 
@@ -146,6 +148,7 @@ class _Workers(Generic[Item, Value]):
         self._done: dict[int, Outcome[Value] | _Failure] = {}
         self._awaited: dict[int, Lock] = {}
         self._threads: list[Thread] = []
+        self._ending = False
 
     def start(self, count: int) -> None:
         """Start the threads; :meth:`end` ends them, at the latest when the program does."""
@@ -186,7 +189,8 @@ class _Workers(Generic[Item, Value]):
         self._awaited.pop(index, None)
 
     def end(self) -> None:
-        """Wait until what was begun is done; what was not is left."""
+        """Wait until the step is done that was begun of anything; the rest is left."""
+        self._ending = True
         try:
             with suppress(Empty):
                 while True:
@@ -225,10 +229,24 @@ class _Workers(Generic[Item, Value]):
         return taken
 
     def _do(self, burst: list[tuple[int, Item]]) -> None:
-        """Do a step of each in turn until all have ended."""
-        going = [(index, self._work(item)) for index, item in burst]
-        while going:
-            going = [each for each in going if self._goes_on(*each)]
+        """Do a step of each in turn, until all have ended or the stream has.
+
+        Where what they wait for has become slow, all but one are given back and begun anew later:
+        by other threads too, or by none where the stream ends.
+        """
+        until = time.monotonic() + _ABREAST_PATIENCE_SECONDS
+        going = deque((index, item, self._work(item)) for index, item in burst)
+        while going and not self._ending:
+            index, item, steps = going.popleft()
+            if self._goes_on(index, steps):
+                going.append((index, item, steps))
+            if time.monotonic() > until:
+                while len(going) > 1:
+                    index, item, steps = going.popleft()
+                    steps.close()
+                    self.give(index, item)
+        for _, _, steps in going:
+            steps.close()
 
     def _goes_on(self, index: int, steps: Steps[Value]) -> bool:
         """Do a step of an item, and say whether more follow; the last one leaves its outcome."""

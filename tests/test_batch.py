@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from keyhier import batch
 from keyhier.batch import Outcome, stream, stream_in_steps
 from keyhier.errors import InvalidInputError, NotFoundError
+from keyhier.secret import SecretBytes
 from keyhier.steps import Steps
 
 TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
@@ -283,3 +284,45 @@ def test_what_goes_beside_a_mistake_is_given_up_to_it() -> None:
     with pytest.raises(ValueError, match="a mistake"):
         next(outcomes)
     assert not _threads()
+
+
+def test_where_what_is_waited_for_becomes_slow_all_but_one_begin_anew() -> None:
+    begun: list[int] = []
+    slow = threading.Event()
+
+    def work(item: int) -> Steps[int]:
+        begun.append(item)
+        yield
+        if item == 20 and not slow.is_set():
+            slow.set()
+            time.sleep(0.6)
+        yield
+        return item
+
+    outcomes = list(stream_in_steps(work, range(40), workers=1))
+    assert [outcome.result() for outcome in outcomes] == list(range(40))
+    again = [item for item in set(begun) if begun.count(item) == 2]
+    assert 20 not in again
+    assert 1 <= len(again) <= 7
+
+
+def test_a_stream_that_is_left_waits_for_one_step_and_wipes_what_was_begun() -> None:
+    held: list[SecretBytes] = []
+    let_go = threading.Event()
+
+    def work(_: int) -> Steps[None]:
+        with SecretBytes.random(16) as secret:
+            held.append(secret)
+            yield
+            if len(held) > 1:
+                let_go.wait(10)
+            yield
+
+    outcomes = stream_in_steps(work, range(40), workers=1)
+    next(outcomes)
+    while len(held) < 3:
+        time.sleep(0.001)
+    threading.Timer(0.1, let_go.set).start()
+    outcomes.close()
+    assert all(secret.wiped for secret in held)
+    assert len(held) < 40

@@ -100,6 +100,25 @@ def test_a_vault_that_is_waited_for_gets_one_record_at_a_time(
     assert longest_run(driver.asked) == 1
 
 
+def test_a_vault_that_becomes_slow_gets_one_record_at_a_time_and_leases_go_on(
+    store: SqlRecords, driver: WatchedDriver
+) -> None:
+    vault = vault_of(driver)
+    fill(store, vault.key("kek"), 40)
+    before = by_id(store)
+
+    def slow_down(_: KeyVersion, secret: SecretBytes) -> SecretBytes:
+        # What eight would take now, twice each, is more than the lease.
+        driver.seconds = 0.2 if 30 < len(driver.asked) < 42 else 0.0
+        return secret
+
+    driver.change = slow_down
+    report = Hierarchy(vault, store).rotate("kek", attrs.evolve(ONE, lease=3.0))
+    check_done(store, report.job.id, before, vault.key("kek").id, vault)
+    # No more than what half a second takes is opened in a row.
+    assert longest_run(driver.asked[32:40]) <= 4
+
+
 def test_promise_8_what_does_not_open_again_is_left_and_those_beside_it_are_done(
     store: SqlRecords, driver: WatchedDriver
 ) -> None:
