@@ -77,6 +77,7 @@ def rewrap(record: Record, source: KekUse, target: KekUse) -> Steps[WrappedKey]:
 
 
 def _open(kek: KekUse, envelope: WrappedKey, context: Mapping[str, str]) -> Steps[SecretBytes]:
+    # A KEK in a record is lent for one operation, and one that moved is its vault's to find.
     if isinstance(kek, Key):
         return (yield from kek.unwrap_in_steps(envelope, context=context))
     return kek.unwrap(envelope, context=context)
