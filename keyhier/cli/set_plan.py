@@ -10,6 +10,7 @@ import typer
 
 from keyhier.azure_disk.set_resource import EncryptionType
 from keyhier.cli.chosen_rules import EligibilityOption, RulesOption
+from keyhier.cli.envelope import ForceOption
 from keyhier.cli.hierarchy import open_hierarchy
 from keyhier.cli.plan_input import (
     ApplyOption,
@@ -20,7 +21,13 @@ from keyhier.cli.plan_input import (
     planned_key,
     read_documents,
 )
-from keyhier.cli.plan_output import OutOption, PictureOption, show_applied, show_plan
+from keyhier.cli.plan_output import (
+    OutOption,
+    PictureOption,
+    PlanOutput,
+    show_applied,
+    show_plan,
+)
 from keyhier.cli.session import Session, hierarchy_command
 from keyhier.errors import InvalidInputError
 from keyhier.hierarchy.planned_sets import PlannedSets
@@ -74,6 +81,7 @@ def plan_encryption_set(
     eligibility: EligibilityOption = "2026",
     out: OutOption = None,
     picture: PictureOption = None,
+    force: ForceOption = False,
     apply: ApplyOption = False,
 ) -> None:
     """Plan a disk encryption set: make it, put disks under it, or rotate its key.
@@ -81,6 +89,7 @@ def plan_encryption_set(
     A plan that an error speaks against is refused before any key is made. With --apply the set is
     kept in the records, too, where any are named.
     """
+    output = PlanOutput(out, picture, force)
     described = read_documents(documents)
     new = None
     if scenario is SetScenario.CREATE:
@@ -111,14 +120,14 @@ def plan_encryption_set(
     # Before a vault is opened, and before a PIN is asked for.
     plan = plan_set(request)
     if plan.refused or not apply:
-        show_plan(session, plan, out=out, picture=picture)
+        show_plan(session, plan, output)
         return
     if request.key is None:
-        show_applied(session, apply_set(request, ()), out=out, picture=picture)
+        show_applied(session, apply_set(request, ()), output)
         return
     with _opened(session) as (vault, keeper):
         applied = apply_set(request, [vault], keeper=keeper)
-        show_applied(session, applied, out=out, picture=picture)
+        show_applied(session, applied, output)
 
 
 @contextmanager
