@@ -18,6 +18,7 @@ __all__ = [
     "az_extension",
     "az_grant",
     "az_grant_to_application",
+    "az_grant_to_identity",
     "az_grant_to_set",
     "az_set_create",
     "az_set_update",
@@ -189,6 +190,16 @@ def az_grant_to_set(vault: VaultResource, set_id: ArmId, grant: Grant) -> str:
     """
     words = ["az", "disk-encryption-set", "show", *_named(set_id)]
     return _grant_to(vault, grant, [*words, "--query", "identity.principalId"])
+
+
+def az_grant_to_identity(vault: VaultResource, identity: ArmId, grant: Grant) -> str:
+    """Return the command that gives a user-assigned identity what it needs.
+
+    Raises:
+        InvalidInputError, UnsupportedError: as :func:`az_grant`.
+    """
+    words = ["az", "identity", "show", "--ids", str(identity)]
+    return _grant_to(vault, grant, [*words, "--query", "principalId"])
 
 
 def az_grant_to_application(vault: VaultResource, client_id: str, grant: Grant) -> str:

@@ -244,6 +244,13 @@ def _attach(request: SetRequest) -> Plan:
         facts = with_facts(Machine.of(machine, known), request.facts)
         answer = check_eligibility(facts, Method.CMK, request.eligibility)
         findings += of_eligibility(answer)
+        if machine.scale_set is True:
+            told = InvalidStateError(
+                f"the disks of {machine.label} are a scale set's, which gets its encryption set in"
+                " its own model",
+                remedy="name the encryption set in the scale set's model, and update its machines",
+            )
+            findings.append(Finding.of_error("set-scale-set", told))
     if present.encryption_type is EncryptionType.CONFIDENTIAL_VM:
         told = InvalidStateError(
             "a confidential machine's disk gets its set when it is made",

@@ -364,6 +364,21 @@ def test_one_machine_and_one_vault_are_meant() -> None:
         plan_ade(ade("enable-new", machine(), vault(), key_vault="mine"))
 
 
+@pytest.mark.parametrize("instance", [False, True])
+def test_there_is_no_plan_for_a_scale_set(instance: bool) -> None:
+    scale_set = VM_ID.replace("virtualMachines", "virtualMachineScaleSets")
+    found = machine()
+    kind = "Microsoft.Compute/virtualMachineScaleSets"
+    if instance:
+        found |= {"id": f"{scale_set}/virtualMachines/0", "type": f"{kind}/virtualMachines"}
+    else:
+        profile = {"virtualMachineProfile": found["properties"]}
+        found |= {"id": scale_set, "type": kind, "properties": profile}
+    with pytest.raises(InvalidInputError, match="a scale set or a machine of one") as refused:
+        plan_ade(ade("enable-existing", found, vault()))
+    assert "az vmss encryption" in (refused.value.remedy or "")
+
+
 @pytest.mark.parametrize("scenario", ["back-up", "restore"])
 def test_there_is_no_plan_for_backups(scenario: str) -> None:
     with pytest.raises(InvalidInputError, match="there are plans for"):
