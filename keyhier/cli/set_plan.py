@@ -73,6 +73,9 @@ def plan_encryption_set(
     federated_client_id: Annotated[
         str | None, typer.Option(metavar="ID", help="For a vault of another tenant.")
     ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="ID", help="The directory that a new set is made in.")
+    ] = None,
     disk: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Which disks; by default all.")
     ] = None,
@@ -102,6 +105,7 @@ def plan_encryption_set(
             encryption_type=encryption_type,
             user_identities=tuple(map(ArmId.parse, identity or ())),
             federated_client_id=federated_client_id,
+            tenant=tenant,
         )
     elif (key is None) is (scenario is SetScenario.ROTATE_KEY):
         raise InvalidInputError(

@@ -197,6 +197,8 @@ class _Planning:
         steps = AdeSteps(
             scenario=request.scenario,
             machine=self.vm_id,
+            system=self.system,
+            size=self.vm.size,
             disks=() if isinstance(self.vm.disks, Unknown) else self.vm.disks,
             location=self._location,
             vault=self.vault,

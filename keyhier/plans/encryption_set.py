@@ -63,6 +63,7 @@ class NewSet:
         encryption_type: what it encrypts with.
         user_identities: user-assigned identities; without any it has one of its own.
         federated_client_id: of a multi-tenant application, for a vault of another tenant, or None.
+        tenant: the directory of the subscription that it is made in, or None where nobody told.
     """
 
     id: ArmId
@@ -71,6 +72,7 @@ class NewSet:
     encryption_type: EncryptionType = EncryptionType.CUSTOMER_KEY
     user_identities: tuple[ArmId, ...] = ()
     federated_client_id: str | None = None
+    tenant: str | None = None
 
     def with_key(self, key: PlannedKey) -> SetResource:
         """Return the set as a resource.
@@ -183,7 +185,12 @@ def plan_set(request: SetRequest) -> Plan:
 
 def _create(request: SetRequest, key: PlannedKey) -> Plan:
     made = request.wanted(key)
-    planned = request.documents.with_resource(made.id, made.as_resource())
+    resource = made.as_resource()
+    if request.new is not None and request.new.tenant is not None:
+        # Azure tells it of a set that is there, and nobody tells Azure.
+        identity = {**resource["identity"], "tenantId": request.new.tenant}
+        resource = {**resource, "identity": identity}
+    planned = request.documents.with_resource(made.id, resource)
     findings = check_readiness(key.vault, (VaultUse.ENCRYPTION_SET,))
     return _plan(request, planned, tuple(findings), SetSteps(made, key=key))
 

@@ -245,6 +245,13 @@ def test_a_set_is_planned_and_its_key_made(run: Run, files: tuple[str, ...], kep
     assert run(*command).exit_code == 8
 
 
+def test_a_vault_of_another_tenant_refuses_a_set(run: Run, files: tuple[str, ...]) -> None:
+    made = ("set", "plan", "create", files[-1], "--location", "eastus2", "--key", "k")
+    done = run(*made, "--set", SET_ID, "--tenant", "99999999-9999-9999-9999-999999999999")
+    assert done.exit_code == 17
+    assert "cmk-vault-tenant" in done.stderr
+
+
 def test_a_set_is_kept_in_the_records_that_are_named(
     run: Run, write: Any, keyvault: KeyVault, tmp_path: Path
 ) -> None:

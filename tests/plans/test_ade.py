@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from typing import Any
 
 import attrs
@@ -165,8 +166,15 @@ def test_a_disk_of_ones_own_comes_with_its_secret() -> None:
     assert step(plan, Phase.KEYS, "secret").doer is Doer.KEYHIER
     resource = step(plan, Phase.DEPLOY, "disk").resource
     assert resource is not None
+    assert resource["properties"]["osType"] == "Linux"
     collection = resource["properties"]["encryptionSettingsCollection"]
     assert collection["enabled"] is True
+    created = shlex.split(step(plan, Phase.DEPLOY, "machine").command or "")
+    assert created[:3] == ["az", "vm", "create"]
+    options = dict(zip(created[3::2], created[4::2], strict=True))
+    assert options["--attach-os-disk"] == DISK_ID
+    assert options["--os-type"] == "Linux"
+    assert options["--size"] == "Standard_D4s_v5"
     (own,) = (each for each in plan.planned if each["id"] == DISK_ID)
     assert own["properties"]["encryptionSettingsCollection"] == collection
     assert "az keyvault update" not in str(step(plan, Phase.ACCESS, "vault").command)

@@ -23,6 +23,7 @@ from tests.plans.scenes import (
     GROUP,
     HOST,
     SET_ID,
+    TENANT,
     VERSION,
     disk,
     documents,
@@ -128,6 +129,18 @@ def test_a_vault_without_purge_protection_is_refused_with_the_way_out() -> None:
 def test_a_set_far_from_its_vault_is_refused() -> None:
     with pytest.raises(PlacementError, match="cmk-vault-region"):
         plan_set(create(vault("westus"))).raise_for_errors()
+
+
+def test_a_vault_of_another_tenant_is_refused_where_the_sets_tenant_is_told() -> None:
+    open_ = plan_set(create())
+    assert "cmk-vault-tenant" in {each.rule.id for each in open_.placement.not_checked}
+    plan_set(create(new=attrs.evolve(NEW, tenant=TENANT))).raise_for_errors()
+    other = plan_set(create(new=attrs.evolve(NEW, tenant="9" + TENANT[1:])))
+    with pytest.raises(PlacementError, match="cmk-vault-tenant"):
+        other.raise_for_errors()
+    resource = step(other, Phase.DEPLOY, "set").resource
+    assert resource is not None
+    assert "tenantId" not in resource["identity"]
 
 
 def test_rotating_makes_a_version_and_can_go_back() -> None:
