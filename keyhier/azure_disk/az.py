@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Final
 
 from keyhier.azure_disk.readiness import Grant
 from keyhier.azure_disk.set_resource import EncryptionType, SetResource
@@ -37,10 +38,17 @@ def _named(identity: ArmId) -> tuple[str, ...]:
     )
 
 
+_SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
+
+
 def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
     """Return the command that does what the extension's settings say.
 
     A secret stands in it as a variable of the environment with the parameter's name.
+
+    Args:
+        machine: the ARM id of a machine or a scale set.
+        settings: what the extension is told.
 
     Raises:
         UnsupportedError: Azure CLI has no option for it.
@@ -52,7 +60,7 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
         )
     match settings.operation:
         case Operation.QUERY:
-            return shlex.join(["az", "vm", "encryption", "show", *_named(machine)])
+            return shlex.join([*_encryption("show", machine), *_named(machine)])
         case Operation.DISABLE:
             return _disable(machine, settings)
         case Operation.UPDATE:
@@ -62,12 +70,22 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
 
 
 def _disable(machine: ArmId, settings: ExtensionSettings) -> str:
-    words = ("az", "vm", "encryption", "disable", *_named(machine))
+    words = (*_encryption("disable", machine), *_named(machine))
     return shlex.join([*words, "--volume-type", settings.volumes.value.upper()])
 
 
+def _encryption(verb: str, machine: ArmId) -> tuple[str, ...]:
+    return ("az", "vmss" if machine.is_a(_SCALE_SET) else "vm", "encryption", verb)
+
+
 def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
-    words = ["az", "vm", "encryption", "enable", *_named(machine)]
+    formats = settings.operation is Operation.ENABLE_FORMAT_ALL
+    if machine.is_a(_SCALE_SET) and (formats or settings.application is not None):
+        raise UnsupportedError(
+            "Azure CLI takes no application for a scale set, and formats none of its disks",
+            remedy="deploy the extension as an ARM resource",
+        )
+    words = [*_encryption("enable", machine), *_named(machine)]
     if settings.vault is not None:
         vault = settings.vault
         words += ["--disk-encryption-keyvault", str(vault.id or vault.host.partition(".")[0])]
@@ -77,7 +95,7 @@ def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
         words += ["--key-encryption-keyvault", str(kek.vault or kek.id.vault.partition(".")[0])]
         words += ["--key-encryption-algorithm", kek.algorithm.value]
     words += ["--volume-type", settings.volumes.value.upper()]
-    if settings.operation is Operation.ENABLE_FORMAT_ALL:
+    if formats:
         words.append("--encrypt-format-all")
     application = settings.application
     if application is not None:
@@ -92,11 +110,18 @@ def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
 
 def _set_extension(machine: ArmId, settings: ExtensionSettings) -> str:
     properties = settings.as_properties()
-    words = ["az", "vm", "extension", "set", "--subscription", machine.subscription]
-    words += ["--resource-group", machine.resource_group, "--vm-name", machine.name]
+    group, name = ("vmss", "--vmss-name") if machine.is_a(_SCALE_SET) else ("vm", "--vm-name")
+    words = ["az", group, "extension", "set", "--subscription", machine.subscription]
+    words += ["--resource-group", machine.resource_group, name, machine.name]
     words += ["--publisher", properties["publisher"], "--name", settings.type]
     words += ["--version", settings.version, "--settings", json.dumps(settings.as_settings())]
-    return shlex.join(words)
+    line = shlex.join(words)
+    application = settings.application
+    if application is not None and application.secret_parameter is not None:
+        # The shell fills the secret in from a variable of the environment, within the JSON.
+        secret = rf'"{{\"AADClientSecret\": \"${application.secret_parameter}\"}}"'
+        line = f"{line} --protected-settings {secret}"
+    return line
 
 
 def az_set_create(resource: SetResource) -> str:
