@@ -29,7 +29,7 @@ def changed(document: dict[str, Any], **properties: Any) -> dict[str, Any]:
 
 
 VERSIONLESS = changed(_SET, activeKey={"keyUrl": "https://contoso-kv.vault.azure.net/keys/cmk"})
-OPEN = {
+OPEN: dict[str, dict[str, Any]] = {
     "location": {"location": UNKNOWN},
     "identity": {"identity": UNKNOWN},
     "kind of identity": {"identity": {"type": UNKNOWN}},
