@@ -28,6 +28,8 @@ __all__ = ["check_settings"]
 _MOST_TOLD: Final = 5
 _MATTERS: Final = frozenset({"properties", "settings", "protectedSettings"})
 _SET_MATTERS: Final = frozenset({"id", "identity", "activeKey", "encryptionType", "location"})
+# Stands for what is not known of a set, and nothing is wrong with it.
+_SOUND: Final = {"location": "unknown", "identity": {"type": "SystemAssigned"}}
 
 
 def check_settings(
@@ -136,9 +138,6 @@ def _wrong_set(part: dict[str, Any]) -> InvalidInputError | None:
 def _is_open(value: object) -> bool:
     return next(unknowns(value), None) is not None
 
-
-# Stands for what is not known of a set, and nothing is wrong with it.
-_SOUND: Final = {"location": "unknown", "identity": {"type": "SystemAssigned"}}
 
 _EXTENSION: Final = _Reading(ExtensionSettings.parse, _wrong_extension)
 _READINGS: Final[Mapping[str, tuple[str, _Reading]]] = MappingProxyType(

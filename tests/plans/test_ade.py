@@ -180,6 +180,18 @@ def test_a_disk_of_ones_own_comes_with_its_secret() -> None:
     assert "az keyvault update" not in str(step(plan, Phase.ACCESS, "vault").command)
 
 
+def test_a_machine_of_a_disk_of_ones_own_is_made_of_what_is_known() -> None:
+    bare = machine(createOption="Attach")
+    del bare["location"], bare["properties"]["hardwareProfile"]["vmSize"]
+    command = step(plan_ade(ade("enable-own-vhd", bare, disk(), vault())), Phase.DEPLOY, "machine")
+    assert "--size" not in (command.command or "")
+    assert "--location" not in (command.command or "")
+    del bare["properties"]["storageProfile"]["osDisk"]["osType"]
+    plan = plan_ade(ade("enable-own-vhd", bare, disk(), vault()))
+    assert step(plan, Phase.DEPLOY, "machine").command is None
+    assert "osType" not in (step(plan, Phase.DEPLOY, "disk").resource or {})["properties"]
+
+
 def test_a_disk_of_ones_own_needs_an_id_and_a_vault_for_deployment() -> None:
     without = machine(createOption="Attach", managedDisk=None)
     with pytest.raises(InvalidInputError, match="OS disk of VM web-01 has no id"):
