@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Final
 
 from keyhier.azure_disk.readiness import Grant
 from keyhier.azure_disk.set_resource import EncryptionType, SetResource
@@ -18,6 +19,7 @@ __all__ = [
     "az_extension",
     "az_grant",
     "az_grant_to_application",
+    "az_grant_to_identity",
     "az_grant_to_set",
     "az_named",
     "az_set_create",
@@ -46,10 +48,17 @@ def _option(name: str, value: str) -> list[str]:
     return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
+_SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
+
+
 def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
     """Return the command that does what the extension's settings say.
 
     A secret stands in it as a variable of the environment with the parameter's name.
+
+    Args:
+        machine: the ARM id of a machine or a scale set.
+        settings: what the extension is told.
 
     Raises:
         UnsupportedError: Azure CLI has no option for it.
@@ -61,7 +70,7 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
         )
     match settings.operation:
         case Operation.QUERY:
-            return shlex.join(["az", "vm", "encryption", "show", *az_named(machine)])
+            return shlex.join([*_encryption("show", machine), *az_named(machine)])
         case Operation.DISABLE:
             return _disable(machine, settings)
         case Operation.UPDATE:
@@ -71,12 +80,22 @@ def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:
 
 
 def _disable(machine: ArmId, settings: ExtensionSettings) -> str:
-    words = ("az", "vm", "encryption", "disable", *az_named(machine))
+    words = (*_encryption("disable", machine), *az_named(machine))
     return shlex.join([*words, "--volume-type", settings.volumes.value.upper()])
 
 
+def _encryption(verb: str, machine: ArmId) -> tuple[str, ...]:
+    return ("az", "vmss" if machine.is_a(_SCALE_SET) else "vm", "encryption", verb)
+
+
 def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
-    words = ["az", "vm", "encryption", "enable", *az_named(machine)]
+    formats = settings.operation is Operation.ENABLE_FORMAT_ALL
+    if machine.is_a(_SCALE_SET) and (formats or settings.application is not None):
+        raise UnsupportedError(
+            "Azure CLI takes no application for a scale set, and formats none of its disks",
+            remedy="deploy the extension as an ARM resource",
+        )
+    words = [*_encryption("enable", machine), *az_named(machine)]
     if settings.vault is not None:
         vault = settings.vault
         words += ["--disk-encryption-keyvault", str(vault.id or vault.host.partition(".")[0])]
@@ -86,7 +105,7 @@ def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
         words += ["--key-encryption-keyvault", str(kek.vault or kek.id.vault.partition(".")[0])]
         words += ["--key-encryption-algorithm", kek.algorithm.value]
     words += ["--volume-type", settings.volumes.value.upper()]
-    if settings.operation is Operation.ENABLE_FORMAT_ALL:
+    if formats:
         words.append("--encrypt-format-all")
     application = settings.application
     if application is not None:
@@ -101,10 +120,17 @@ def _enable(machine: ArmId, settings: ExtensionSettings) -> str:
 
 def _set_extension(machine: ArmId, settings: ExtensionSettings) -> str:
     properties = settings.as_properties()
-    words = ["az", "vm", "extension", "set", *az_named(machine, option="--vm-name")]
+    group, name = ("vmss", "--vmss-name") if machine.is_a(_SCALE_SET) else ("vm", "--vm-name")
+    words = ["az", group, "extension", "set", *az_named(machine, option=name)]
     words += ["--publisher", properties["publisher"], "--name", settings.type]
     words += ["--version", settings.version, "--settings", json.dumps(settings.as_settings())]
-    return shlex.join(words)
+    line = shlex.join(words)
+    application = settings.application
+    if application is not None and application.secret_parameter is not None:
+        # The shell fills the secret in from a variable of the environment, within the JSON.
+        secret = rf'"{{\"AADClientSecret\": \"${application.secret_parameter}\"}}"'
+        line = f"{line} --protected-settings {secret}"
+    return line
 
 
 def az_set_create(resource: SetResource) -> str:
@@ -198,6 +224,16 @@ def az_grant_to_set(vault: VaultResource, set_id: ArmId, grant: Grant) -> str:
     """
     words = ["az", "disk-encryption-set", "show", *az_named(set_id)]
     return _grant_to(vault, grant, [*words, "--query", "identity.principalId"])
+
+
+def az_grant_to_identity(vault: VaultResource, identity: ArmId, grant: Grant) -> str:
+    """Return the command that gives a user-assigned identity what it needs.
+
+    Raises:
+        InvalidInputError, UnsupportedError: as :func:`az_grant`.
+    """
+    words = ["az", "identity", "show", "--ids", str(identity)]
+    return _grant_to(vault, grant, [*words, "--query", "principalId"])
 
 
 def az_grant_to_application(vault: VaultResource, client_id: str, grant: Grant) -> str:

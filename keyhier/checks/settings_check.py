@@ -29,6 +29,8 @@ __all__ = ["check_settings"]
 _MOST_TOLD: Final = 5
 _MATTERS: Final = frozenset({"properties", "settings", "protectedSettings"})
 _SET_MATTERS: Final = frozenset({"id", "identity", "activeKey", "encryptionType", "location"})
+# Stands for what is not known of a set, and nothing is wrong with it.
+_SOUND: Final = {"location": "unknown", "identity": {"type": "SystemAssigned"}}
 
 
 def check_settings(
@@ -134,16 +136,26 @@ def _wrong_extension(part: dict[str, Any]) -> InvalidInputError | None:
 
 
 def _wrong_set(part: dict[str, Any]) -> InvalidInputError | None:
-    """Return what is wrong with a set in whatever subscription it and its vault are."""
+    """Return what is wrong with a set in whatever subscription and region it and its vault are."""
     properties = part.get("properties")
     key = properties.get("activeKey") if isinstance(properties, dict) else None
     if not isinstance(key, dict) or not isinstance(part.get("id"), str):
         return None
     # Only the vault's id is compared with that of the set.
     without = {name: each for name, each in key.items() if name != "sourceVault"}
-    bare = {**part, "properties": {**part["properties"], "activeKey": without}}
+    known = {name: each for name, each in part["properties"].items() if not _is_open(each)}
+    sound = {name: each for name, each in _SOUND.items() if _is_open(part.get(name))}
+    if "identity" in sound or _is_open(part["properties"].get("federatedClientId")):
+        # Whether they go together nobody can tell.
+        sound["identity"] = _SOUND["identity"]
+        known.pop("federatedClientId", None)
+    bare = {**part, **sound, "properties": {**known, "activeKey": without}}
     open_still = set(unknowns(_relevant(bare).value)) - {"/id"}
     return None if open_still else _error(SetResource.parse, bare)
+
+
+def _is_open(value: object) -> bool:
+    return next(unknowns(value), None) is not None
 
 
 _EXTENSION: Final = _Reading(ExtensionSettings.parse, _wrong_extension, _relevant)

@@ -14,6 +14,7 @@ from keyhier.azure_disk.settings import Application
 from keyhier.cli.ade_protect import read_disk_key
 from keyhier.cli.ade_vaults import AlgorithmOption, KekVaultOption, opened
 from keyhier.cli.chosen_rules import EligibilityOption, RulesOption
+from keyhier.cli.envelope import ForceOption
 from keyhier.cli.plan_input import (
     ApplyOption,
     DocumentsArgument,
@@ -23,7 +24,13 @@ from keyhier.cli.plan_input import (
     planned_key,
     read_documents,
 )
-from keyhier.cli.plan_output import OutOption, PictureOption, show_applied, show_plan
+from keyhier.cli.plan_output import (
+    OutOption,
+    PictureOption,
+    PlanOutput,
+    show_applied,
+    show_plan,
+)
 from keyhier.cli.session import Session, vault_command
 from keyhier.errors import InvalidInputError
 from keyhier.placement.model import Volumes
@@ -89,6 +96,7 @@ def plan_machine(
     eligibility: EligibilityOption = "2026",
     out: OutOption = None,
     picture: PictureOption = None,
+    force: ForceOption = False,
     apply: ApplyOption = False,
     kek_vault: KekVaultOption = None,
 ) -> None:
@@ -97,6 +105,7 @@ def plan_machine(
     It shows what is checked, which keys are made, what is deployed, and how it is undone. A plan
     that an error speaks against is refused before any key is made.
     """
+    output = PlanOutput(out, picture, force)
     described = read_documents(documents)
     if source is not None and not apply:
         raise InvalidInputError("--in goes with --apply")
@@ -117,7 +126,7 @@ def plan_machine(
     # Before a vault is opened, and before a PIN is asked for.
     plan = plan_ade(request)
     if plan.refused or not apply:
-        show_plan(session, plan, out=out, picture=picture)
+        show_plan(session, plan, output)
         return
     with ExitStack() as stack:
         disk_key = None if source is None else stack.enter_context(read_disk_key(source, None))
@@ -125,7 +134,7 @@ def plan_machine(
         uri = session.settings.vault_uri() if needed else None
         vaults = stack.enter_context(opened(session, uri, kek_vault))
         applied = apply_ade(request, vaults, disk_key=disk_key)
-        show_applied(session, applied, out=out, picture=picture)
+        show_applied(session, applied, output)
 
 
 def _application(client_id: str | None, thumbprint: str | None) -> Application | None:

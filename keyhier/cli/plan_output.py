@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import attrs
 import typer
 
 from keyhier.cli import files
 from keyhier.cli.session import Session
 from keyhier.cli.text import printable
+from keyhier.errors import AlreadyExistsError, InvalidInputError
 from keyhier.plans import Applied, Doer, Plan, as_document, as_mermaid, as_text
 
-__all__ = ["OutOption", "PictureOption", "show_applied", "show_plan"]
+__all__ = ["OutOption", "PictureOption", "PlanOutput", "show_applied", "show_plan"]
 
 OutOption = Annotated[
     str | None, typer.Option(metavar="FILE", help="Write the plan file, which is JSON.")
@@ -23,32 +26,64 @@ PictureOption = Annotated[
 ]
 
 
-def show_plan(session: Session, plan: Plan, *, out: str | None, picture: str | None) -> None:
+@attrs.frozen
+class PlanOutput:
+    """Where a plan is written to, beside what is shown.
+
+    Attributes:
+        file: for the plan file, or None.
+        picture: for the picture, or None.
+        force: whether files that are there are replaced.
+
+    Raises:
+        InvalidInputError: standard output is named, where the plan is shown already.
+        AlreadyExistsError: a file is there and is not to be replaced. It is told before anything is
+            done, so that a plan is not applied whose outcome then could not be written.
+    """
+
+    file: str | None
+    picture: str | None
+    force: bool
+
+    def __attrs_post_init__(self) -> None:
+        for name in filter(None, (self.file, self.picture)):
+            if name == files.STANDARD:
+                raise InvalidInputError(
+                    "the plan is shown on standard output, so --out and --picture name files",
+                    remedy="use --json to have the plan file on standard output",
+                )
+            if os.path.lexists(name) and not self.force:
+                raise AlreadyExistsError(
+                    f"the file {printable(name)} is there already",
+                    remedy="choose another name, or add --force",
+                )
+
+    def write(self, plan: Plan) -> None:
+        """Write the files; raises what :func:`keyhier.cli.files.write_line` raises."""
+        if self.file is not None:
+            files.write_line(self.file, json.dumps(as_document(plan), indent=2), force=self.force)
+        if self.picture is not None:
+            files.write_line(self.picture, as_mermaid(plan).rstrip("\n"), force=self.force)
+
+
+def show_plan(session: Session, plan: Plan, output: PlanOutput) -> None:
     """Show a plan, and then raise what speaks against it.
 
     Raises:
         PlacementError, InvalidStateError: something does.
         AlreadyExistsError and others: a file cannot be written.
     """
-    _write(plan, out=out, picture=picture)
+    output.write(plan)
     session.show(as_document(plan), as_text(plan))
     plan.raise_for_errors()
 
 
-def show_applied(
-    session: Session, applied: Applied, *, out: str | None, picture: str | None
-) -> None:
+def show_applied(session: Session, applied: Applied, output: PlanOutput) -> None:
     """Show what was done of a plan, and what is left to do; raises as :func:`show_plan`."""
-    _write(applied.plan, out=out, picture=picture)
     document = as_document(applied.plan) | {"applied": _done(applied)}
+    # It is done, so it is told first, whether or not the files can be written.
     session.show(document, "\n".join(_told(applied)))
-
-
-def _write(plan: Plan, *, out: str | None, picture: str | None) -> None:
-    if out is not None:
-        files.write_line(out, json.dumps(as_document(plan), indent=2), force=False)
-    if picture is not None:
-        files.write_line(picture, as_mermaid(plan).rstrip("\n"), force=False)
+    output.write(applied.plan)
 
 
 def _done(applied: Applied) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 
 from keyhier.azure_disk.set_resource import EncryptionType
 from keyhier.cli.chosen_rules import EligibilityOption, RulesOption
+from keyhier.cli.envelope import ForceOption
 from keyhier.cli.hierarchy import open_hierarchy
 from keyhier.cli.plan_input import (
     ApplyOption,
@@ -20,7 +21,13 @@ from keyhier.cli.plan_input import (
     planned_key,
     read_documents,
 )
-from keyhier.cli.plan_output import OutOption, PictureOption, show_applied, show_plan
+from keyhier.cli.plan_output import (
+    OutOption,
+    PictureOption,
+    PlanOutput,
+    show_applied,
+    show_plan,
+)
 from keyhier.cli.session import Session, hierarchy_command
 from keyhier.errors import InvalidInputError
 from keyhier.hierarchy.planned_sets import PlannedSets
@@ -66,6 +73,9 @@ def plan_encryption_set(
     federated_client_id: Annotated[
         str | None, typer.Option(metavar="ID", help="For a vault of another tenant.")
     ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="ID", help="The directory that a new set is made in.")
+    ] = None,
     disk: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Which disks; by default all.")
     ] = None,
@@ -74,6 +84,7 @@ def plan_encryption_set(
     eligibility: EligibilityOption = "2026",
     out: OutOption = None,
     picture: PictureOption = None,
+    force: ForceOption = False,
     apply: ApplyOption = False,
 ) -> None:
     """Plan a disk encryption set: make it, put disks under it, or rotate its key.
@@ -81,6 +92,7 @@ def plan_encryption_set(
     A plan that an error speaks against is refused before any key is made. With --apply the set is
     kept in the records, too, where any are named.
     """
+    output = PlanOutput(out, picture, force)
     described = read_documents(documents)
     new = None
     if scenario is SetScenario.CREATE:
@@ -93,6 +105,7 @@ def plan_encryption_set(
             encryption_type=encryption_type,
             user_identities=tuple(map(ArmId.parse, identity or ())),
             federated_client_id=federated_client_id,
+            tenant=tenant,
         )
     elif (key is None) is (scenario is SetScenario.ROTATE_KEY):
         raise InvalidInputError(
@@ -111,14 +124,14 @@ def plan_encryption_set(
     # Before a vault is opened, and before a PIN is asked for.
     plan = plan_set(request)
     if plan.refused or not apply:
-        show_plan(session, plan, out=out, picture=picture)
+        show_plan(session, plan, output)
         return
     if request.key is None:
-        show_applied(session, apply_set(request, ()), out=out, picture=picture)
+        show_applied(session, apply_set(request, ()), output)
         return
     with _opened(session) as (vault, keeper):
         applied = apply_set(request, [vault], keeper=keeper)
-        show_applied(session, applied, out=out, picture=picture)
+        show_applied(session, applied, output)
 
 
 @contextmanager

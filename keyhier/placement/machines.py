@@ -26,7 +26,13 @@ __all__ = ["Whose", "is_new", "read_machine"]
 
 ENCRYPTED: Final = "EncryptionState/encrypted"
 NOT_ENCRYPTED: Final = "EncryptionState/notEncrypted"
-_OF_WHAT_IS_THERE: Final = ("vmId", "uniqueId", "provisioningState", "timeCreated")
+_OF_WHAT_IS_THERE: Final = (
+    "vmId",
+    "uniqueId",
+    "provisioningState",
+    "timeCreated",
+    "instanceView",
+)
 
 
 class Whose(TypedDict):

@@ -28,6 +28,8 @@ from keyhier.placement.vocabulary import Fact, Relation
 
 __all__ = ["Pair", "pairs"]
 
+_SNAPSHOT: Final = "Microsoft.Compute/snapshots"
+
 
 @attrs.frozen
 class Pair:
@@ -249,7 +251,9 @@ def _source_sides(inventory: Inventory, source: Maybe[ArmId]) -> list[Side]:
     if isinstance(source, Unknown):
         return [Side("the disk it was taken of")]
     found = [Side(disk.label, disk.place, _sets_of(disk)) for disk in inventory.disks_at(source)]
-    return found or [Side(f"disk {printable(source.name)}", NOWHERE.of(source))]
+    # What it was copied from may be another snapshot, of which disk nobody can tell.
+    kind = Snapshot.KIND if source.is_a(_SNAPSHOT) else Disk.KIND
+    return found or [Side(f"{kind} {printable(source.name)}", NOWHERE.of(source))]
 
 
 def _sets_of(resource: Disk | Snapshot) -> Maybe[frozenset[ArmId]]:

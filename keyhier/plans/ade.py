@@ -115,7 +115,8 @@ def plan_ade(request: AdeRequest) -> Plan:
     What speaks against it is in its findings, all of it, and :meth:`Plan.raise_for_errors` raises.
 
     Raises:
-        InvalidInputError: a document is malformed, or a machine or vault in it has no id.
+        InvalidInputError: a document is malformed, a machine or vault in it has no id, or the
+            machine is a scale set or of one.
         NotFoundError, AmbiguousError: the machine or the vault is not among the documents, or
             several are and none is named.
     """
@@ -128,6 +129,12 @@ class _Planning:
     def __init__(self, request: AdeRequest) -> None:
         self.request = request
         self.vm = request.documents.pick(VirtualMachine, request.machine)
+        if self.vm.scale_set is True:
+            # Its extension, its commands and how its instances follow it are others.
+            raise InvalidInputError(
+                f"{self.vm.label} is a scale set or a machine of one, for which there are no plans",
+                remedy="check its template with `keyhier check`, and use `az vmss encryption`",
+            )
         self.vm_id = _known_id(self.vm)
         self.vault = None if request.scenario is Scenario.DISABLE else request.vault()
         told = Machine.of(self.vm, disks_by_id(request.documents.resources()))
@@ -190,6 +197,8 @@ class _Planning:
         steps = AdeSteps(
             scenario=request.scenario,
             machine=self.vm_id,
+            system=self.system,
+            size=self.vm.size,
             disks=() if isinstance(self.vm.disks, Unknown) else self.vm.disks,
             location=self._location,
             vault=self.vault,

@@ -16,6 +16,7 @@ from keyhier.azure_disk.settings import ExtensionSettings, Operation
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import AttachedDisk, System, VaultResource, Volumes
 from keyhier.placement.report import Report
+from keyhier.placement.unknown import Maybe, Unknown
 from keyhier.plans.key_steps import checked, key_step
 from keyhier.plans.plan import Doer, Phase, Step
 from keyhier.plans.planned_key import PlannedKey, host_of
@@ -30,6 +31,8 @@ class AdeSteps:
     Attributes:
         scenario: the workflow.
         machine: the machine's ARM id.
+        system: its operating system, as far as it is known.
+        size: its size, as far as it is known.
         disks: its disks.
         location: its region.
         vault: the vault of the secrets, or None.
@@ -43,6 +46,8 @@ class AdeSteps:
 
     scenario: Scenario
     machine: ArmId
+    system: Maybe[System]
+    size: Maybe[str]
     disks: tuple[AttachedDisk, ...]
     location: str
     vault: VaultResource | None
@@ -119,6 +124,7 @@ class AdeSteps:
                     yield self._snapshot(disk.id)
         if self.own_disk is not None and self.collection is not None:
             yield self._own_disk(self.own_disk, self.collection)
+            yield self._of_own_disk(self.own_disk)
         if self.settings is None:
             return
         texts = {
@@ -148,8 +154,8 @@ class AdeSteps:
         return Step(
             Phase.DEPLOY,
             "disk",
-            f"make the disk {own.name} from the VHD with the settings that unlock it, and then the"
-            " machine from the disk",
+            f"make the disk {own.name} from the VHD with the settings that unlock it; no command"
+            " of Azure CLI takes these",
             resource={
                 "type": "Microsoft.Compute/disks",
                 "apiVersion": DISK_API,
@@ -161,10 +167,29 @@ class AdeSteps:
                         "sourceUri": "[parameters('vhd')]",
                         "storageAccountId": "[parameters('storageAccount')]",
                     },
+                    **({} if isinstance(self.system, Unknown) else {"osType": self._os_type}),
                     **collection.as_properties(),
                 },
             },
         )
+
+    @property
+    def _os_type(self) -> str:
+        return str(self.system).capitalize()
+
+    def _of_own_disk(self, own: ArmId) -> Step:
+        words = ["az", "vm", "create", "--subscription", self.machine.subscription]
+        words += ["--resource-group", self.machine.resource_group, "--name", self.machine.name]
+        if not self.location.startswith("["):
+            words += ["--location", self.location]
+        if not isinstance(self.size, Unknown):
+            words += ["--size", self.size]
+        if isinstance(self.system, Unknown):
+            command = None
+        else:
+            words += ["--os-type", self._os_type, "--attach-os-disk", str(own)]
+            command = shlex.join(words)
+        return Step(Phase.DEPLOY, "machine", "make the machine from that disk", command=command)
 
     def _verified(self) -> Iterator[Step]:
         words = ["az", "vm", "encryption", "show", *az_named(self.machine)]

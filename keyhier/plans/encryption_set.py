@@ -63,6 +63,7 @@ class NewSet:
         encryption_type: what it encrypts with.
         user_identities: user-assigned identities; without any it has one of its own.
         federated_client_id: of a multi-tenant application, for a vault of another tenant, or None.
+        tenant: the directory of the subscription that it is made in, or None where nobody told.
     """
 
     id: ArmId
@@ -71,6 +72,7 @@ class NewSet:
     encryption_type: EncryptionType = EncryptionType.CUSTOMER_KEY
     user_identities: tuple[ArmId, ...] = ()
     federated_client_id: str | None = None
+    tenant: str | None = None
 
     def with_key(self, key: PlannedKey) -> SetResource:
         """Return the set as a resource.
@@ -183,7 +185,12 @@ def plan_set(request: SetRequest) -> Plan:
 
 def _create(request: SetRequest, key: PlannedKey) -> Plan:
     made = request.wanted(key)
-    planned = request.documents.with_resource(made.id, made.as_resource())
+    resource = made.as_resource()
+    if request.new is not None and request.new.tenant is not None:
+        # Azure tells it of a set that is there, and nobody tells Azure.
+        identity = {**resource["identity"], "tenantId": request.new.tenant}
+        resource = {**resource, "identity": identity}
+    planned = request.documents.with_resource(made.id, resource)
     findings = check_readiness(key.vault, (VaultUse.ENCRYPTION_SET,))
     return _plan(request, planned, tuple(findings), SetSteps(made, key=key))
 
@@ -244,6 +251,13 @@ def _attach(request: SetRequest) -> Plan:
         facts = with_facts(Machine.of(machine, known), request.facts)
         answer = check_eligibility(facts, Method.CMK, request.eligibility)
         findings += of_eligibility(answer)
+        if machine.scale_set is True:
+            told = InvalidStateError(
+                f"the disks of {machine.label} are a scale set's, which gets its encryption set in"
+                " its own model",
+                remedy="name the encryption set in the scale set's model, and update its machines",
+            )
+            findings.append(Finding.of_error("set-scale-set", told))
     if present.encryption_type is EncryptionType.CONFIDENTIAL_VM:
         told = InvalidStateError(
             "a confidential machine's disk gets its set when it is made",

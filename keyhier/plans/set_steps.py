@@ -9,6 +9,8 @@ import attrs
 
 from keyhier.azure_disk.az import (
     az_disk_update,
+    az_grant_to_application,
+    az_grant_to_identity,
     az_grant_to_set,
     az_named,
     az_set_create,
@@ -70,6 +72,10 @@ class SetSteps:
         identity = self.set.id
         yield key_step(key, "cmk", "CMK")
         yield from self._protected(key.vault)
+        granted = self._granted(key.vault)
+        # An identity of the set's own is there once the set is; any other is there before.
+        if not self.set.system_identity:
+            yield granted
         yield Step(
             Phase.DEPLOY,
             "set",
@@ -77,8 +83,8 @@ class SetSteps:
             command=az_set_create(self.set),
             resource=self.set.as_resource(),
         )
-        # The identity is there once the set is.
-        yield self._granted(key.vault)
+        if self.set.system_identity:
+            yield granted
         yield self._seen("see that the set is there and has its key")
         yield Step(
             Phase.UNDO,
@@ -100,13 +106,25 @@ class SetSteps:
             )
 
     def _granted(self, vault: VaultResource) -> Step:
-        own = self.set.system_identity and not isinstance(vault.rbac, Unknown)
-        return Step(
-            Phase.ACCESS,
-            "grant",
-            f"let the set's identity get, wrap and unwrap keys of {vault.label}",
-            command=az_grant_to_set(vault, self.set.id, SET_GRANT) if own else None,
-        )
+        text = f"get, wrap and unwrap keys of {vault.label}"
+        command = None
+        if self.set.federated_client_id is not None:
+            client = self.set.federated_client_id
+            text = f"in the tenant of the vault, let the multi-tenant application {client} {text}"
+            if not isinstance(vault.rbac, Unknown):
+                command = az_grant_to_application(vault, client, SET_GRANT)
+        else:
+            text = f"let the set's identity {text}"
+            if not isinstance(vault.rbac, Unknown):
+                command = self._grant_to_identity(vault)
+        return Step(Phase.ACCESS, "grant", text, command=command)
+
+    def _grant_to_identity(self, vault: VaultResource) -> str | None:
+        if self.set.system_identity:
+            return az_grant_to_set(vault, self.set.id, SET_GRANT)
+        if len(self.set.user_identities) > 1:
+            return None  # Which of them is to use the key, nobody told.
+        return az_grant_to_identity(vault, self.set.user_identities[0], SET_GRANT)
 
     def _seen(self, text: str) -> Step:
         return Step(Phase.VERIFY, "set", text, command=_set_command("show", self.set.id))

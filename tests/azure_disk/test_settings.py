@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -360,6 +361,40 @@ def test_the_other_operations_have_commands_too() -> None:
     assert "vm encryption show" in az_extension(VM_ID, without_vault(operation=Operation.QUERY))
     words = shlex.split(az_extension(VM_ID, settings(operation=Operation.UPDATE)))
     assert json.loads(words[-1]) == settings(operation=Operation.UPDATE).as_settings()
+
+
+def test_a_scale_set_has_commands_of_its_own() -> None:
+    scale_set = attrs.evolve(VM_ID, type="Microsoft.Compute/virtualMachineScaleSets")
+    words = shlex.split(az_extension(scale_set, settings(kek=KEK)))
+    assert words[:4] == ["az", "vmss", "encryption", "enable"]
+    disabled = without_vault(system=W, operation=Operation.DISABLE)
+    assert az_extension(scale_set, disabled).startswith("az vmss encryption disable ")
+    shown = az_extension(scale_set, without_vault(operation=Operation.QUERY))
+    assert shown.startswith("az vmss encryption show ")
+    updated = az_extension(scale_set, settings(operation=Operation.UPDATE))
+    assert updated.startswith("az vmss extension set ")
+    assert "--vmss-name web-01" in updated
+    for without_option in (
+        settings(operation=Operation.ENABLE_FORMAT_ALL),
+        settings(generation=DUAL, application=SECRET),
+    ):
+        with pytest.raises(UnsupportedError, match="for a scale set"):
+            az_extension(scale_set, without_option)
+
+
+def test_an_update_takes_the_applications_secret_from_the_environment() -> None:
+    update = settings(operation=Operation.UPDATE, generation=DUAL, application=SECRET)
+    line = az_extension(VM_ID, update)
+    assert "--protected-settings" in line
+    # What the shell makes of it.
+    shown = subprocess.run(
+        ["sh", "-c", line.replace("az ", "printf '%s\\n' ", 1)],
+        env={"aadClientSecret": "s3~cret"},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert json.loads(shown.stdout.splitlines()[-1]) == {"AADClientSecret": "s3~cret"}
 
 
 def test_promise_7_a_command_names_a_secret_and_does_not_hold_it() -> None:

@@ -30,16 +30,18 @@ def machine(
     new: bool = False,
 ) -> dict[str, Any]:
     """A machine with an OS disk and a data disk, and what its instance view says of them."""
-    past = {} if new else {"vmId": "55555555-5555-5555-5555-555555555555"}
+    there = {
+        "vmId": "55555555-5555-5555-5555-555555555555",
+        "instanceView": instance_view(os=os_disk, data=data),
+    }
     return {
         "type": "Microsoft.Compute/virtualMachines",
         "id": MACHINE,
         "name": "web-01",
         "location": "westeurope",
         "properties": {
-            **past,
+            **({} if new else there),
             "hardwareProfile": {"vmSize": "Standard_D4s_v5"},
-            "instanceView": instance_view(os=os_disk, data=data),
             "storageProfile": {
                 "osDisk": {"name": "os", "osType": system, "managedDisk": {"id": disk_id("os")}},
                 "dataDisks": [{"name": "data", "managedDisk": {"id": disk_id("data")}}],

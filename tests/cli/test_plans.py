@@ -68,6 +68,49 @@ def test_a_plan_is_shown_and_written(run: Run, files: tuple[str, ...], tmp_path:
     assert again.exit_code == 4
 
 
+@pytest.mark.parametrize("option", ["--out", "--picture"])
+def test_a_file_that_is_there_is_replaced_where_that_is_asked_for(
+    option: str, run: Run, files: tuple[str, ...], tmp_path: Path
+) -> None:
+    there = tmp_path / "there"
+    there.write_text("kept")
+    plan = ("ade", "plan", "enable-existing", *files, option, there)
+    refused = run(*plan)
+    assert refused.exit_code == 4
+    assert "--force" in refused.stderr
+    assert there.read_text() == "kept"
+    assert run(*plan, "--force").exit_code == 0
+    assert there.read_text() != "kept"
+
+
+def test_a_plan_that_could_not_be_written_is_not_applied(
+    run: Run, files: tuple[str, ...], kept: str, tmp_path: Path
+) -> None:
+    there = tmp_path / "there"
+    there.write_text("kept")
+    applied = ("ade", "plan", "enable-existing", *files, "--kek", "k", "--apply", "--vault", kept)
+    assert run(*applied, "--out", there).exit_code == 4
+    assert names(kept) == []
+
+
+def test_what_was_applied_is_told_even_where_it_cannot_be_written(
+    run: Run, files: tuple[str, ...], kept: str, tmp_path: Path
+) -> None:
+    applied = ("ade", "plan", "enable-existing", *files, "--kek", "k", "--apply", "--vault", kept)
+    done = run(*applied, "--out", tmp_path / "no such folder" / "plan.json")
+    assert done.exit_code != 0
+    assert "done: made" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--out", "--picture"])
+def test_a_plan_and_its_files_are_not_mixed_on_standard_output(
+    option: str, run: Run, files: tuple[str, ...]
+) -> None:
+    done = run("ade", "plan", "enable-existing", *files, option, "-")
+    assert (done.exit_code, done.stdout) == (8, "")
+    assert "--json" in done.stderr
+
+
 def test_a_plan_is_json_too(run: Run, files: tuple[str, ...]) -> None:
     done = run("ade", "plan", "enable-existing", *files, "--json")
     content = json.loads(done.stdout)
@@ -200,6 +243,13 @@ def test_a_set_is_planned_and_its_key_made(run: Run, files: tuple[str, ...], kep
     assert "az disk-encryption-set create" in done.stdout
     assert names(kept) == ["cmk"]
     assert run(*command).exit_code == 8
+
+
+def test_a_vault_of_another_tenant_refuses_a_set(run: Run, files: tuple[str, ...]) -> None:
+    made = ("set", "plan", "create", files[-1], "--location", "eastus2", "--key", "k")
+    done = run(*made, "--set", SET_ID, "--tenant", "99999999-9999-9999-9999-999999999999")
+    assert done.exit_code == 17
+    assert "cmk-vault-tenant" in done.stderr
 
 
 def test_a_set_is_kept_in_the_records_that_are_named(

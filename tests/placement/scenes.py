@@ -42,6 +42,7 @@ VM_ID = arm_id("Microsoft.Compute/virtualMachines", "web-01")
 OS_DISK_ID = arm_id("Microsoft.Compute/disks", "web-01-os")
 DATA_DISK_ID = arm_id("Microsoft.Compute/disks", "web-01-data")
 SNAPSHOT_ID = arm_id("Microsoft.Compute/snapshots", "web-01-monday")
+COPY_ID = arm_id("Microsoft.Compute/snapshots", "web-01-copy")
 
 VAULT = VaultResource(
     id=VAULT_ID,

@@ -181,6 +181,14 @@ def test_a_full_snapshot_may_have_a_set_of_its_own() -> None:
     assert broken({**spoiled("cmk", snapshot=full), "other": other}) == set()
 
 
+def test_a_snapshot_of_a_snapshot_is_not_checked_and_says_of_what_it_is() -> None:
+    copy = attrs.evolve(scenes.SNAPSHOT, id=scenes.COPY_ID, source_id=scenes.SNAPSHOT_ID)
+    report = check_placement([*SCENES["cmk"].values(), copy])
+    assert not report.errors
+    (told,) = (each for each in report.not_checked if each.rule.id == "snapshot-source-set")
+    assert told.missing == ("encryption-set of snapshot web-01-monday",)
+
+
 def test_promise_10_the_report_says_what_was_compared_with_what() -> None:
     report = check_placement(spoiled("ade", vault={"placement": ELSEWHERE}).values())
     (error,) = report.errors

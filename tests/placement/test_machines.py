@@ -169,6 +169,12 @@ def with_storage(**changes: Any) -> VirtualMachine:
     return machine
 
 
+def test_a_machine_with_an_instance_view_is_there_and_may_have_a_past() -> None:
+    (machine,) = read({**MACHINE, "properties": {**MACHINE["properties"], "instanceView": {}}})
+    assert isinstance(machine, VirtualMachine)
+    assert (machine.is_new, machine.ade.ever) == (False, UNKNOWN)
+
+
 def test_expressions_for_disks_and_images_leave_them_unknown() -> None:
     assert with_storage(dataDisks="[variables('disks')]").disks is UNKNOWN
     assert with_storage(imageReference="[variables('image')]").image is UNKNOWN

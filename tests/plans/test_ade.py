@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from typing import Any
 
 import attrs
@@ -165,11 +166,30 @@ def test_a_disk_of_ones_own_comes_with_its_secret() -> None:
     assert step(plan, Phase.KEYS, "secret").doer is Doer.KEYHIER
     resource = step(plan, Phase.DEPLOY, "disk").resource
     assert resource is not None
+    assert resource["properties"]["osType"] == "Linux"
     collection = resource["properties"]["encryptionSettingsCollection"]
     assert collection["enabled"] is True
+    created = shlex.split(step(plan, Phase.DEPLOY, "machine").command or "")
+    assert created[:3] == ["az", "vm", "create"]
+    options = dict(zip(created[3::2], created[4::2], strict=True))
+    assert options["--attach-os-disk"] == DISK_ID
+    assert options["--os-type"] == "Linux"
+    assert options["--size"] == "Standard_D4s_v5"
     (own,) = (each for each in plan.planned if each["id"] == DISK_ID)
     assert own["properties"]["encryptionSettingsCollection"] == collection
     assert "az keyvault update" not in str(step(plan, Phase.ACCESS, "vault").command)
+
+
+def test_a_machine_of_a_disk_of_ones_own_is_made_of_what_is_known() -> None:
+    bare = machine(createOption="Attach")
+    del bare["location"], bare["properties"]["hardwareProfile"]["vmSize"]
+    command = step(plan_ade(ade("enable-own-vhd", bare, disk(), vault())), Phase.DEPLOY, "machine")
+    assert "--size" not in (command.command or "")
+    assert "--location" not in (command.command or "")
+    del bare["properties"]["storageProfile"]["osDisk"]["osType"]
+    plan = plan_ade(ade("enable-own-vhd", bare, disk(), vault()))
+    assert step(plan, Phase.DEPLOY, "machine").command is None
+    assert "osType" not in (step(plan, Phase.DEPLOY, "disk").resource or {})["properties"]
 
 
 def test_a_disk_of_ones_own_needs_an_id_and_a_vault_for_deployment() -> None:
@@ -362,6 +382,21 @@ def test_one_machine_and_one_vault_are_meant() -> None:
         plan_ade(ade("enable-new", vault()))
     with pytest.raises(NotFoundError, match="no vault called 'mine'"):
         plan_ade(ade("enable-new", machine(), vault(), key_vault="mine"))
+
+
+@pytest.mark.parametrize("instance", [False, True])
+def test_there_is_no_plan_for_a_scale_set(instance: bool) -> None:
+    scale_set = VM_ID.replace("virtualMachines", "virtualMachineScaleSets")
+    found = machine()
+    kind = "Microsoft.Compute/virtualMachineScaleSets"
+    if instance:
+        found |= {"id": f"{scale_set}/virtualMachines/0", "type": f"{kind}/virtualMachines"}
+    else:
+        profile = {"virtualMachineProfile": found["properties"]}
+        found |= {"id": scale_set, "type": kind, "properties": profile}
+    with pytest.raises(InvalidInputError, match="a scale set or a machine of one") as refused:
+        plan_ade(ade("enable-existing", found, vault()))
+    assert "az vmss encryption" in (refused.value.remedy or "")
 
 
 @pytest.mark.parametrize("scenario", ["back-up", "restore"])

@@ -23,6 +23,7 @@ from tests.plans.scenes import (
     GROUP,
     HOST,
     SET_ID,
+    TENANT,
     VERSION,
     disk,
     documents,
@@ -90,10 +91,32 @@ def test_a_vault_of_another_subscription_is_not_named_in_the_set() -> None:
         plan_set(create(other)).raise_for_errors()
 
 
-def test_a_user_assigned_identity_is_granted_by_whoever_knows_it() -> None:
+@pytest.mark.parametrize("rbac", [True, False])
+def test_a_user_assigned_identity_is_granted_before_the_set_is_made(rbac: bool) -> None:
     identity = f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/me"
-    plan = plan_set(create(new=attrs.evolve(NEW, user_identities=(ArmId.parse(identity),))))
+    new = attrs.evolve(NEW, user_identities=(ArmId.parse(identity),))
+    plan = plan_set(create(vault(enableRbacAuthorization=rbac), new=new))
+    granted = step(plan, Phase.ACCESS, "grant").command or ""
+    assert f"az identity show --ids {identity} --query principalId" in granted
+    assert ("az role assignment create" if rbac else "az keyvault set-policy") in granted
+    names = [(each.phase, each.name) for each in plan.steps]
+    assert names.index((Phase.ACCESS, "grant")) < names.index((Phase.DEPLOY, "set"))
+
+
+def test_of_several_identities_nobody_knows_which_is_granted() -> None:
+    identity = ArmId.parse(f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/me")
+    others = attrs.evolve(identity, names=("you",))
+    plan = plan_set(create(new=attrs.evolve(NEW, user_identities=(identity, others))))
     assert step(plan, Phase.ACCESS, "grant").command is None
+
+
+def test_a_vault_of_another_tenant_grants_the_application() -> None:
+    identity = f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/me"
+    client = "44444444-4444-4444-4444-444444444444"
+    new = attrs.evolve(NEW, user_identities=(ArmId.parse(identity),), federated_client_id=client)
+    granted = step(plan_set(create(new=new)), Phase.ACCESS, "grant")
+    assert f"az ad sp show --id {client} --query id" in (granted.command or "")
+    assert "tenant of the vault" in granted.text
 
 
 def test_a_vault_without_purge_protection_is_refused_with_the_way_out() -> None:
@@ -106,6 +129,18 @@ def test_a_vault_without_purge_protection_is_refused_with_the_way_out() -> None:
 def test_a_set_far_from_its_vault_is_refused() -> None:
     with pytest.raises(PlacementError, match="cmk-vault-region"):
         plan_set(create(vault("westus"))).raise_for_errors()
+
+
+def test_a_vault_of_another_tenant_is_refused_where_the_sets_tenant_is_told() -> None:
+    open_ = plan_set(create())
+    assert "cmk-vault-tenant" in {each.rule.id for each in open_.placement.not_checked}
+    plan_set(create(new=attrs.evolve(NEW, tenant=TENANT))).raise_for_errors()
+    other = plan_set(create(new=attrs.evolve(NEW, tenant="9" + TENANT[1:])))
+    with pytest.raises(PlacementError, match="cmk-vault-tenant"):
+        other.raise_for_errors()
+    resource = step(other, Phase.DEPLOY, "set").resource
+    assert resource is not None
+    assert "tenantId" not in resource["identity"]
 
 
 def test_rotating_makes_a_version_and_can_go_back() -> None:
@@ -166,6 +201,14 @@ def test_a_confidential_machines_disk_gets_its_set_when_it_is_made() -> None:
     assert step(plan, Phase.DEPLOY, "disk-web-01-os").command is None
     with pytest.raises(InvalidStateError, match="when it is made"):
         plan.raise_for_errors()
+
+
+def test_a_disk_of_a_scale_sets_machine_gets_its_set_in_the_model() -> None:
+    kind = "Microsoft.Compute/virtualMachineScaleSets"
+    instance = f"{GROUP}/{kind}/fleet/virtualMachines/0"
+    owner = machine() | {"id": instance, "type": f"{kind}/virtualMachines"}
+    with pytest.raises(InvalidStateError, match="gets its encryption set in its own model"):
+        plan_set(attach(owner, disk(), encryption_set(), vault())).raise_for_errors()
 
 
 def test_what_is_asked_for_has_to_fit_the_scenario() -> None:
