@@ -178,8 +178,7 @@ class AdeSteps:
         return str(self.system).capitalize()
 
     def _of_own_disk(self, own: ArmId) -> Step:
-        words = ["az", "vm", "create", "--subscription", self.machine.subscription]
-        words += ["--resource-group", self.machine.resource_group, "--name", self.machine.name]
+        words = ["az", "vm", "create", *az_named(self.machine)]
         if not self.location.startswith("["):
             words += ["--location", self.location]
         if not isinstance(self.size, Unknown):
