@@ -31,6 +31,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "there is",
     "open the vault that has it": "name the vault that has it by --also-vault",
     "list the records there are": "`keyhier records list` shows what there is",
+    "restore the record from an export or a backup": "restore a backup, or delete it by `keyhier "
+    "records delete` and import its line of an export",
     "list the sets there are": "`keyhier set list` shows what there is",
     "list the jobs there are": "`keyhier jobs list` shows what there is",
     "open its vault too, or give an alias if": "name its vault by --also-vault, or by --alias "
