@@ -182,8 +182,27 @@ def test_a_rotation_names_what_it_leaves_in_its_json(
     places: list[str], vault_file: VaultFile, records: list[Record], run: Run
 ) -> None:
     assert run("set", "create", "web", "--key", "kek", "--pin", *places).exit_code == 0
+    assert run("set", "create", "follower", "--key", "kek", *places).exit_code == 0
     document = json.loads(run("rotate", "kek", "--json", *places).stdout)
-    assert document["left_behind"] == {"sets": {"web": document["target"]}, "pins": {}}
+    assert document["left_behind"] == {
+        "sets": {"web": document["target"]},
+        "unseen": ["follower"],
+        "pins": {},
+    }
+
+
+def test_a_rotation_names_the_sets_that_have_to_be_observed(
+    places: list[str], vault_file: VaultFile, records: list[Record], run: Run
+) -> None:
+    assert run("set", "create", "web", "--key", "kek", *places).exit_code == 0
+    done = run("rotate", "kek", *places).stdout
+    mended = re.search(r"`keyhier (set observe web)`", done)
+    assert mended is not None
+    assert run(*mended[1].split(), *places).exit_code == 0
+    with vault_file.open() as vault:
+        latest = vault.key("kek").id
+    shown = json.loads(run("set", "show", "web", "--json", *places).stdout)
+    assert shown["active"] == str(latest)
 
 
 @pytest.mark.parametrize("as_json", [False, True])
