@@ -324,8 +324,8 @@ def finalize(journal: Journal, job_id: str) -> Job:
         late = plan(journal, job)
         if late:
             raise InvalidStateError(
-                f"{late} records were wrapped under the old versions since job {job_id} was done",
-                remedy="run the job again, and then finalise it",
+                f"since job {job_id} was done, records have come under the old versions: {late}",
+                remedy="go on with the job, and then finalise it",
             )
     return journal.finalize(job_id)
 

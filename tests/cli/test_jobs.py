@@ -191,6 +191,21 @@ def test_a_rotation_names_what_it_leaves_in_its_json(
     }
 
 
+def test_what_comes_too_late_or_too_early_for_a_job_is_told_with_what_to_do(
+    places: list[str], records: list[Record], tmp_path: Path, run: Run
+) -> None:
+    job = json.loads(run("rotate", "kek", "--json", *places).stdout)["id"]
+    with open_records(f"sqlite:{tmp_path}/records.db") as store:
+        begun = store.journal.begin(Job(kind="rotate", keys=("memory:other",), intent={}))
+    early = run("jobs", "finalize", begun.id, *places[2:])
+    assert early.exit_code == 9
+    assert "`keyhier rotate --join JOB`" in early.stderr
+    assert run("jobs", "finalize", job, *places[2:]).exit_code == 0
+    late = run("jobs", "rollback", job, *places)
+    assert late.exit_code == 9
+    assert "the envelopes before are gone" in late.stderr
+
+
 def test_a_rotation_names_the_sets_that_have_to_be_observed(
     places: list[str], vault_file: VaultFile, records: list[Record], run: Run
 ) -> None:
