@@ -18,7 +18,7 @@ from keyhier.cli.hierarchy import open_hierarchy
 from keyhier.cli.listing import Listing
 from keyhier.cli.session import Command, Session, hierarchy_command, records_command
 from keyhier.cli.text import counted, moment, printable
-from keyhier.errors import IntegrityError, InvalidInputError
+from keyhier.errors import IntegrityError, InvalidInputError, InvalidStateError
 from keyhier.identifiers import KeyId
 from keyhier.records.json_lines import MAX_LINE_BYTES, document_of, read_lines, to_line
 from keyhier.records.record import Query, Record
@@ -80,7 +80,7 @@ def _selecting(function: Command) -> Command:
 @_selecting
 def list_records(session: Session, *, query: Query) -> None:
     """List records: all, or those that match everything that is given."""
-    with session.open_records() as store:
+    with session.open_records(read_only=True) as store:
         found = store.find(query)
         if session.settings.as_json:
             _write_array(found)
@@ -101,7 +101,7 @@ def show(
     record_id: Annotated[str, typer.Argument(metavar="ID", help="The record's id.")],
 ) -> None:
     """Show a record; `keyhier inspect` shows what is in its envelope."""
-    with session.open_records() as store:
+    with session.open_records(read_only=True) as store:
         record = store.get(record_id)
     session.show(document_of(record), _details(record))
 
@@ -111,7 +111,7 @@ def show(
 @_selecting
 def export(session: Session, *, query: Query) -> None:
     """Write records to standard output as JSON Lines: all, or those that match."""
-    with session.open_records() as store:
+    with session.open_records(read_only=True) as store:
         for record in store.find(query):
             sys.stdout.write(f"{to_line(record)}\n")
     sys.stdout.flush()
@@ -133,6 +133,40 @@ def import_records(
     ):
         count = store.load(read_lines(lines))
     session.show({"imported": count}, f"imported {counted(count, 'record')}")
+
+
+@app.command("delete")
+@records_command
+def delete(
+    session: Session,
+    *,
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="The record's id.")],
+    confirm: Annotated[
+        str | None, typer.Option(metavar="ID", help="The record's id again.")
+    ] = None,
+) -> None:
+    """Delete a record and the key in it, which only an export or a backup brings back.
+
+    It makes room for the same record of an export, where somebody altered it.
+    """
+    if confirm != record_id:
+        raise InvalidInputError(
+            f"to delete the record {record_id!r:.60}, give its id again",
+            remedy=f"keep its line of `keyhier records export`, and add --confirm {record_id:.60}",
+        )
+    with session.open_records() as store:
+        record = store.get(record_id)
+        if record.names is not None:
+            needed = store.count(Query(key=record.names))
+            needed += store.count(Query(kept_under=record.names))
+            if needed:
+                raise InvalidStateError(
+                    f"{counted(needed, 'envelope')} of other records can only be opened with "
+                    f"{record.names}, which is in the record {record_id}",
+                    remedy="rotate it first, and finalise that job",
+                )
+        store.delete(record)
+    session.show({"deleted": record_id}, f"deleted the record {record_id}")
 
 
 @app.command("verify")

@@ -31,6 +31,11 @@ _WORDS: Final[Mapping[str, str]] = {
     "there is",
     "open the vault that has it": "name the vault that has it by --also-vault",
     "list the records there are": "`keyhier records list` shows what there is",
+    "restore the record from an export or a backup": "restore a backup, or delete it by `keyhier "
+    "records delete` and import its line of an export",
+    "go on with the job": "go on with it (`keyhier rotate --join JOB`, or `keyhier migrate --to "
+    "URI --join JOB`)",
+    "roll it back to the end": "`keyhier jobs rollback JOB` goes on with that",
     "list the sets there are": "`keyhier set list` shows what there is",
     "list the jobs there are": "`keyhier jobs list` shows what there is",
     "open its vault too, or give an alias if": "name its vault by --also-vault, or by --alias "

@@ -123,13 +123,18 @@ class Census:
 
 def take_census(core: Core, key: KeyId) -> Census:
     """Ask every source who needs a key; see :meth:`Hierarchy.census`."""
-    records = SourceResult(core.records.url, rows=tuple(core.records.census(key)))
-    sources = [records]
-    if key.scheme == "https":
-        # Only Azure Disk Encryption names keys outside of the records, and only keys of Key Vault.
-        sources += [_ade_secrets(vault, key) for vault in core.vaults]
-    sources += [other(key) for other in core.policy.sources]
-    used = _used_by_sets(core, key)
+    # A key that moved is needed by what knows it by an id of old, too.
+    asked = (key, *core.keyring.vaults.ids_of_old(key))
+    rows = tuple(row for each in asked for row in core.records.census(each))
+    sources = [SourceResult(core.records.url, rows=rows)]
+    for each in asked:
+        if each.scheme == "https":
+            # Only Azure Disk Encryption names keys outside of the records, and only Key Vault's.
+            sources += [_ade_secrets(vault, each) for vault in core.vaults]
+        sources += [other(each) for other in core.policy.sources]
+    used: dict[KeyId, list[str]] = {}
+    for each in asked:
+        used |= _used_by_sets(core, each)
     found = {row.key for source in sources for row in source.rows}
     found |= {version for source in sources for version in source.ade} | set(used)
     if key.version:

@@ -31,10 +31,12 @@ class LeftBehind:
 
     Attributes:
         sets: by the name of a set that refers to a key of old, what it may refer to instead.
+        unseen: the sets that follow a key, and use the version before until they are observed.
         pins: by the id of a KEK that wraps no more, the thumbprint to be pinned so that it does.
     """
 
     sets: Mapping[str, KeyReference]
+    unseen: tuple[str, ...]
     pins: Mapping[KeyId, str]
 
 
@@ -49,8 +51,12 @@ def look_behind(core: Core, keyring: ChainKeyring, targets: Mapping[KeyId, KeyId
     Raises:
         KeyhierError: a vault is away or refuses; it is asked where KEKs in records moved.
     """
-    sets = dict(_sets(core, targets)) if isinstance(core.records, SupportsSets) else {}
-    return LeftBehind(sets, dict(_pins(core, keyring, set(targets.values()))))
+    sets: dict[str, KeyReference] = {}
+    unseen: tuple[str, ...] = ()
+    if isinstance(core.records, SupportsSets):
+        sets = dict(_sets(core, targets))
+        unseen = tuple(_unseen(core, targets))
+    return LeftBehind(sets, unseen, dict(_pins(core, keyring, set(targets.values()))))
 
 
 def _sets(core: Core, targets: Mapping[KeyId, KeyId]) -> Iterator[tuple[str, KeyReference]]:
@@ -62,6 +68,13 @@ def _sets(core: Core, targets: Mapping[KeyId, KeyId]) -> Iterator[tuple[str, Key
                 reference = KeyReference.pinned(target)
             if found.reference.key in (source, source.versionless) and found.reference != reference:
                 yield found.name, reference
+
+
+def _unseen(core: Core, targets: Mapping[KeyId, KeyId]) -> Iterator[str]:
+    for found in EncryptionSets(core).all():
+        target = targets.get(found.active)
+        if target not in (None, found.active) and found.reference == KeyReference.following(target):
+            yield found.name
 
 
 def _pins(core: Core, keyring: ChainKeyring, targets: set[KeyId]) -> Iterator[tuple[KeyId, str]]:

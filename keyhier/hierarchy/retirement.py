@@ -92,36 +92,37 @@ class Retiring:
     def _now(self) -> datetime:
         return self._core.records.now()
 
+    def _ids(self, key: KeyId) -> tuple[KeyId, ...]:
+        """Return the ids by which a version may be known: its own, and those of old."""
+        return (key, *self._core.keyring.vaults.ids_of_old(key))
+
     def _not_before(self, key: KeyId, since: datetime) -> datetime:
         """Return when caches, here and elsewhere, and the vault's followers have let it go."""
         policy = self._core.policy
         window = policy.window(key)
         times = [since + timedelta(seconds=max(policy.cache.age, window))]
-        for each in self._sets(key):
+        for each in self._sets():
             settled = each.settled_at(window)
-            if settled is not None and each.active.versionless == key.versionless:
+            if settled is not None and any(map(each.had, self._ids(key))):
                 times.append(settled)
         return max(times)
 
-    def _sets(self, key: KeyId) -> list[EncryptionSet]:
-        """Return the sets that use a key in any version, those that are leaving it, too."""
+    def _sets(self) -> list[EncryptionSet]:
         if not isinstance(self._core.records, SupportsSets):
             return []
-        return [
-            each
-            for each in EncryptionSets(self._core).all()
-            if key.versionless in {used.versionless for used in (each.active, *each.previous)}
-        ]
+        return EncryptionSets(self._core).all()
 
     def _blockers(self, mark: KeyMark, census: Census) -> Iterator[str]:
         key = mark.key
-        # A tag without a version may mean any.
-        named = {*census.of(key).ade, *census.of(key.versionless).ade}
-        yield from attrs.evolve(census.of(key), ade=tuple(named)).reasons()
-        for each in self._sets(key):
-            reason = each.needs(key, self._core.policy.window(key), self._now())
-            if reason is not None:
-                yield reason
+        for known in self._ids(key):
+            # A tag without a version may mean any.
+            named = {*census.of(known).ade, *census.of(known.versionless).ade}
+            for reason in attrs.evolve(census.of(known), ade=tuple(named)).reasons():
+                yield reason if known == key else f"{reason} by its id of old, {known}"
+            for each in self._sets():
+                because = each.needs(known, self._core.policy.window(key), self._now())
+                if because is not None:
+                    yield because
         for source in census.sources:
             if not source.complete:
                 yield f"the census is not complete: {source.source}: {source.reason}"
@@ -129,8 +130,10 @@ class Retiring:
         retiring = mark.state is KeyState.RETIRING
         if retiring and isinstance(self._core.records, SupportsJournal):
             # A worker's lease ends with its job.
-            for job in self._core.journal.jobs(key=str(key.versionless), ended=False):
-                yield f"the job {job.id} works on the key and has not ended"
+            names = {str(each.versionless) for each in self._ids(key)}
+            for job in self._core.journal.jobs(ended=False):
+                if names.intersection(job.keys):
+                    yield f"the job {job.id} works on the key and has not ended"
 
     def _disable(self, key: KeyId, census: Census) -> None:
         if key.scheme == IN_RECORDS:

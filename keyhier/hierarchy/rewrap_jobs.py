@@ -194,14 +194,24 @@ class RewrapJobs:
 
     def _make_version(self, job: Job) -> Job:
         """Make the new version where the job is to make one and does not know it yet."""
-        while job.target is None and TAG in job.intent:
-            key = latest_of(job)
-            made = self._keyring.new_version(key, tag=job.intent[TAG])
-            self._keyring.forget(key.versionless)
+        if job.target is not None or TAG not in job.intent:
+            return job
+        key = latest_of(job)
+        make = partial(self._keyring.new_version, key, tag=job.intent[TAG])
+        if key.scheme == IN_RECORDS:
+            # It is kept in the same store, which keeps only one of its id.
+            return self._note_target(job, make())
+        # Two that make one at the same moment make two, and SoftHSM shows neither the other's.
+        job = self.journal.settle(job.id, make)
+        self._keyring.forget(key.versionless)
+        return job
+
+    def _note_target(self, job: Job, target: KeyId) -> Job:
+        while job.target is None:
             try:
-                job = self.journal.update(attrs.evolve(job, target=made))
+                job = self.journal.update(attrs.evolve(job, target=target))
             except ConflictError:
-                # Somebody else was faster, and theirs is the version that counts.
+                # Somebody else works on the same job, and was faster.
                 job = self.journal.job(job.id)
         return job
 
@@ -314,8 +324,8 @@ def finalize(journal: Journal, job_id: str) -> Job:
         late = plan(journal, job)
         if late:
             raise InvalidStateError(
-                f"{late} records were wrapped under the old versions since job {job_id} was done",
-                remedy="run the job again, and then finalise it",
+                f"since job {job_id} was done, records have come under the old versions: {late}",
+                remedy="go on with the job, and then finalise it",
             )
     return journal.finalize(job_id)
 

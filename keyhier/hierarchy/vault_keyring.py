@@ -117,6 +117,17 @@ class VaultKeyring:
         ids = ((vault, vault.aliases.get(key, key)) for vault in self._vaults)
         return list(dict.fromkeys(each for vault, each in ids if vault.is_home_of(each))) or [key]
 
+    def ids_of_old(self, key: KeyId) -> list[KeyId]:
+        """Return the ids of old by which envelopes may know a key, or one version of it."""
+        return sorted(
+            {
+                old
+                for vault in self._vaults
+                for old, new in vault.aliases.items()
+                if key in (new, new.versionless) and key not in (old, old.versionless)
+            }
+        )
+
     def _keys(self, key: KeyId) -> Iterator[Key]:
         for vault in self._vaults:
             try:

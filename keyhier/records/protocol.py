@@ -21,7 +21,7 @@ Rules that hold for all of it:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -169,6 +169,19 @@ class Journal(Protocol):
 
         Raises:
             ConflictError: it was changed since.
+        """
+        ...
+
+    def settle(self, job_id: str, make: Callable[[], KeyId]) -> Job:
+        """Make what an open job's records go under, where it is not noted yet, and note it.
+
+        Nobody else makes it meanwhile: they wait, and get what was noted. Whoever dies while making
+        it lets the next one in. Others may have to wait with every change, so ``make`` is quick and
+        uses nothing of this store.
+
+        Raises:
+            InvalidStateError: the job is not open.
+            NotFoundError: there is no such job.
         """
         ...
 

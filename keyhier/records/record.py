@@ -33,6 +33,7 @@ __all__ = [
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MAX_LABELS: Final = 64
+_RESTORE: Final = "somebody changed it; restore the record from an export or a backup"
 
 
 class RecordKind(enum.StrEnum):
@@ -198,11 +199,14 @@ class Record:
         """
         for envelope in (self.wrapped, self.recovery and WrappedKey.parse(self.recovery)):
             if envelope and envelope.context.get(CONTEXT_RECORD) != self.id:
-                raise IntegrityError(f"the envelope in record {self.id} is not this record's")
+                raise IntegrityError(
+                    f"the envelope in record {self.id} is not this record's", remedy=_RESTORE
+                )
         if self.wrapped.kid != self.key:
             raise IntegrityError(
                 f"record {self.id} says that it needs {self.key}, and its envelope names "
-                f"{self.wrapped.kid}"
+                f"{self.wrapped.kid}",
+                remedy=_RESTORE,
             )
         return self
 

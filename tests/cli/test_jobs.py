@@ -182,8 +182,42 @@ def test_a_rotation_names_what_it_leaves_in_its_json(
     places: list[str], vault_file: VaultFile, records: list[Record], run: Run
 ) -> None:
     assert run("set", "create", "web", "--key", "kek", "--pin", *places).exit_code == 0
+    assert run("set", "create", "follower", "--key", "kek", *places).exit_code == 0
     document = json.loads(run("rotate", "kek", "--json", *places).stdout)
-    assert document["left_behind"] == {"sets": {"web": document["target"]}, "pins": {}}
+    assert document["left_behind"] == {
+        "sets": {"web": document["target"]},
+        "unseen": ["follower"],
+        "pins": {},
+    }
+
+
+def test_what_comes_too_late_or_too_early_for_a_job_is_told_with_what_to_do(
+    places: list[str], records: list[Record], tmp_path: Path, run: Run
+) -> None:
+    job = json.loads(run("rotate", "kek", "--json", *places).stdout)["id"]
+    with open_records(f"sqlite:{tmp_path}/records.db") as store:
+        begun = store.journal.begin(Job(kind="rotate", keys=("memory:other",), intent={}))
+    early = run("jobs", "finalize", begun.id, *places[2:])
+    assert early.exit_code == 9
+    assert "`keyhier rotate --join JOB`" in early.stderr
+    assert run("jobs", "finalize", job, *places[2:]).exit_code == 0
+    late = run("jobs", "rollback", job, *places)
+    assert late.exit_code == 9
+    assert "the envelopes before are gone" in late.stderr
+
+
+def test_a_rotation_names_the_sets_that_have_to_be_observed(
+    places: list[str], vault_file: VaultFile, records: list[Record], run: Run
+) -> None:
+    assert run("set", "create", "web", "--key", "kek", *places).exit_code == 0
+    done = run("rotate", "kek", *places).stdout
+    mended = re.search(r"`keyhier (set observe web)`", done)
+    assert mended is not None
+    assert run(*mended[1].split(), *places).exit_code == 0
+    with vault_file.open() as vault:
+        latest = vault.key("kek").id
+    shown = json.loads(run("set", "show", "web", "--json", *places).stdout)
+    assert shown["active"] == str(latest)
 
 
 @pytest.mark.parametrize("as_json", [False, True])

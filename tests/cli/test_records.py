@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
 import pytest
 
 import keyhier
+from keyhier.hierarchy.volume import Volume
 from keyhier.records import Record, new_record_id, open_records
 from tests.cli.conftest import Process, Run
 
@@ -94,6 +96,53 @@ def test_what_is_exported_is_imported(
     again = run("records", "import", file, "--records", first)
     assert again.exit_code == 4
     assert records[0].id in again.stderr
+
+
+@pytest.mark.parametrize("command", [["list"], ["export"], ["show", new_record_id()]])
+def test_what_only_reads_makes_no_store(command: list[str], run: Run, tmp_path: Path) -> None:
+    read = run("records", *command, "--records", f"sqlite:{tmp_path}/mistyped.db")
+    assert read.exit_code == 3
+    assert "there is no file" in read.stderr
+    assert not (tmp_path / "mistyped.db").exists()
+
+
+def test_an_altered_record_is_deleted_and_imported_again(
+    url: str, records: list[Record], run: Run, tmp_path: Path
+) -> None:
+    lines = run("records", "export", "--records", url).stdout.splitlines()
+    (line,) = (each for each in lines if records[0].id in each)
+    file = tmp_path / "records.jsonl"
+    file.write_text(line)
+    with open_records(url) as store:
+        store.replace(attrs.evolve(records[0], vm="another"))
+    unsure = run("records", "delete", records[0].id, "--records", url)
+    assert unsure.exit_code == 8
+    assert f"--confirm {records[0].id}" in unsure.stderr
+    other = ("--confirm", records[1].id)
+    assert run("records", "delete", records[0].id, *other, "--records", url).exit_code == 8
+    sure = ("--confirm", records[0].id)
+    assert run("records", "delete", records[0].id, *sure, "--records", url).exit_code == 0
+    assert run("records", "delete", records[0].id, *sure, "--records", url).exit_code == 3
+    assert run("records", "import", file, "--records", url).exit_code == 0
+    with open_records(url) as store:
+        assert list(store.find()) == records
+
+
+def test_a_kek_that_records_need_is_not_deleted(url: str, run: Run) -> None:
+    with (
+        keyhier.open("memory:") as vault,
+        open_records(url) as store,
+        keyhier.Hierarchy(vault, store) as hierarchy,
+    ):
+        vault.create_key("root", "AES-256")
+        kek = hierarchy.create_kek("team", under="root").record
+        record = hierarchy.protect(Volume("web-01", "C:"), b"a disk key", under="team")
+    delete = ("records", "delete", "--records", url)
+    refused = run(*delete, kek.id, "--confirm", kek.id)
+    assert refused.exit_code == 9
+    assert "1 envelope of other records" in refused.stderr
+    assert run(*delete, record.id, "--confirm", record.id).exit_code == 0
+    assert run(*delete, kek.id, "--confirm", kek.id).exit_code == 0
 
 
 def test_a_broken_line_imports_nothing_and_is_told_by_its_number(

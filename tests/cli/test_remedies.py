@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from keyhier.records import open_records
 from keyhier.testing.softhsm import SoftHsmToken
 from tests.cli.conftest import Process, Run, VaultFile
 
@@ -91,7 +92,7 @@ def test_what_is_not_there_is_listed_by_a_command(
     asked: list[str], lists: str, run: Run, vault_file: VaultFile, tmp_path: Path
 ) -> None:
     env = {"KEYHIER_VAULT": vault_file.uri, "KEYHIER_RECORDS": f"sqlite:{tmp_path}/records.db"}
-    assert run("records", "list", env=env).exit_code == 0
+    open_records(env["KEYHIER_RECORDS"]).close()
     out = str(tmp_path / "out")
     result = run(*(out if each == "OUT" else each for each in asked), env=env)
     assert result.exit_code in (3, 8)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
 import pytest
 
+import keyhier
 from keyhier import (
     Hierarchy,
     InvalidInputError,
@@ -17,13 +18,14 @@ from keyhier import (
     KeyId,
     KeyReference,
     NotFoundError,
+    SecretBytes,
     Vault,
 )
 from keyhier.hierarchy.census_source import SourceResult
 from keyhier.hierarchy.kek_cache import CacheLimits
 from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.volume import Volume
-from keyhier.records import CensusRow, JobState, KeyMark, KeyState, RecordState
+from keyhier.records import CensusRow, Job, JobState, KeyMark, KeyState, RecordState
 from keyhier.records.sql.key_marks import SqlKeyMarks
 from keyhier.records.sql.store import SqlRecords
 from keyhier.records.url import RecordsUrl
@@ -153,6 +155,82 @@ def test_a_set_that_has_just_moved_holds_the_version_for_the_window(
         assert found.not_before is not None
         assert moved.settled_at is not None
         assert found.not_before >= moved.settled_at
+
+
+def test_a_set_that_went_to_another_key_holds_the_version_that_it_had_for_the_window(
+    hierarchy: Hierarchy, vault: Vault, store: SqlRecords
+) -> None:
+    policy = Policy(cache=QUICK, propagation={"memory": 3600})
+    with Hierarchy(vault, store, policy=policy) as slow:
+        first = vault.key("cmk")
+        first.rotate()
+        slow.sets.create("web", KeyReference.pinned(first.id))
+        mark = store.key_marks.mark(first.id, KeyState.RETIRING)
+        other = vault.create_key("other", "RSA-2048")
+        moved = slow.sets.refer("web", KeyReference.pinned(other.id))
+        # No disk of it has a record, so the version is none of its previous keys any more.
+        seen = slow.sets.observe("web").set
+        assert seen.previous == ()
+        found = slow.retire(first.id)
+        assert moved.settled_at is not None
+        assert mark.since + HOUR < moved.settled_at
+        assert found.not_before == moved.settled_at
+        assert "took up its version" in (seen.needs(first.id, 3600, store.now()) or "")
+
+
+@pytest.fixture
+def moved(store: SqlRecords) -> Iterator[Vault]:
+    """A vault with a key that the record of a disk knows by an id of old, and a newer version."""
+    with keyhier.open("memory:") as before, Hierarchy(before, store) as hierarchy:
+        with SecretBytes.random(32) as material:
+            old = before.import_key("old", material).id
+            new = before.import_key("new", material).id
+        hierarchy.protect(WEB, SECRET, under=old)
+        backup = before.backup_key("new")
+    with keyhier.open("memory:", aliases={str(old): str(new)}) as vault:
+        vault.restore_key(backup).rotate()
+        yield vault
+
+
+def test_promise_8_a_version_is_kept_that_records_know_by_an_id_of_old(
+    moved: Vault, store: SqlRecords
+) -> None:
+    [(old, new)] = moved.aliases.items()
+    with Hierarchy(moved, store, policy=Policy(cache=QUICK)) as hierarchy:
+        for asked in (new, new.versionless):
+            assert hierarchy.census(asked).of(old).records == 1
+        # What an id of old stands for is counted once.
+        assert hierarchy.census(old).of(old).records == 1
+        found = hierarchy.retire(new, wait=True)
+        assert not found.disabled
+        assert found.blockers == (f"1 record needs it by its id of old, {old}",)
+        with pytest.raises(InvalidStateError, match="was not retired"):
+            hierarchy.delete_key("new", confirm="new")
+        with hierarchy.recover(WEB) as secret:
+            assert secret == SECRET
+
+
+def test_promise_8_a_job_that_knows_a_version_by_an_id_of_old_keeps_it(
+    moved: Vault, store: SqlRecords
+) -> None:
+    [(old, new)] = moved.aliases.items()
+    store.journal.begin(Job(kind="rotate", keys=(str(old.versionless),), intent={}))
+    with Hierarchy(moved, store, policy=Policy(cache=QUICK)) as hierarchy:
+        assert any("has not ended" in each for each in hierarchy.retire(new, wait=True).blockers)
+
+
+def test_promise_8_a_key_is_not_deleted_that_records_know_by_an_id_of_old(
+    moved: Vault, store: SqlRecords
+) -> None:
+    [(old, new)] = moved.aliases.items()
+    with Hierarchy(moved, store, policy=Policy(cache=QUICK)) as hierarchy:
+        # As if nobody had given the alias when it was disabled.
+        moved.key(new).disable()
+        store.key_marks.mark(new, KeyState.DISABLED)
+        assert hierarchy.delete_key("new", confirm="new").not_before is not None
+        time.sleep(QUICK.age)
+        with pytest.raises(InvalidStateError, match=f"{old} is needed"):
+            hierarchy.delete_key("new", confirm="new")
 
 
 @pytest.mark.parametrize("complete", [True, False])

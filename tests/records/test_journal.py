@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from keyhier.errors import (
     NotFoundError,
     UnavailableError,
 )
+from keyhier.identifiers import KeyId
 from keyhier.records import (
     Claim,
     ItemState,
@@ -64,6 +66,51 @@ def swaps(maker: Maker, claims: list[Claim], key: Key) -> list[Swap]:
 
 def states(store: SqlRecords, job: Job) -> dict[str, int]:
     return {str(state): count for state, count in store.journal.counts(job.id).items() if count}
+
+
+def test_promise_8_of_two_at_once_one_makes_what_a_job_goes_under(
+    store: SqlRecords, maker: Maker
+) -> None:
+    key = str(maker.first.id.versionless)
+    job = store.journal.begin(Job(kind="rotate", keys=(key,), intent={"tag": "t"}))
+    entered = threading.Event()
+
+    def slow() -> KeyId:
+        entered.set()
+        # So long that the other one comes meanwhile.
+        time.sleep(0.3)
+        return attrs.evolve(maker.first.id, version="01")
+
+    def other() -> KeyId:
+        return attrs.evolve(maker.first.id, version="02")
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(store.journal.settle, job.id, slow)
+        assert entered.wait(10)
+        second = pool.submit(store.journal.settle, job.id, other)
+        assert first.result() == second.result() == store.journal.job(job.id)
+    assert first.result().target == slow()
+    store.journal.finish(job.id)
+    assert store.journal.settle(job.id, other).target == slow()
+
+
+def test_nothing_is_noted_where_making_it_fails_or_the_job_is_not_open(
+    store: SqlRecords, maker: Maker
+) -> None:
+    key = str(maker.first.id.versionless)
+    job = store.journal.begin(Job(kind="rotate", keys=(key,), intent={"tag": "t"}))
+
+    def away() -> KeyId:
+        raise UnavailableError("the vault is away")
+
+    with pytest.raises(UnavailableError, match="the vault is away"):
+        store.journal.settle(job.id, away)
+    assert store.journal.job(job.id) == job
+    store.journal.roll_back(job.id)
+    with pytest.raises(InvalidStateError, match="rolling-back"):
+        store.journal.settle(job.id, away)
+    with pytest.raises(NotFoundError):
+        store.journal.settle("no such", away)
 
 
 def test_promise_8_the_intent_is_written_before_anything_is_made(store: SqlRecords) -> None:

@@ -145,7 +145,9 @@ def _sqlite(url: RecordsUrl, *, read_only: bool) -> Engine:
         name, connections = ":memory:", 1
     else:
         if read_only and not url.path.exists():
-            raise NotFoundError(f"there is no file {url.path}")
+            raise NotFoundError(
+                f"there is no file {url.path}", remedy="whatever keeps the first record makes it"
+            )
         if not read_only:
             _make_private(url.path)
         mode = "ro" if read_only else "rw"

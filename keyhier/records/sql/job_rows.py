@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
@@ -13,6 +13,14 @@ from keyhier.records.sql.rows import job_of, job_state_of
 from keyhier.records.sql.tables import job_items, job_keys, jobs
 
 __all__ = ["columns_of", "count_items", "read_job", "refuse_held", "require_state", "state_of"]
+
+
+_NEXT: Final = {
+    JobState.OPEN: "go on with the job, or roll it back",
+    JobState.ROLLING_BACK: "roll it back to the end",
+    JobState.FINALIZED: "the envelopes before are gone; begin another job",
+    JobState.ROLLED_BACK: "begin another job",
+}
 
 
 def columns_of(job: Job) -> dict[str, Any]:
@@ -71,7 +79,10 @@ def require_state(
     """
     state = state_of(connection, job_id, alone=alone)
     if state not in states:
-        raise InvalidStateError(f"job {job_id} is {state}, and has to be {' or '.join(states)}")
+        raise InvalidStateError(
+            f"job {job_id} is {state}, and has to be {' or '.join(states)}",
+            remedy=_NEXT.get(state),
+        )
     return state
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -29,6 +29,7 @@ from keyhier.errors import (
     InvalidStateError,
     KeyhierError,
 )
+from keyhier.identifiers import KeyId
 from keyhier.records.jobs import MAX_CLAIMS, Claim, ItemState, Job, JobItem, JobState, Swap
 from keyhier.records.record import Query, Record
 from keyhier.records.sql.database import Database
@@ -122,6 +123,27 @@ class SqlJournal:
             if not connection.execute(change).rowcount:
                 raise ConflictError(f"job {job.id} was changed or deleted since it was read")
             return read_job(connection, job.id)
+
+    def settle(self, job_id: str, make: Callable[[], KeyId]) -> Job:
+        """Make a job's target where it has none; see :meth:`Journal.settle`."""
+        with self._database.writing() as connection:
+            # Whoever else wants to make it waits here, and is let in where this process ends.
+            state_of(connection, job_id, alone=True)
+            job = read_job(connection, job_id)
+            if job.target is not None:
+                return job
+            require_state(connection, job_id, JobState.OPEN)
+            target = make()
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job_id)
+                .values(
+                    target=str(target),
+                    generation=jobs.c.generation + 1,
+                    updated=self._database.now,
+                )
+            )
+            return read_job(connection, job_id)
 
     def forget(self, job_id: str) -> None:
         """Delete a job that has ended; see :meth:`Journal.forget`."""

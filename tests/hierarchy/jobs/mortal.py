@@ -28,6 +28,9 @@ class Mortal:
         found = getattr(self._target, name)
         if name == "journal":
             return Mortal(found, self._on_write)
+        if name == "settle":
+            # What is made is counted: it is there, and not noted yet.
+            return lambda job_id, make: found(job_id, lambda: self._on_write(make))
         if name in WRITES and not isinstance(self._target, SqlRecords):
             return lambda *given, **named: self._on_write(lambda: found(*given, **named))
         return found

@@ -35,7 +35,11 @@ def test_sets_that_refer_to_what_their_records_needed_before_are_named(
     rotation = hierarchy.rotate("cmk").job
     assert rotation.target is not None
     left = hierarchy.jobs.left_behind(rotation)
-    # What follows the latest version has it already.
+    # What follows the latest version takes it up when it is observed.
+    assert hierarchy.sets.get("following").active == cmk.id
+    assert left.unseen == ("following",)
+    hierarchy.sets.observe("following")
+    assert hierarchy.jobs.left_behind(rotation).unseen == ()
     assert left.sets == {"pinned": KeyReference.pinned(rotation.target)}
     hierarchy.sets.refer("pinned", left.sets["pinned"])
     assert hierarchy.jobs.left_behind(rotation).sets == {}

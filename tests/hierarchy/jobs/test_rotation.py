@@ -112,7 +112,7 @@ def test_what_comes_under_the_old_version_meanwhile_is_done_by_the_next_run(
     hierarchy = Hierarchy(memory, store)
     job = hierarchy.rotate("kek").job
     fill(store, old, 2)
-    with pytest.raises(InvalidStateError, match="2 records were wrapped under the old versions"):
+    with pytest.raises(InvalidStateError, match="come under the old versions: 2"):
         hierarchy.jobs.finalize(job.id)
     assert hierarchy.rotate("kek").job.id == job.id
     assert hierarchy.jobs.finalize(job.id).state is JobState.FINALIZED

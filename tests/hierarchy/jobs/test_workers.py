@@ -52,3 +52,24 @@ def test_promise_8_of_four_workers_one_is_killed_and_one_stopped_past_its_lease(
     hands = {item.worker for item in shared_store.journal.items(job.id, ItemState.SWAPPED)}
     assert len(hands) >= 2, "nobody helped"
     assert Hierarchy(vault, shared_store).rotate("kek").job.id == job.id
+
+
+@pytest.mark.parametrize("shared_url", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("place", ["softhsm"], indirect=True)
+def test_promise_8_two_rotations_of_one_key_at_once_make_one_version_and_both_end(
+    four_workers: list[Workers],
+    shared_url: str,
+    shared_store: SqlRecords,
+    place: Place,
+    vault: Vault,
+) -> None:
+    fill(shared_store, vault.key("kek"), 20)
+    before = by_id(shared_store)
+    both = four_workers[:2]
+    for workers in both:
+        workers.begin(records=shared_url, vaults=[place.uri], key="kek", batch=8)
+    assert [workers.wait()[0] for workers in both] == [0, 0]
+    assert len(vault.key("kek").versions()) == 2
+    (job,) = shared_store.journal.jobs()
+    assert job.target is not None
+    check_done(shared_store, job.id, before, job.target, vault)
