@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    and_,
-    delete,
-    exc,
-    exists,
-    false,
-    insert,
-    literal,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, and_, delete, exc, exists, insert, literal, select, update
 
 from keyhier.errors import (
     ConflictError,
-    IntegrityError,
     InvalidInputError,
     InvalidStateError,
     KeyhierError,
 )
 from keyhier.identifiers import KeyId
-from keyhier.records.jobs import MAX_CLAIMS, Claim, ItemState, Job, JobItem, JobState, Swap
+from keyhier.records.jobs import Claim, ItemState, Job, JobItem, JobState, Swap
 from keyhier.records.record import Query, Record
 from keyhier.records.sql.database import Database
 from keyhier.records.sql.job_rows import (
@@ -42,7 +26,8 @@ from keyhier.records.sql.job_rows import (
     state_of,
 )
 from keyhier.records.sql.key_marks import require_unmarked
-from keyhier.records.sql.rows import item_of, record_of
+from keyhier.records.sql.leases import Leases, latest_of
+from keyhier.records.sql.rows import item_of
 from keyhier.records.sql.selection import Selection
 from keyhier.records.sql.swaps import Swaps
 from keyhier.records.sql.tables import job_items, job_keys, jobs, records
@@ -50,8 +35,6 @@ from keyhier.records.sql.tables import job_items, job_keys, jobs, records
 __all__ = ["SqlJournal"]
 
 _PAGE: Final = 1000
-_MAX_ERROR_CHARACTERS: Final = 1000
-_MAX_LEASE_SECONDS: Final = 7 * 24 * 3600
 
 
 class SqlJournal:
@@ -59,6 +42,7 @@ class SqlJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._leases = Leases(database)
         self._swaps = Swaps(database)
 
     # ------------------------------------------------------------------ jobs
@@ -227,75 +211,18 @@ class SqlJournal:
 
     def claim(self, job_id: str, worker: str, limit: int, seconds: float) -> list[Claim]:
         """Lease pending items that nobody holds; see :meth:`Journal.claim`."""
-        if not 0 < limit <= MAX_CLAIMS:
-            raise InvalidInputError(f"a worker claims 1 to {MAX_CLAIMS} records at a time")
-        lease = uuid.uuid4().hex
-        now = self._database.now
-        free = (
-            select(job_items.c.record)
-            .where(
-                job_items.c.job == job_id,
-                job_items.c.state == str(ItemState.PENDING),
-                or_(job_items.c.leased_until.is_(None), job_items.c.leased_until <= now),
-            )
-            .order_by(job_items.c.record)
-            .limit(limit)
-            # SQLite has one writer at a time, and no need of this.
-            .with_for_update(skip_locked=True)
-        )
         with self._database.writing() as connection:
-            if state_of(connection, job_id) is not JobState.OPEN:
-                return []
-            found = connection.execute(free).scalars().all()
-            connection.execute(
-                update(job_items)
-                .where(job_items.c.job == job_id, job_items.c.record.in_(found))
-                .values(
-                    lease=lease,
-                    worker=worker,
-                    leased_until=now + _milliseconds(seconds),
-                    attempts=job_items.c.attempts + 1,
-                    updated=now,
-                )
-            )
-            rows = connection.execute(
-                select(records).where(records.c.id.in_(found)).order_by(records.c.id)
-            )
-            return list(self._readable(connection, job_id, lease, rows))
-
-    def _readable(
-        self, connection: Connection, job_id: str, lease: str, rows: Iterable[Row[Any]]
-    ) -> Iterator[Claim]:
-        """Yield the claims of records that can be read; one that cannot has failed."""
-        for row in rows:
-            try:
-                yield Claim(job_id, record_of(row), lease)
-            except IntegrityError as error:
-                mine = (job_items.c.record == row.id, job_items.c.lease == lease)
-                self._settle(connection, mine, ItemState.FAILED, type(error).__name__, str(error))
+            return self._leases.take(connection, job_id, worker, limit, seconds)
 
     def renew(self, claims: Sequence[Claim], seconds: float) -> list[Claim]:
         """Make leases last from now on so long; see :meth:`Journal.renew`."""
         with self._database.writing() as connection:
-            renewed = connection.execute(
-                update(job_items)
-                .where(*self._held(claims))
-                .values(leased_until=self._database.now + _milliseconds(seconds))
-                .returning(job_items.c.record, job_items.c.lease)
-            )
-            held = {tuple(row) for row in renewed}
-        return [claim for claim in claims if (claim.record.id, claim.lease) in held]
+            return self._leases.renew(connection, claims, seconds)
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give leases back before they end; see :meth:`Journal.release`."""
         with self._database.writing() as connection:
-            connection.execute(
-                update(job_items).where(*self._held(claims)).values(lease=None, leased_until=None)
-            )
-
-    def _held(self, claims: Iterable[Claim]) -> tuple[ColumnElement[bool], ...]:
-        """Return the conditions of the items that these claims hold at this moment."""
-        return _leased(claims), job_items.c.leased_until > self._database.now
+            self._leases.let_go(connection, self._leases.holding(claims))
 
     # ------------------------------------------------------------------ outcomes
 
@@ -310,14 +237,10 @@ class SqlJournal:
             put = [swap.claim for swap, done in zip(swaps, is_put, strict=True) if done]
             lost = [swap for swap, done in zip(swaps, is_put, strict=True) if not done]
             # A lease that has ended since is no matter: the rows are locked.
-            self._settle(connection, [_leased(put)], ItemState.SWAPPED)
+            self._leases.end(connection, latest_of(put), ItemState.SWAPPED)
             if lost:
                 # Those that changed meanwhile are claimed anew, as they are then.
-                connection.execute(
-                    update(job_items)
-                    .where(_leased(swap.claim for swap in lost))
-                    .values(lease=None, leased_until=None)
-                )
+                self._leases.let_go(connection, latest_of(swap.claim for swap in lost))
         return lost
 
     def fail(self, claim: Claim, error: KeyhierError) -> bool:
@@ -330,30 +253,8 @@ class SqlJournal:
 
     def _end(self, claim: Claim, state: ItemState, error: str | None, text: str) -> bool:
         with self._database.writing() as connection:
-            held = self._held([claim])
-            return bool(self._settle(connection, held, state, error, text))
-
-    def _settle(
-        self,
-        connection: Connection,
-        which: Iterable[ColumnElement[bool]],
-        state: ItemState,
-        error: str | None = None,
-        text: str | None = None,
-    ) -> int:
-        settled = connection.execute(
-            update(job_items)
-            .where(*which)
-            .values(
-                state=str(state),
-                lease=None,
-                leased_until=None,
-                error=error,
-                error_text=text and text[:_MAX_ERROR_CHARACTERS],
-                updated=self._database.now,
-            )
-        )
-        return settled.rowcount
+            held = self._leases.holding([claim])
+            return bool(self._leases.end(connection, held, state, error, text))
 
     # ------------------------------------------------------------------ ends
 
@@ -390,11 +291,11 @@ class SqlJournal:
         previous = record.previous
         if previous is None:
             raise InvalidStateError(f"record {record.id} holds no envelope before")
-        item = (job_items.c.job == previous.job, job_items.c.record == record.id)
+        item = and_(job_items.c.job == previous.job, job_items.c.record == record.id)
         with self._database.writing() as connection:
             require_state(connection, previous.job, JobState.ROLLING_BACK)
             restored = self._swaps.take_back(connection, record, previous)
-            self._settle(connection, item, ItemState.LEFT, None, "rolled back")
+            self._leases.end(connection, item, ItemState.LEFT, None, "rolled back")
             return restored
 
     def end_roll_back(self, job_id: str) -> Job:
@@ -410,22 +311,3 @@ class SqlJournal:
                     remedy="restore them first",
                 )
             return self._move(connection, job_id, JobState.ROLLED_BACK)
-
-
-def _leased(claims: Iterable[Claim]) -> ColumnElement[bool]:
-    """Return the condition of pending items that nobody has claimed after these claims."""
-    together: dict[tuple[str, str], list[str]] = {}
-    for claim in claims:
-        together.setdefault((claim.job, claim.lease), []).append(claim.record.id)
-    # What was claimed together has one lease, so there are few of them.
-    items = [
-        and_(job_items.c.job == job, job_items.c.lease == lease, job_items.c.record.in_(ids))
-        for (job, lease), ids in together.items()
-    ]
-    return and_(job_items.c.state == str(ItemState.PENDING), or_(false(), *items))
-
-
-def _milliseconds(seconds: float) -> int:
-    if not 0 < seconds <= _MAX_LEASE_SECONDS:
-        raise InvalidInputError(f"a lease is a time of up to {_MAX_LEASE_SECONDS} seconds")
-    return round(seconds * 1000)
