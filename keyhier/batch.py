@@ -27,9 +27,8 @@ Progress = Callable[[int], None]
 """Told how many items are done, after each."""
 
 _AHEAD: Final = 8  # Items in flight for each worker: enough to keep it busy, few enough to hold.
-# A worker does so many side by side at most, more of which gain nothing, and only as many as take
-# so long together, since whoever ends a stream waits for them.
-_ABREAST: Final = 8
+_ABREAST: Final = 8  # Items side by side in one worker; more of them gain nothing.
+# And only as many as take so long together, because each one's outcome waits for the others.
 _ABREAST_SECONDS: Final = 0.05
 _ABREAST_PATIENCE_SECONDS: Final = 0.5  # After so long, what they wait for has become slow.
 _MOMENT_SECONDS: Final = 0.01  # How long an outcome may wait for others, to be taken with them.
@@ -98,7 +97,8 @@ def stream_in_steps(
 
     Args:
         work: what to do with an item. Each thread does a step of several items after another,
-            where these are so quick that nobody waits for it.
+            where these are so quick that nobody waits for it. What has paused may be closed and
+            begun anew, or closed where the stream ends.
         items, workers, progress: as for :func:`stream`.
 
     Raises:
@@ -139,7 +139,7 @@ class _Source(Generic[Item]):
 
 
 class _Workers(Generic[Item, Value]):
-    """Threads that do one item after another; an executor's futures cost several times as much."""
+    """Threads that do a few items at a time; an executor's futures cost several times as much."""
 
     def __init__(self, work: Callable[[Item], Steps[Value]], abreast: int) -> None:
         self._work = work

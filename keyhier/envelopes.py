@@ -89,7 +89,7 @@ class Envelopes:
     def open(
         self, envelope: WrappedKey, *, moved: bool, timeout: float | None
     ) -> Steps[SecretBytes]:
-        """Open an envelope whose key and context were compared already.
+        """Open an envelope, whose key and context were compared already, in steps.
 
         It pauses before the vault unwraps and after; then there is the content key, and no secret
         yet.

@@ -210,9 +210,9 @@ class Key:
     def open_envelope(
         self, envelope: WrappedKey, *, moved: bool, timeout: float | None
     ) -> Steps[SecretBytes]:
-        """Open an envelope whose key and context were compared already; for a Vault only.
+        """Open an envelope in steps, as :meth:`Envelopes.open` does; for a Vault only.
 
-        ``moved`` says that an alias chose the key; see :meth:`Envelopes.open`.
+        ``moved`` says that an alias chose the key.
         """
         return self._envelopes.open(envelope, moved=moved, timeout=timeout)
 

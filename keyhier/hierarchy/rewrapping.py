@@ -139,7 +139,7 @@ class Rewrapping:
                 yield claim
 
     def _attempt(self, claim: Claim) -> Steps[Swap | str]:
-        """Return a new envelope, or why none is needed."""
+        """Return a new envelope, or why none is needed; pauses as :func:`rewrap`."""
         record = claim.record.checked()
         if record.key in self._targets.values():
             return "it needs its new key already"

@@ -177,10 +177,10 @@ class Journal(Protocol):
 
         Nobody else makes it meanwhile: they wait, and get what was noted. Whoever dies while making
         it lets the next one in. Others may have to wait with every change, so ``make`` is quick and
-        uses nothing of this store.
+        uses nothing of this store. What it raises is raised, and nothing is noted.
 
         Raises:
-            InvalidStateError: the job is not open.
+            InvalidStateError: nothing is noted yet, and the job is not open.
             NotFoundError: there is no such job.
         """
         ...
