@@ -10,7 +10,7 @@ from keyhier.placement.model import EncryptionSetResource, KeyUse, Resource, Vau
 from keyhier.placement.policy import PlacementPolicy
 from keyhier.placement.unknown import UNKNOWN
 
-__all__ = ["judge_set"]
+__all__ = ["host_of", "judge_set"]
 
 
 def judge_set(
@@ -28,10 +28,10 @@ def judge_set(
     """
     if policy is None:
         return ()
-    named = _host(encryption_set.reference.key)
+    named = host_of(encryption_set.reference.key)
     identity = encryption_set.identity
     resources: list[Resource] = []
-    for host, key in {_host(key): key for key in keys}.items():
+    for host, key in {host_of(key): key for key in keys}.items():
         # Where the set does not name the vault, only the key's URL tells which one it is.
         known = encryption_set.vault_id if host == named else None
         vault_id = UNKNOWN if known is None else known
@@ -49,5 +49,6 @@ def judge_set(
     return policy.judge(resources)
 
 
-def _host(key: KeyId) -> str:
+def host_of(key: KeyId) -> str:
+    """Return what a policy knows a key's vault by; one without a name by its scheme."""
     return key.vault or key.scheme

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from keyhier.azure_disk.set_resource import SET_TYPE
 from keyhier.hierarchy.encryption_set import EncryptionSet
+from keyhier.hierarchy.set_placement import host_of
 from keyhier.hierarchy.volume import Volume
 from keyhier.identifiers import KeyId
 from keyhier.placement.arm_id import ArmId, own_group, own_subscription
@@ -38,7 +39,7 @@ def judge_volume(
     Raises:
         PlacementError: a rule is broken, and that is not allowed; all of them are named.
     """
-    hosts = {root.vault or root.scheme: root for root in roots}
+    hosts = {host_of(root): root for root in roots}
     machines = [
         VirtualMachine(name=volume.vm, placement=place, disks=(), ade=Ade(enabled=True, kek=use))
         for place in policy.places_of(volume.vm, volume.placement)
