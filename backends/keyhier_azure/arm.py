@@ -235,8 +235,9 @@ class _Manager:
 
         Where they may not be listed, that is yielded without a document, as of a resource.
         """
-        kind = _ID.fullmatch(found.id)
-        if found.document is None or kind is None or kind["type"].casefold() != _SCALE_SET:
+        # The ids of instances begin as that of their scale set does.
+        parts = _ID.fullmatch(found.id)
+        if found.document is None or parts is None or parts["type"].casefold() != _SCALE_SET:
             return
         listed = f"{found.id}/virtualMachines"
         properties = found.document.get("properties")

@@ -56,9 +56,9 @@ def _uses(text: str) -> frozenset[Technology]:
     return frozenset(map(_word(Technology), words))
 
 
-# The rest is told by a plan's scenario and key, and by the documents.
+# These are told by a plan's scenario and key, and by the documents.
 _DERIVED: Final = frozenset({"scenario", "volumes", "kek_bits", "ade", "os_encrypted", "dual_pass"})
-_READERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
+_OF_PLANS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
     {each.name: _truth for each in attrs.fields(Machine) if each.name not in _DERIVED}
     | {
         "system": _word(System),
@@ -72,10 +72,10 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
     }
 )
 
-# A check has no plan that would tell them.
+# A check has no plan that would tell the rest.
 _OF_CHECKS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
     {
-        **_READERS,
+        **_OF_PLANS,
         "scenario": _word(Scenario),
         "dual_pass": _truth,
         "os_encrypted": _truth,
@@ -91,7 +91,7 @@ def with_facts(machine: Machine, facts: Mapping[str, Any]) -> Machine:
         InvalidInputError: a fact has no name of such a fact.
     """
     for name in facts:
-        _reader(name, _READERS)
+        _reader(name, _OF_PLANS)
     return attrs.evolve(machine, **facts)
 
 
@@ -128,7 +128,7 @@ def read_facts(pairs: Iterable[str], *, planned: bool = True) -> dict[str, Any]:
     Raises:
         InvalidInputError: a name is not known, stands twice, or its value does not fit.
     """
-    readers = _READERS if planned else _OF_CHECKS
+    readers = _OF_PLANS if planned else _OF_CHECKS
     facts: dict[str, Any] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")

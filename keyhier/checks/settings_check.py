@@ -102,7 +102,7 @@ def _of_os_disk(machine: object) -> Node:
     return properties_of(machine).at("storageProfile", "osDisk", "encryptionSettings")
 
 
-def _below(find: Callable[[object], Node], parse: Parse, check: Parse) -> _Reading:
+def _of_part(find: Callable[[object], Node], parse: Parse, check: Parse) -> _Reading:
     """Return how settings are read that are a part of what a resource is like, if they are there.
 
     Args:
@@ -159,14 +159,14 @@ def _is_open(value: object) -> bool:
 
 
 _EXTENSION: Final = _Reading(ExtensionSettings.parse, _wrong_extension, _relevant)
-_DISK: Final = _below(_collection, DiskCollection.parse, check_open_collection)
+_DISK: Final = _of_part(_collection, DiskCollection.parse, check_open_collection)
 _READINGS: Final[Mapping[str, tuple[str, _Reading]]] = MappingProxyType(
     {
         "microsoft.compute/disks": ("disk", _DISK),
         "microsoft.compute/snapshots": ("snapshot", _DISK),
         "microsoft.compute/virtualmachines": (
             "VM",
-            _below(_of_os_disk, VolumeSettings.parse, check_open_volume),
+            _of_part(_of_os_disk, VolumeSettings.parse, check_open_volume),
         ),
         "microsoft.compute/diskencryptionsets": (
             "encryption set",

@@ -57,14 +57,14 @@ def rewrap(record: Record, source: KekUse, target: KekUse) -> Steps[WrappedKey]:
     """
     context = context_of(record)
     before = record.wrapped
-    key = os.urandom(_KEY_BYTES)
+    digest_key = os.urandom(_KEY_BYTES)
     secret = yield from _open(source, before, context)
     try:
         with secret:
-            digest = hmac.digest(key, secret.view(), _DIGEST)
+            digest = hmac.digest(digest_key, secret.view(), _DIGEST)
             made = target.wrap(secret, context=context, content_type=before.content_type)
         with (yield from _open(target, made, context)) as again:
-            same = hmac.compare_digest(digest, hmac.digest(key, again.view(), _DIGEST))
+            same = hmac.compare_digest(digest, hmac.digest(digest_key, again.view(), _DIGEST))
     except UnwrapError:
         same = False
     except (CapacityError, IntegrityError, ThrottledError, UnavailableError):

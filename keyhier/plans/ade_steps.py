@@ -124,7 +124,7 @@ class AdeSteps:
                     yield self._snapshot(disk.id)
         if self.own_disk is not None and self.collection is not None:
             yield self._own_disk(self.own_disk, self.collection)
-            yield self._of_own_disk(self.own_disk)
+            yield self._machine_of(self.own_disk)
         if self.settings is None:
             return
         texts = {
@@ -144,9 +144,7 @@ class AdeSteps:
     def _snapshot(self, disk: ArmId) -> Step:
         name = f"{disk.name}-before-{self.scenario}"
         words = ["az", "snapshot", "create", *az_named(disk, name), "--source", str(disk)]
-        if not self.location.startswith("["):
-            # Without it the snapshot is made in the region of the group, where it may not be.
-            words += ["--location", self.location]
+        words += self._location_option
         text = f"take a snapshot of the disk {disk.name}: what goes wrong is not undone otherwise"
         return Step(Phase.DEPLOY, f"snapshot-{disk.name}", text, command=shlex.join(words))
 
@@ -174,13 +172,17 @@ class AdeSteps:
         )
 
     @property
+    def _location_option(self) -> list[str]:
+        # Without it a resource is made in the region of the group, where it may not be.
+        return [] if self.location.startswith("[") else ["--location", self.location]
+
+    @property
     def _os_type(self) -> str:
         return str(self.system).capitalize()
 
-    def _of_own_disk(self, own: ArmId) -> Step:
+    def _machine_of(self, own: ArmId) -> Step:
         words = ["az", "vm", "create", *az_named(self.machine)]
-        if not self.location.startswith("["):
-            words += ["--location", self.location]
+        words += self._location_option
         if not isinstance(self.size, Unknown):
             words += ["--size", self.size]
         if isinstance(self.system, Unknown):

@@ -191,12 +191,12 @@ class SetSteps:
             command = _machine_command("start", machine)
             yield Step(Phase.DEPLOY, f"start-{machine.name}", text, command=command)
         for disk in self.disks:
-            words = _named("disk", "show", disk)
+            words = _words("disk", "show", disk)
             command = shlex.join([*words, "--query", "encryption"])
             text = f"see that the disk {disk.name} names the set"
             yield Step(Phase.VERIFY, f"disk-{disk.name}", text, command=command)
         for disk in self.disks:
-            words = [*_named("disk", "update", disk), "--encryption-type", _PLATFORM_KEY]
+            words = [*_words("disk", "update", disk), "--encryption-type", _PLATFORM_KEY]
             text = f"take the disk {disk.name} out of the set while its machine is deallocated"
             yield Step(
                 Phase.UNDO,
@@ -206,13 +206,13 @@ class SetSteps:
             )
 
 
-def _named(group: str, verb: str, identity: ArmId) -> list[str]:
+def _words(group: str, verb: str, identity: ArmId) -> list[str]:
     return ["az", group, verb, *az_named(identity)]
 
 
 def _set_command(verb: str, identity: ArmId) -> str:
-    return shlex.join(_named("disk-encryption-set", verb, identity))
+    return shlex.join(_words("disk-encryption-set", verb, identity))
 
 
 def _machine_command(verb: str, identity: ArmId) -> str:
-    return shlex.join(_named("vm", verb, identity))
+    return shlex.join(_words("vm", verb, identity))
