@@ -168,7 +168,7 @@ def show_report(
     """
     job, counts = report.job, report.counts
     failed = jobs.journal.items(job.id, ItemState.FAILED)
-    behind = LeftBehind({}, (), {})
+    behind = LeftBehind()
     if job.state is JobState.DONE and not report.was_done:
         behind = jobs.left_behind(job)
     if session.settings.as_json:
@@ -204,7 +204,7 @@ def _next(job: Job) -> str:
 def _behind_document(behind: LeftBehind) -> dict[str, Any]:
     return {
         "sets": {name: str(reference.key) for name, reference in behind.sets.items()},
-        "unseen": list(behind.unseen),
+        "unobserved": list(behind.unobserved),
         "pins": {str(kek): pin for kek, pin in behind.pins.items()},
     }
 
@@ -217,7 +217,7 @@ def _behind_lines(behind: LeftBehind) -> Iterator[str]:
             f"warning: the set {printable(name)} refers to what its records needed before; "
             f"`keyhier set refer {printable(name)} --key '{key}'{pin}` mends it"
         )
-    for name in behind.unseen:
+    for name in behind.unobserved:
         yield (
             f"warning: the set {printable(name)} uses the version before for new disks until "
             f"`keyhier set observe {printable(name)}`"

@@ -125,14 +125,14 @@ class EncryptionSet:
         if version in self.previous:
             return f"the set {self.name} is rotating away from it"
         over = self.settled_at(window)
-        if self.had(version) and over is not None and now < over:
+        if self.had_key_of(version) and over is not None and now < over:
             return (
                 f"the set {self.name} took up its version at {self.last_rotation:%H:%M:%S} UTC, "
                 f"and disks may use another until {over:%H:%M:%S}"
             )
         return None
 
-    def had(self, version: KeyId) -> bool:
+    def had_key_of(self, version: KeyId) -> bool:
         """Whether disks may have known a version's key, as far back as the sightings tell."""
         known = (self.active, *self.previous, *(each.key for each in self.sightings))
         return version.versionless in {each.versionless for each in known}

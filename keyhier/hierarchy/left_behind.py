@@ -31,13 +31,13 @@ class LeftBehind:
 
     Attributes:
         sets: by the name of a set that refers to a key of old, what it may refer to instead.
-        unseen: the sets that follow a key, and use the version before until they are observed.
+        unobserved: the sets that follow a key, and use the version before until they are observed.
         pins: by the id of a KEK that wraps no more, the thumbprint to be pinned so that it does.
     """
 
-    sets: Mapping[str, KeyReference]
-    unseen: tuple[str, ...]
-    pins: Mapping[KeyId, str]
+    sets: Mapping[str, KeyReference] = attrs.field(factory=dict)
+    unobserved: tuple[str, ...] = ()
+    pins: Mapping[KeyId, str] = attrs.field(factory=dict)
 
 
 def look_behind(core: Core, keyring: ChainKeyring, targets: Mapping[KeyId, KeyId]) -> LeftBehind:
@@ -52,11 +52,11 @@ def look_behind(core: Core, keyring: ChainKeyring, targets: Mapping[KeyId, KeyId
         KeyhierError: a vault is away or refuses; it is asked where KEKs in records moved.
     """
     sets: dict[str, KeyReference] = {}
-    unseen: tuple[str, ...] = ()
+    unobserved: tuple[str, ...] = ()
     if isinstance(core.records, SupportsSets):
         sets = dict(_sets(core, targets))
-        unseen = tuple(_unseen(core, targets))
-    return LeftBehind(sets, unseen, dict(_pins(core, keyring, set(targets.values()))))
+        unobserved = tuple(_unobserved(core, targets))
+    return LeftBehind(sets, unobserved, dict(_pins(core, keyring, set(targets.values()))))
 
 
 def _sets(core: Core, targets: Mapping[KeyId, KeyId]) -> Iterator[tuple[str, KeyReference]]:
@@ -70,7 +70,7 @@ def _sets(core: Core, targets: Mapping[KeyId, KeyId]) -> Iterator[tuple[str, Key
                 yield found.name, reference
 
 
-def _unseen(core: Core, targets: Mapping[KeyId, KeyId]) -> Iterator[str]:
+def _unobserved(core: Core, targets: Mapping[KeyId, KeyId]) -> Iterator[str]:
     for found in EncryptionSets(core).all():
         target = targets.get(found.active)
         if target not in (None, found.active) and found.reference == KeyReference.following(target):

@@ -103,7 +103,7 @@ class Retiring:
         times = [since + timedelta(seconds=max(policy.cache.age, window))]
         for each in self._sets():
             settled = each.settled_at(window)
-            if settled is not None and any(map(each.had, self._ids(key))):
+            if settled is not None and any(map(each.had_key_of, self._ids(key))):
                 times.append(settled)
         return max(times)
 

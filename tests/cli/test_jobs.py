@@ -186,7 +186,7 @@ def test_a_rotation_names_what_it_leaves_in_its_json(
     document = json.loads(run("rotate", "kek", "--json", *places).stdout)
     assert document["left_behind"] == {
         "sets": {"web": document["target"]},
-        "unseen": ["follower"],
+        "unobserved": ["follower"],
         "pins": {},
     }
 

@@ -14,8 +14,7 @@ from keyhier.records.sql.tables import job_items, job_keys, jobs
 
 __all__ = ["columns_of", "count_items", "read_job", "refuse_held", "require_state", "state_of"]
 
-
-_NEXT: Final = {
+_REMEDIES: Final = {
     JobState.OPEN: "go on with the job, or roll it back",
     JobState.ROLLING_BACK: "roll it back to the end",
     JobState.FINALIZED: "the envelopes before are gone; begin another job",
@@ -81,7 +80,7 @@ def require_state(
     if state not in states:
         raise InvalidStateError(
             f"job {job_id} is {state}, and has to be {' or '.join(states)}",
-            remedy=_NEXT.get(state),
+            remedy=_REMEDIES.get(state),
         )
     return state
 

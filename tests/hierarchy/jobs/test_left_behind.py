@@ -37,9 +37,9 @@ def test_sets_that_refer_to_what_their_records_needed_before_are_named(
     left = hierarchy.jobs.left_behind(rotation)
     # What follows the latest version takes it up when it is observed.
     assert hierarchy.sets.get("following").active == cmk.id
-    assert left.unseen == ("following",)
+    assert left.unobserved == ("following",)
     hierarchy.sets.observe("following")
-    assert hierarchy.jobs.left_behind(rotation).unseen == ()
+    assert hierarchy.jobs.left_behind(rotation).unobserved == ()
     assert left.sets == {"pinned": KeyReference.pinned(rotation.target)}
     hierarchy.sets.refer("pinned", left.sets["pinned"])
     assert hierarchy.jobs.left_behind(rotation).sets == {}
