@@ -94,7 +94,7 @@ CASES = [
 ]
 
 
-def report_of(content: object) -> Report:
+def report_of_file(content: object) -> Report:
     files = Files(Deployment(""))
     files.add("a.json", json.dumps(content).encode())
     read = list(files.documents())
@@ -109,20 +109,22 @@ def shown(report: Report) -> str:
 
 
 @pytest.mark.parametrize(("document", "at", "secret"), CASES)
-def test_no_report_shows_it(document: dict[str, Any], at: Place, secret: Any) -> None:
+def test_no_report_shows_what_stands_where_secrets_may(
+    document: dict[str, Any], at: Place, secret: Any
+) -> None:
     holding = altered(document, at, secret)
     for content in (holding, {"contentVersion": "1", "resources": [holding]}):
-        report = report_of(content)
+        report = report_of_file(content)
         text = shown(report)
         assert SECRET not in text
         assert "8282123" not in text
-        # It is told of, all the same, where something is wrong.
+        # What stands there keeps nothing else from being checked.
         assert report.violations or report.not_checked or report.kept
 
 
 @pytest.mark.parametrize("name", ["adminPassword", "admin_password", "customData", "osProfile"])
 def test_no_report_shows_a_variable_that_is_called_after_a_secret(name: str) -> None:
-    report = report_of(
+    report = report_of_file(
         {"contentVersion": "1", "variables": {name: f"[!{SECRET}]"}, "resources": []}
     )
     assert SECRET not in shown(report)
@@ -154,17 +156,17 @@ def test_no_report_shows_what_terraform_plans(secret: Any) -> None:
         for kind in kinds
     ]
     planned = {"root_module": {"resources": resources}}
-    text = shown(report_of({"format_version": "1.2", "planned_values": planned}))
+    text = shown(report_of_file({"format_version": "1.2", "planned_values": planned}))
     assert SECRET not in text
     assert "8282123" not in text
 
 
 def test_what_is_no_secret_is_shown() -> None:
-    report = report_of(altered(machine(), ("location",), [1, 2]))
+    report = report_of_file(altered(machine(), ("location",), [1, 2]))
     assert "text belongs here, not a list" in shown(report)
-    report = report_of(altered(machine(), ("properties", "storageProfile"), "none"))
+    report = report_of_file(altered(machine(), ("properties", "storageProfile"), "none"))
     assert "an object belongs here, not a text" in shown(report)
-    report = report_of(
+    report = report_of_file(
         altered(machine(), ("properties", "securityProfile"), {"encryptionAtHost": 7})
     )
     assert "true or false belongs here, not 7" in shown(report)

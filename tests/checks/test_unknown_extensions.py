@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from keyhier.checks.check import check_documents
-from keyhier.checks.files import Files
-from keyhier.placement.arm.deployment import Deployment
 from keyhier.placement.report import Report
+from tests.checks.test_nothing_secret_is_shown import report_of_file
 from tests.checks.test_transitions import machine, report_of
 
 KIND = "Microsoft.Compute/virtualMachines/extensions"
@@ -20,13 +17,6 @@ TEMPLATE = {
     "contentVersion": "1.0.0.0",
     "parameters": {"type": {"type": "string"}, "settings": {"type": "object"}},
 }
-
-
-def report_of_file(content: object) -> Report:
-    files = Files(Deployment(""))
-    files.add("a.json", json.dumps(content).encode())
-    found = [each for documents in files.documents() for each in documents.found]
-    return check_documents(found, files.troubles, locate=files.locate)
 
 
 def in_doubt(report: Report) -> set[tuple[str, str]]:
@@ -46,7 +36,9 @@ def template(kind: str, **properties: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "kind", [KIND, "Microsoft.Compute/virtualMachineScaleSets/extensions"], ids=["VM", "scale set"]
 )
-def test_in_a_template_it_is_not_checked(kind: str, settings: dict[str, Any]) -> None:
+def test_an_unknown_extension_in_a_template_is_not_checked(
+    kind: str, settings: dict[str, Any]
+) -> None:
     # The version is none of Azure Disk Encryption, which speaks against nobody knows what.
     content = template(kind, type="[parameters('type')]", typeHandlerVersion="1.10", **settings)
     report = report_of_file(content)
@@ -58,21 +50,21 @@ def test_in_a_template_it_is_not_checked(kind: str, settings: dict[str, Any]) ->
     assert origin.pointer == "/resources/0"
 
 
-def test_one_of_a_known_type_is_nothing_to_report() -> None:
+def test_an_extension_of_a_known_type_is_nothing_to_report() -> None:
     content = template(KIND, type="CustomScript", settings="[parameters('settings')]")
     report = report_of_file(content)
     assert not report.violations
     assert not report.not_checked
 
 
-def test_one_of_another_service_is_nothing_to_report() -> None:
+def test_an_extension_of_another_service_is_nothing_to_report() -> None:
     content = template("Microsoft.HybridCompute/machines/extensions", type="[parameters('type')]")
     report = report_of_file(content)
     assert not report.violations
     assert not report.not_checked
 
 
-def test_in_a_resource_its_machine_is_not_checked() -> None:
+def test_the_machine_of_an_unknown_extension_is_not_checked() -> None:
     alone = {
         "type": "Microsoft.Compute/virtualMachines",
         "id": machine()["id"],
@@ -92,7 +84,7 @@ def test_in_a_resource_its_machine_is_not_checked() -> None:
     assert {"vm-unencrypted", "ade-vault-region", "ade-vault-subscription"} <= rules
 
 
-def test_one_that_ran_already_asks_for_nothing_anew() -> None:
+def test_an_unknown_extension_that_ran_asks_for_nothing_anew() -> None:
     ran = {
         "type": KIND,
         "name": "web-01/e",
@@ -105,7 +97,7 @@ def test_one_that_ran_already_asks_for_nothing_anew() -> None:
     assert in_doubt(report_of(ran)) == {("settings", "extension web-01/e")}
 
 
-def test_in_the_model_of_a_scale_set_it_is_not_checked() -> None:
+def test_an_unknown_extension_in_the_model_of_a_scale_set_is_not_checked() -> None:
     properties = {"type": "[parameters('t')]", "settings": "[parameters('s')]"}
     profile = {"extensionProfile": {"extensions": [{"name": "e", "properties": properties}]}}
     scale_set = {
@@ -120,7 +112,7 @@ def test_in_the_model_of_a_scale_set_it_is_not_checked() -> None:
 @pytest.mark.parametrize(
     "unknown", [{"type": True}, {"type": True, "settings": True}], ids=["type", "and settings"]
 )
-def test_in_a_terraform_plan_it_is_not_checked(unknown: dict[str, bool]) -> None:
+def test_an_unknown_extension_in_a_terraform_plan_is_not_checked(unknown: dict[str, bool]) -> None:
     address = "azurerm_virtual_machine_extension.e"
     resource = {
         "address": address,

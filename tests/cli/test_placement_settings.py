@@ -374,7 +374,7 @@ def test_promise_10_a_volume_is_refused_where_its_set_is_not(
 @pytest.mark.parametrize("option", ["--region", "--subscription"])
 @pytest.mark.parametrize("has_profile", [True, False], ids=["profile", "no profile"])
 @pytest.mark.parametrize("under", [("--under", "kek"), ("--set", "web")], ids=["KEK", "set"])
-def test_where_a_machine_is_is_refused_where_nobody_asks(
+def test_the_place_of_a_machine_is_refused_where_no_profile_asks_for_it(
     run: Run,
     configuration: Path,
     vault_file: VaultFile,

@@ -62,7 +62,7 @@ def test_where_nobody_knows_the_extensions_nobody_knows_of_encryption(unknown: o
     assert ade_of({**MACHINE, "resources": [unknown]}) == Ade()
 
 
-def test_one_that_is_known_counts_beside_one_that_is_not() -> None:
+def test_a_known_extension_counts_beside_an_unknown_one() -> None:
     doubtful = {**EXTENSION, "name": "web-01/e", "properties": {"type": EXPRESSION}}
     nobodys = {**doubtful, "name": EXPRESSION}
     known = ade_of(MACHINE, EXTENSION)
@@ -75,7 +75,7 @@ def test_one_that_is_known_counts_beside_one_that_is_not() -> None:
         assert ade_of({**MACHINE, "resources": listed}) == known
 
 
-def test_one_that_is_not_known_may_enable_what_another_disabled() -> None:
+def test_an_unknown_extension_may_enable_what_another_disabled() -> None:
     settings = {"EncryptionOperation": "DisableEncryption", "VolumeType": "All"}
     off = {**EXTENSION, "properties": {"type": "AzureDiskEncryption", "settings": settings}}
     doubtful = {**EXTENSION, "name": "web-01/e", "properties": {"type": EXPRESSION}}
@@ -92,7 +92,7 @@ def test_one_that_is_not_known_may_enable_what_another_disabled() -> None:
         {"type": EXPRESSION, "settings": {}},
     ],
 )
-def test_one_that_is_known_to_be_another_says_nothing(properties: Any) -> None:
+def test_an_extension_that_is_known_to_be_another_says_nothing(properties: Any) -> None:
     other = {**EXTENSION, "properties": properties}
     assert ade_of(MACHINE, other) == NO_ADE
     assert ade_of({**MACHINE, "resources": [other]}) == NO_ADE
