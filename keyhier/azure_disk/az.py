@@ -27,6 +27,8 @@ __all__ = [
     "az_vault_update",
 ]
 
+_SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
+
 
 def az_named(identity: ArmId, name: str | None = None, option: str = "--name") -> list[str]:
     """Return the words of a command that name a resource.
@@ -46,9 +48,6 @@ def az_named(identity: ArmId, name: str | None = None, option: str = "--name") -
 def _option(name: str, value: str) -> list[str]:
     # Sets and groups may begin with a hyphen, which would be taken for an option by itself.
     return [f"{name}={value}"] if value.startswith("-") else [name, value]
-
-
-_SCALE_SET: Final = "Microsoft.Compute/virtualMachineScaleSets"
 
 
 def az_extension(machine: ArmId, settings: ExtensionSettings) -> str:

@@ -66,8 +66,8 @@ def judge_volume_in_set(
     """
     name = encryption_set.name
     # A set that is none of Azure's is known by what stands for an id.
-    unknown = ArmId(own_subscription(name), own_group(name), SET_TYPE, (name,))
-    identity = encryption_set.id or unknown
+    stand_in = ArmId(own_subscription(name), own_group(name), SET_TYPE, (name,))
+    identity = encryption_set.id or stand_in
     disk = AttachedDisk(id=None, name=volume.name, set_id=identity)
     machines = [
         VirtualMachine(name=volume.vm, placement=place, disks=(disk,))
