@@ -9,8 +9,10 @@ import attrs
 
 from keyhier.azure_disk.settings import ExtensionSettings
 from keyhier.errors import AmbiguousError, InvalidInputError, NotFoundError
+from keyhier.placement.ade_model import is_disk_encryption
 from keyhier.placement.arm_id import ArmId
 from keyhier.placement.model import Resource
+from keyhier.placement.node import Node
 from keyhier.placement.resources import read_resources
 
 __all__ = ["Documents"]
@@ -95,7 +97,7 @@ class Documents:
             embedded = each.get("resources") if _id_of(each) == machine else None
             own += [item for item in embedded or () if isinstance(item, Mapping)]
         for each in own:
-            if _is_disk_encryption(each):
+            if is_disk_encryption(Node(each)) is True:
                 return ExtensionSettings.parse(each)
         return None
 
@@ -104,7 +106,7 @@ class Documents:
         kept = (
             each
             for each in self.contents
-            if not (_is_extension_of(each, machine) and _is_disk_encryption(each))
+            if not (_is_extension_of(each, machine) and is_disk_encryption(Node(each)) is True)
         )
         name = str(resource["name"]).rpartition("/")[2]
         return Documents((*kept, {"id": f"{machine}/extensions/{name}", **resource}))
@@ -148,9 +150,3 @@ def _is_extension_of(document: Mapping[str, Any], machine: ArmId) -> bool:
     if identity is not None:
         return str(identity).casefold().startswith(f"{machine}/extensions/".casefold())
     return str(document.get("name", "")).casefold().startswith(f"{machine.name}/".casefold())
-
-
-def _is_disk_encryption(document: Mapping[str, Any]) -> bool:
-    properties = document.get("properties", document)
-    kinds = (properties.get("typePropertiesType"), properties.get("type"))
-    return any(str(kind).casefold().startswith("azurediskencryption") for kind in kinds)
