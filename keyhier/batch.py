@@ -7,11 +7,11 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
@@ -242,28 +242,44 @@ class _Workers(Generic[Item, Value]):
                 going.append((index, item, steps))
             if time.monotonic() > until:
                 while len(going) > 1:
-                    index, item, steps = going.popleft()
-                    steps.close()
-                    self.give(index, item)
-        for _, _, steps in going:
+                    self._begin_anew(*going.popleft())
+        with ExitStack() as left:
+            for _, _, steps in going:
+                left.callback(steps.close)
+
+    def _begin_anew(self, index: int, item: Item, steps: Steps[Value]) -> None:
+        """Leave what was begun of an item and give it back; where leaving fails, the item has."""
+        try:
             steps.close()
+        except BaseException as error:  # noqa: BLE001  # As for a step.
+            self._tell(index, _failed(index, error))
+        else:
+            self.give(index, item)
 
     def _goes_on(self, index: int, steps: Steps[Value]) -> bool:
         """Do a step of an item, and say whether more follow; the last one leaves its outcome."""
         try:
             next(steps)
         except StopIteration as end:
-            self._done[index] = Outcome(index, end.value)
-        except KeyhierError as error:
-            self._done[index] = Outcome(index, error=error)
+            self._tell(index, Outcome(index, end.value))
         except BaseException as error:  # noqa: BLE001  # It is raised again where it belongs.
-            self._done[index] = _Failure(index, error)
+            self._tell(index, _failed(index, error))
         else:
             return True
+        return False
+
+    def _tell(self, index: int, outcome: Outcome[Value] | _Failure) -> None:
+        """Keep what became of an item, and wake whoever waits for it."""
+        self._done[index] = outcome
         awaited = self._awaited.pop(index, None)
         if awaited is not None:
             awaited.release()
-        return False
+
+
+def _failed(index: int, error: BaseException) -> Outcome[Any] | _Failure:
+    if isinstance(error, KeyhierError):
+        return Outcome(index, error=error)
+    return _Failure(index, error)
 
 
 def _stream(

@@ -306,6 +306,37 @@ def test_where_what_is_waited_for_becomes_slow_all_but_one_begin_anew() -> None:
     assert 1 <= len(again) <= 7
 
 
+@pytest.mark.parametrize("error", [NotFoundError("no log"), OSError("no space")])
+def test_what_fails_where_it_is_left_to_begin_anew_is_told_and_nobody_waits(
+    error: Exception,
+) -> None:
+    begun: set[int] = set()
+    slow, left = threading.Event(), threading.Event()
+
+    def work(item: int) -> Steps[int]:
+        begun.add(item)
+        try:
+            yield
+            if len(begun) > 1 and not slow.is_set():
+                slow.set()
+                time.sleep(0.6)
+            yield
+        except GeneratorExit:
+            if not left.is_set():
+                left.set()
+                raise error from None
+        begun.discard(item)
+        return item
+
+    outcomes = stream_in_steps(work, range(40), workers=1)
+    if isinstance(error, NotFoundError):
+        assert {outcome.error for outcome in outcomes} == {None, error}
+    else:
+        with pytest.raises(OSError, match="no space"):
+            list(outcomes)
+    assert not _threads()
+
+
 def test_a_stream_that_is_left_waits_for_one_step_and_wipes_what_was_begun() -> None:
     held: list[SecretBytes] = []
     let_go = threading.Event()
