@@ -24,6 +24,7 @@ __all__ = ["INTENT", "AuditEvent", "AuditHook", "AuditTrail", "AuditedOperation"
 
 SUCCESS: Final = "ok"
 INTENT: Final = "intent"
+ABANDONED: Final = "abandoned"
 """The outcome of an operation that has not begun."""
 
 # Failures that are to look alike must not be told apart by how long they took (promise 3).
@@ -128,5 +129,8 @@ class AuditedOperation:
     ) -> None:
         if self._hook is not None:
             outcome = SUCCESS if kind is None else kind.__name__
+            if kind is GeneratorExit:
+                # Python's word for work in steps that nobody goes on with.
+                outcome = ABANDONED
             seconds = None if outcome == _OPAQUE else time.monotonic() - self._started
             self._hook(attrs.evolve(self._event, outcome=outcome, seconds=seconds))

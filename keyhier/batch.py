@@ -7,11 +7,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 import attrs
 
@@ -235,51 +236,43 @@ class _Workers(Generic[Item, Value]):
         by other threads too, or by none where the stream ends.
         """
         until = time.monotonic() + _ABREAST_PATIENCE_SECONDS
-        going = deque((index, item, self._work(item)) for index, item in burst)
+        going: deque[tuple[int, Item, Steps[Value]]] = deque()
+        for index, item in burst:
+            self._goes_on(index, partial(self._begin, going, index, item))
         while going and not self._ending:
             index, item, steps = going.popleft()
-            if self._goes_on(index, steps):
+            if self._goes_on(index, steps.__next__):
                 going.append((index, item, steps))
             if time.monotonic() > until:
                 while len(going) > 1:
-                    self._begin_anew(*going.popleft())
-        with ExitStack() as left:
-            for _, _, steps in going:
-                left.callback(steps.close)
+                    index, item, steps = going.popleft()
+                    if self._goes_on(index, steps.close):
+                        self.give(index, item)
+        for index, _, steps in going:
+            self._goes_on(index, steps.close)
 
-    def _begin_anew(self, index: int, item: Item, steps: Steps[Value]) -> None:
-        """Leave what was begun of an item and give it back; where leaving fails, the item has."""
-        try:
-            steps.close()
-        except BaseException as error:  # noqa: BLE001  # As for a step.
-            self._tell(index, _failed(index, error))
-        else:
-            self.give(index, item)
+    def _begin(self, going: deque[tuple[int, Item, Steps[Value]]], index: int, item: Item) -> None:
+        going.append((index, item, self._work(item)))
 
-    def _goes_on(self, index: int, steps: Steps[Value]) -> bool:
-        """Do a step of an item, and say whether more follow; the last one leaves its outcome."""
+    def _goes_on(self, index: int, step: Callable[[], None]) -> bool:
+        """Do a step of an item, and say whether more may follow; the last leaves its outcome.
+
+        Leaving an item half way is a step, too, which can fail: an audit log is told of it.
+        """
         try:
-            next(steps)
+            step()
         except StopIteration as end:
-            self._tell(index, Outcome(index, end.value))
+            self._done[index] = Outcome(index, end.value)
+        except KeyhierError as error:
+            self._done[index] = Outcome(index, error=error)
         except BaseException as error:  # noqa: BLE001  # It is raised again where it belongs.
-            self._tell(index, _failed(index, error))
+            self._done[index] = _Failure(index, error)
         else:
             return True
-        return False
-
-    def _tell(self, index: int, outcome: Outcome[Value] | _Failure) -> None:
-        """Keep what became of an item, and wake whoever waits for it."""
-        self._done[index] = outcome
         awaited = self._awaited.pop(index, None)
         if awaited is not None:
             awaited.release()
-
-
-def _failed(index: int, error: BaseException) -> Outcome[Any] | _Failure:
-    if isinstance(error, KeyhierError):
-        return Outcome(index, error=error)
-    return _Failure(index, error)
+        return False
 
 
 def _stream(

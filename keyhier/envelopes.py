@@ -21,7 +21,7 @@ from keyhier.errors import UnsupportedError, UnwrapError
 from keyhier.header import Header, finish_header, start_header
 from keyhier.kek_operations import KekOperations
 from keyhier.secret import PLAIN_BYTES, Secret, SecretBytes, lent
-from keyhier.steps import Steps
+from keyhier.steps import OPENING, Steps
 from keyhier.wrapped import WrappedKey, check_secret_length
 
 __all__ = ["Envelopes"]
@@ -100,6 +100,7 @@ class Envelopes:
         """
         header = envelope.header
         if not self._is_named_by(header, len(envelope.encrypted_key), moved=moved):
+            yield from OPENING
             raise UnwrapError
         algorithm = header.algorithm
         version = self._kek.version
@@ -108,6 +109,7 @@ class Envelopes:
                 raise UnsupportedError(
                     f"this vault cannot unwrap with {algorithm}; it can with {self._kek.listed()}"
                 )
+            yield from OPENING
             raise UnwrapError
         bundle = header.key_iv + envelope.encrypted_key + header.key_tag
         yield

@@ -32,7 +32,7 @@ from keyhier.opened import OpenedVault
 from keyhier.rotation_policy import RotationPolicy
 from keyhier.secret import Secret, SecretBytes, lent
 from keyhier.session_key import SessionKey
-from keyhier.steps import Steps, finish
+from keyhier.steps import OPENING, Steps, finish
 from keyhier.wrapped import WrappedKey
 
 __all__ = ["Key"]
@@ -204,6 +204,7 @@ class Key:
         bound = header.is_bound_to(context)
         with self._opened.operation("unwrap", header.kid, header.algorithm, header.context):
             if not bound or header.kid != self.id:
+                yield from OPENING
                 raise UnwrapError
             return (yield from self._envelopes.open(envelope, moved=False, timeout=timeout))
 

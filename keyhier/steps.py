@@ -8,14 +8,21 @@ them, each finds in the caches what the one before it left there.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
+from typing import Final, TypeVar
 
-__all__ = ["Steps", "finish"]
+__all__ = ["OPENING", "Steps", "finish"]
 
 Value = TypeVar("Value")
 
 Steps = Generator[None, None, Value]
 """Work that pauses before and after what a vault is asked for, and returns a value."""
+
+
+OPENING: Final = (None, None)
+"""The pauses of whoever opens an envelope, and of whoever refuses to.
+
+Otherwise the order of an audit log would tell which of the two a failure was (promise 3).
+"""
 
 
 def finish(steps: Steps[Value]) -> Value:

@@ -39,7 +39,7 @@ from keyhier.opened import OpenedVault, is_of
 from keyhier.pin_exposure import examine_pin_source
 from keyhier.secret import Secret, SecretBytes
 from keyhier.secrets_store import Secrets
-from keyhier.steps import Steps, finish
+from keyhier.steps import OPENING, Steps, finish
 from keyhier.stored_secret import SecretId
 from keyhier.uri import VaultUri
 from keyhier.wrapped import WrappedKey
@@ -328,24 +328,28 @@ class Vault:
         header = envelope.header
         bound = header.is_bound_to(context)
         with self._opened.operation("unwrap", header.kid, header.algorithm, header.context):
-            secret = (yield from self._open(envelope, timeout)) if bound else None
-            if secret is None:
-                raise UnwrapError
-            return secret
+            if bound:
+                return (yield from self._open(envelope, timeout))
+            yield from OPENING
+            raise UnwrapError
 
-    def _open(self, envelope: WrappedKey, timeout: float | None) -> Steps[SecretBytes | None]:
-        """Open the envelope, or return None where its kid is no key of this vault."""
+    def _open(self, envelope: WrappedKey, timeout: float | None) -> Steps[SecretBytes]:
+        """Open the envelope, whose kid may be no key of this vault, or of none any more."""
+        left: tuple[None, ...] = OPENING
         kid = envelope.header.kid
         target = self._aliases.get(kid, kid) if self._aliases else kid
         try:
             key = self._opened.known(target) or self._by_id(target, None, timeout)
             if key.id == target:
                 moved = target is not kid and target != kid
+                # Where the key is gone by now, that shows between the two pauses.
+                left = OPENING[1:]
                 return (yield from key.open_envelope(envelope, moved=moved, timeout=timeout))
         except NotFoundError:
             # A vault that another thread has closed finds nothing, which is no verdict.
             self._opened.require_open()
-        return None
+        yield from left
+        raise UnwrapError
 
     def wrap_many(
         self,
@@ -425,12 +429,10 @@ def _read(item: tuple[WrappedKey | str, Context]) -> tuple[WrappedKey | str, Con
     costs less than between two operations of a vault, which leave little of it in the caches.
     """
     wrapped, context = item
-    if isinstance(wrapped, WrappedKey):
-        return item
     try:
-        return WrappedKey.parse(wrapped), context
+        return (wrapped if isinstance(wrapped, WrappedKey) else WrappedKey.parse(wrapped)), context
     except InvalidInputError:
-        return item
+        return wrapped, context
 
 
 def _check_text(*texts: str) -> None:

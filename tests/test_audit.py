@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -214,3 +215,29 @@ def test_a_trail_is_told_before_and_can_stop_what_is_not_begun() -> None:
 def test_only_a_record_is_told_of_a_context(context: Any) -> None:
     assert record_in(context) is None
     assert record_in({"record": "an id", "vm": "x"}) == "an id"
+
+
+def test_promise_3_the_order_of_events_tells_nothing_of_why_an_envelope_did_not_open() -> None:
+    trail = Trail()
+    with keyhier.open("memory:", audit=trail) as vault, keyhier.open("memory:") as elsewhere:
+        key, gone = vault.create_key("kek", "AES-256"), vault.create_key("gone", "AES-256")
+        good, of_another = str(key.wrap(SECRET)), str(gone.wrap(SECRET))
+        gone.delete(confirm="gone")
+        vault.purge_key("gone", confirm="gone")
+        unknown = str(elsewhere.create_key("foreign", "AES-256").wrap(SECRET))
+        head, wrapped, iv, ciphertext, tag = good.split(".")
+        failing = [
+            (good, {"vm": "another"}),
+            (".".join((head, jwe.encode(bytes(40)), iv, ciphertext, tag)), None),
+            (".".join((head, wrapped, iv, ciphertext, jwe.encode(bytes(16)))), None),
+            (of_another, None),
+            (unknown, None),
+        ]
+        trail.events.clear()
+        items = [item for each in failing for item in (each, (good, None))] * 8
+        outcomes = list(vault.unwrap_many(items, workers=1))
+    assert [type(outcome.error) for outcome in outcomes] == [UnwrapError, type(None)] * 40
+    runs = [len(list(run)) for _, run in groupby(trail.events, lambda e: e.outcome == "intent")]
+    # What is begun side by side ends side by side.
+    assert runs[::2] == runs[1::2]
+    assert max(runs) > 1

@@ -288,21 +288,23 @@ def test_what_goes_beside_a_mistake_is_given_up_to_it() -> None:
 
 def test_where_what_is_waited_for_becomes_slow_all_but_one_begin_anew() -> None:
     begun: list[int] = []
-    slow = threading.Event()
+    ended: list[int] = []
+    slowed: list[int] = []
 
     def work(item: int) -> Steps[int]:
         begun.append(item)
         yield
-        if item == 20 and not slow.is_set():
-            slow.set()
+        if not slowed and len(begun) - len(ended) > 1:
+            slowed.append(item)
             time.sleep(0.6)
         yield
+        ended.append(item)
         return item
 
-    outcomes = list(stream_in_steps(work, range(40), workers=1))
-    assert [outcome.result() for outcome in outcomes] == list(range(40))
+    outcomes = list(stream_in_steps(work, range(200), workers=1))
+    assert [outcome.result() for outcome in outcomes] == list(range(200))
     again = [item for item in set(begun) if begun.count(item) == 2]
-    assert 20 not in again
+    assert slowed[0] not in again
     assert 1 <= len(again) <= 7
 
 
@@ -357,3 +359,45 @@ def test_a_stream_that_is_left_waits_for_one_step_and_wipes_what_was_begun() -> 
     outcomes.close()
     assert all(secret.wiped for secret in held)
     assert len(held) < 40
+
+
+def test_work_that_cannot_even_begin_ends_the_stream_where_it_stands() -> None:
+    def work(item: int) -> Steps[int]:
+        if item == 5:
+            raise TypeError("no such item")
+        return in_one_step(item)
+
+    def in_one_step(item: int) -> Steps[int]:
+        yield
+        return item
+
+    outcomes = stream_in_steps(work, range(20), workers=2)
+    assert [next(outcomes).value for _ in range(5)] == list(range(5))
+    with pytest.raises(TypeError, match="no such item"):
+        next(outcomes)
+    assert not _threads()
+
+
+def test_what_fails_when_a_stream_is_left_half_way_leaves_no_thread_behind(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    begun = threading.Event()
+    let_go = threading.Event()
+
+    def work(item: int) -> Steps[int]:
+        try:
+            if item:
+                begun.set()
+                let_go.wait(10)
+                yield
+        except GeneratorExit:
+            raise OSError("the log is full") from None
+        return item
+
+    outcomes = stream_in_steps(work, range(20), workers=1)
+    next(outcomes)
+    assert begun.wait(10)
+    threading.Timer(0.1, let_go.set).start()
+    outcomes.close()
+    assert not _threads()
+    assert capfd.readouterr().err == ""
