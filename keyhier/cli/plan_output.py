@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import attrs
@@ -13,7 +14,7 @@ import typer
 from keyhier.cli import files
 from keyhier.cli.session import Session
 from keyhier.cli.text import printable
-from keyhier.errors import AlreadyExistsError, InvalidInputError
+from keyhier.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from keyhier.plans import Applied, Doer, Plan, as_document, as_mermaid, as_text
 
 __all__ = ["OutOption", "PictureOption", "PlanOutput", "show_applied", "show_plan"]
@@ -35,10 +36,14 @@ class PlanOutput:
         picture: for the picture, or None.
         force: whether files that are there are replaced.
 
+    What the names tell is told before anything is done, so that a plan is not applied whose outcome
+    then could not be written.
+
     Raises:
-        InvalidInputError: standard output is named, where the plan is shown already.
-        AlreadyExistsError: a file is there and is not to be replaced. It is told before anything is
-            done, so that a plan is not applied whose outcome then could not be written.
+        InvalidInputError: standard output is named, where the plan is shown already; what is there
+            is a folder or a special file; or both names are of one file.
+        AlreadyExistsError: a file is there and is not to be replaced.
+        NotFoundError: there is no folder to write a file in.
     """
 
     file: str | None
@@ -46,17 +51,14 @@ class PlanOutput:
     force: bool
 
     def __attrs_post_init__(self) -> None:
-        for name in filter(None, (self.file, self.picture)):
-            if name == files.STANDARD:
-                raise InvalidInputError(
-                    "the plan is shown on standard output, so --out and --picture name files",
-                    remedy="use --json to have the plan file on standard output",
-                )
-            if os.path.lexists(name) and not self.force:
-                raise AlreadyExistsError(
-                    f"the file {printable(name)} is there already",
-                    remedy="choose another name, or add --force",
-                )
+        names = [each for each in (self.file, self.picture) if each is not None]
+        for name in names:
+            _check(name, force=self.force)
+        if len({os.path.realpath(name) for name in names}) < len(names):
+            raise InvalidInputError(
+                "--out and --picture name one file",
+                remedy="name two files, or leave one of the options out",
+            )
 
     def write(self, plan: Plan) -> None:
         """Write the files; raises what :func:`keyhier.cli.files.write_line` raises."""
@@ -64,6 +66,33 @@ class PlanOutput:
             files.write_line(self.file, json.dumps(as_document(plan), indent=2), force=self.force)
         if self.picture is not None:
             files.write_line(self.picture, as_mermaid(plan).rstrip("\n"), force=self.force)
+
+
+def _check(name: str, *, force: bool) -> None:
+    """Refuse a name under which no file can be written."""
+    if name == files.STANDARD:
+        raise InvalidInputError(
+            "the plan is shown on standard output, so --out and --picture name files",
+            remedy="use --json to have the plan file on standard output",
+        )
+    target = Path(name)
+    is_there = os.path.lexists(target)
+    # A link is replaced itself, wherever it leads.
+    if is_there and not (target.is_file() or target.is_symlink()):
+        raise InvalidInputError(
+            f"{printable(str(target))} is no ordinary file, and is left as it is",
+            remedy="name a file",
+        )
+    if is_there and not force:
+        raise AlreadyExistsError(
+            f"the file {printable(name)} is there already",
+            remedy="choose another name, or add --force",
+        )
+    if not os.path.isdir(target.parent):  # noqa: PTH112  # Path raises for too long a name.
+        raise NotFoundError(
+            f"there is no folder {printable(str(target.parent))} to write a file in",
+            remedy=f"make the folder {printable(str(target.parent))} first",
+        )
 
 
 def show_plan(session: Session, plan: Plan, output: PlanOutput) -> None:

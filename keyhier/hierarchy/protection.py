@@ -90,9 +90,9 @@ class Protection:
             return ()
         if volume.set is None:
             return judge_volume(placement, volume, self._roots(under))
-        # Where the set's key may be was asked of the set.
         joined = from_stored(self._core.sets.get(volume.set))
-        return judge_volume_in_set(placement, volume, joined)
+        keys = [*self._roots(joined.active), *self._roots(under)]
+        return judge_volume_in_set(placement, volume, joined, keys)
 
     def _roots(self, under: KeyId) -> list[KeyId]:
         """Return the ids that the vault's key may have which a KEK is or lies under.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
+
+import attrs
 
 from keyhier.azure_disk.set_resource import SET_TYPE
 from keyhier.hierarchy.encryption_set import EncryptionSet
-from keyhier.hierarchy.set_placement import host_of
+from keyhier.hierarchy.set_placement import host_of, judge_set
 from keyhier.hierarchy.volume import Volume
 from keyhier.identifiers import KeyId
 from keyhier.placement.arm_id import ArmId, own_group, own_subscription
@@ -18,6 +21,7 @@ from keyhier.placement.model import (
     VaultReference,
     VirtualMachine,
 )
+from keyhier.placement.place import Placement
 from keyhier.placement.policy import PlacementPolicy
 from keyhier.placement.vocabulary import Relation
 
@@ -49,17 +53,19 @@ def judge_volume(
 
 
 def judge_volume_in_set(
-    policy: PlacementPolicy, volume: Volume, encryption_set: EncryptionSet
+    policy: PlacementPolicy, volume: Volume, encryption_set: EncryptionSet, keys: Iterable[KeyId]
 ) -> tuple[str, ...]:
     """Return what is to be noted of a volume and the set that its disk is in.
 
     The machine is to be where the rules want that of the sets of its disks. Where the set's key may
-    be is asked of the set.
+    be was asked of the set; what was not known of its place then is known of its machine's.
 
     Args:
-        policy: where machines are.
+        policy: where vaults and machines are.
         volume: the disk.
         encryption_set: its set.
+        keys: the set's key and that which the volume's key will be under, by each id that they may
+            have.
 
     Raises:
         PlacementError: a rule is broken, and that is not allowed; all of them are named.
@@ -69,9 +75,28 @@ def judge_volume_in_set(
     stand_in = ArmId(own_subscription(name), own_group(name), SET_TYPE, (name,))
     identity = encryption_set.id or stand_in
     disk = AttachedDisk(id=None, name=volume.name, set_id=identity)
-    machines = [
-        VirtualMachine(name=volume.vm, placement=place, disks=(disk,))
-        for place in policy.places_of(volume.vm, volume.placement)
-    ]
+    places = policy.places_of(volume.vm, volume.placement)
+    machines = [VirtualMachine(name=volume.vm, placement=each, disks=(disk,)) for each in places]
     placed = EncryptionSetResource(id=identity, name=name, placement=encryption_set.placement)
-    return policy.judge([*machines, placed], about=Relation.VM_SET)
+    noted = policy.judge([*machines, placed], about=Relation.VM_SET)
+    return (*noted, *_noted_of_key(policy, encryption_set, places, list(keys)))
+
+
+def _noted_of_key(
+    policy: PlacementPolicy,
+    encryption_set: EncryptionSet,
+    places: Iterable[Placement],
+    keys: list[KeyId],
+) -> tuple[str, ...]:
+    """Return what is to be noted of a set's key if the set is where its machine may be."""
+    identity = encryption_set.id
+    place = encryption_set.placement
+    place = place if identity is None else place.of(identity)
+    # What is noted of the set itself is not the volume's matter.
+    of_set = judge_set(policy, encryption_set, keys)
+    noted = (
+        judge_set(policy, attrs.evolve(encryption_set, placement=filled), keys)
+        for filled in map(place.filled_by, places)
+        if filled != place
+    )
+    return tuple(each for each in dict.fromkeys(chain(*noted)) if each not in of_set)

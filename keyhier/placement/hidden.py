@@ -12,8 +12,16 @@ from typing import Final
 
 __all__ = ["is_hidden", "without_secrets"]
 
-_NAMES: Final = frozenset({"osprofile", "protectedsettings", "customdata", "userdata", "secrets"})
-_ENDINGS: Final = ("password", "passphrase", "secret")
+_NAMES: Final = frozenset(
+    {"osprofile", "protectedsettings", "customdata", "userdata", "secrets"}
+    # Of a run command, whose URLs are signed.
+    | {"protectedparameters", "protectedparameter", "scripturi", "outputbloburi", "errorbloburi"}
+)
+_ENDINGS: Final = (
+    *("password", "passwd", "pwd", "passphrase", "secret"),
+    # Of storage accounts and databases.
+    *("accountkey", "accesskey", "connectionstring", "sastoken", "sasuri", "sasurl"),
+)
 # Of a vault's access policies: what somebody may do with secrets.
 _PERMISSIONS: Final = "permissions"
 # The ids of vaults among them, and the names of secure parameters, tell nothing.

@@ -10,6 +10,7 @@ import pytest
 from keyhier.checks.check import check_documents
 from keyhier.checks.files import Files
 from keyhier.placement.arm.deployment import Deployment
+from keyhier.placement.hidden import is_hidden
 from keyhier.placement.junit import as_junit
 from keyhier.placement.report import Report
 from keyhier.placement.report_text import as_text
@@ -122,7 +123,17 @@ def test_no_report_shows_what_stands_where_secrets_may(
         assert report.violations or report.not_checked or report.kept
 
 
-@pytest.mark.parametrize("name", ["adminPassword", "admin_password", "customData", "osProfile"])
+HIDDEN_NAMES = [
+    *("adminPassword", "admin_password", "customData", "osProfile"),
+    *("protectedParameters", "protected_parameter"),
+    *("outputBlobUri", "output_blob_uri", "errorBlobUri", "scriptUri", "script_uri"),
+    *("blobContainerSasUri", "sasUrl", "sasToken", "sas_token"),
+    *("adminPwd", "db_passwd", "storageAccountKey", "accountKey", "primary_access_key"),
+    *("connectionString", "primary_connection_string"),
+]
+
+
+@pytest.mark.parametrize("name", HIDDEN_NAMES)
 def test_no_report_shows_a_variable_that_is_called_after_a_secret(name: str) -> None:
     report = report_of_file(
         {"contentVersion": "1", "variables": {name: f"[!{SECRET}]"}, "resources": []}
@@ -131,6 +142,47 @@ def test_no_report_shows_a_variable_that_is_called_after_a_secret(name: str) -> 
     (found,) = report.violations
     assert found.origin is not None
     assert found.origin.pointer == f"/variables/{name}"
+
+
+RUN_COMMAND_PLACES: list[Place] = [
+    ("properties", *at)
+    for at in (
+        ("protectedParameters",),
+        ("protectedParameters", 0),
+        ("protectedParameters", 0, "value"),
+        ("runAsPassword",),
+        ("outputBlobUri",),
+        ("errorBlobUri",),
+        ("source", "scriptUri"),
+    )
+]
+
+
+@pytest.mark.parametrize("at", RUN_COMMAND_PLACES, ids=lambda at: "/".join(map(str, at)))
+@pytest.mark.parametrize("secret", EXPRESSIONS.values(), ids=EXPRESSIONS)
+def test_no_report_shows_the_secrets_of_a_run_command(at: Place, secret: Any) -> None:
+    command = {
+        "type": "Microsoft.Compute/virtualMachines/runCommands",
+        "name": "web-01/script",
+        "location": "eastus2",
+        "properties": {"protectedParameters": [{"name": "key", "value": ""}], "source": {}},
+    }
+    holding = altered(command, at, secret)
+    text = shown(report_of_file({"contentVersion": "1", "resources": [machine(), holding]}))
+    assert SECRET not in text
+    assert "8282123" not in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("keyUrl", "secretUrl", "keyEncryptionKeyURL", "keyEncryptionKey", "activeKey"),
+        *("sourceVault", "keyVault", "key_vault_id", "KekVaultResourceId", "diskEncryptionKey"),
+        *("key_encryption_key", "key_vault_key_id", "secret_url", "vhdUri", "permissions"),
+    ],
+)
+def test_what_the_rules_look_at_is_not_hidden(name: str) -> None:
+    assert not is_hidden(f"/resources/0/properties/{name}")
 
 
 @pytest.mark.parametrize("secret", SHAPES.values(), ids=SHAPES)
@@ -144,12 +196,14 @@ def test_no_report_shows_what_terraform_plans(secret: Any) -> None:
         "secret": [{"key_vault_id": secret, "certificate": secret}],
         "extension": [{"settings": secret, "protected_settings": secret}],
         "protected_settings": secret,
+        "protected_parameter": [{"name": "key", "value": secret}],
         "settings": secret,
     }
     kinds = (
         "azurerm_linux_virtual_machine",
         "azurerm_orchestrated_virtual_machine_scale_set",
         "azurerm_virtual_machine_extension",
+        "azurerm_virtual_machine_run_command",
     )
     resources = [
         {"address": f"{kind}.a", "mode": "managed", "type": kind, "name": "a", "values": values}

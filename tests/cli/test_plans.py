@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,12 +94,68 @@ def test_a_plan_that_could_not_be_written_is_not_applied(
     assert names(kept) == []
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "force", "code", "remedy"),
+    [
+        ("--out", "folder", [], 8, "name a file"),
+        ("--picture", "folder", ["--force"], 8, "name a file"),
+        ("--out", "pipe", ["--force"], 8, "name a file"),
+        ("--out", "none/plan", [], 3, "make the folder"),
+        ("--picture", "none/plan", ["--force"], 3, "make the folder"),
+        ("--out", "vm.json/plan", [], 3, "make the folder"),
+        ("--out", f"{'n' * 300}/plan", [], 3, "make the folder"),
+    ],
+)
+def test_a_plan_is_not_applied_where_there_can_be_no_such_file(
+    option: str,
+    name: str,
+    force: list[str],
+    code: int,
+    remedy: str,
+    run: Run,
+    files: tuple[str, ...],
+    kept: str,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    applied = ("ade", "plan", "enable-existing", *files, "--kek", "k", "--apply", "--vault", kept)
+    refused = run(*applied, option, tmp_path / name, *force)
+    assert (refused.exit_code, refused.stdout) == (code, "")
+    assert remedy in refused.stderr
+    assert names(kept) == []
+
+
+def test_a_plan_is_not_applied_whose_file_has_no_name(
+    run: Run, files: tuple[str, ...], kept: str
+) -> None:
+    applied = ("ade", "plan", "enable-existing", *files, "--kek", "k", "--apply", "--vault", kept)
+    assert run(*applied, "--out", "").exit_code == 8
+    assert names(kept) == []
+
+
+@pytest.mark.parametrize("other", ["plan", "folder/../plan", "link/plan"])
+def test_a_plan_is_not_applied_whose_file_and_picture_are_one(
+    other: str, run: Run, files: tuple[str, ...], kept: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    applied = ("ade", "plan", "enable-existing", *files, "--kek", "k", "--apply", "--vault", kept)
+    named = ("--out", tmp_path / "plan", "--picture", f"{tmp_path}/{other}")
+    refused = run(*applied, *named, "--force")
+    assert (refused.exit_code, refused.stdout) == (8, "")
+    assert "two files" in refused.stderr
+    assert names(kept) == []
+    assert not (tmp_path / "plan").exists()
+
+
 def test_what_was_applied_is_told_even_where_it_cannot_be_written(
     run: Run, files: tuple[str, ...], kept: str, tmp_path: Path
 ) -> None:
     applied = ("ade", "plan", "enable-existing", *files, "--kek", "k", "--apply", "--vault", kept)
-    done = run(*applied, "--out", tmp_path / "no such folder" / "plan.json")
-    assert done.exit_code != 0
+    # A name that is longer than the file system takes.
+    done = run(*applied, "--out", tmp_path / ("n" * 300))
+    assert done.exit_code == 8
     assert "done: made" in done.stdout
 
 

@@ -225,7 +225,7 @@ def test_where_it_is_allowed_a_volume_far_from_its_set_is_noted_in_the_record(
 
 
 @pytest.mark.parametrize(
-    ("place", "machines"), [(HERE, {}), (NOWHERE, {"web-01": THERE}), (NOWHERE, {})]
+    ("place", "machines"), [(HERE, {}), (NOWHERE, {"web-01": HERE}), (NOWHERE, {})]
 )
 def test_where_nobody_knows_the_set_or_the_machine_it_is_noted_as_not_checked(
     place: Placement, machines: dict[str, Placement], vault: Vault, store: SqlRecords
@@ -233,6 +233,59 @@ def test_where_nobody_knows_the_set_or_the_machine_it_is_noted_as_not_checked(
     hierarchy = in_set(vault, store, place, machines=machines)
     found = noted(hierarchy.protect(OF_WEB, SECRET))
     assert found == {f"{rule} was not checked" for rule in OF_SET}
+
+
+OF_CMK = {"cmk-vault-region", "cmk-vault-subscription"}
+
+
+@pytest.mark.parametrize(
+    ("place", "told", "declared"),
+    [
+        (NOWHERE, NOWHERE, {"WEB-01": THERE}),
+        (NOWHERE, THERE, {}),
+        (NOWHERE, HERE, {"web-01": THERE}),
+        (NOWHERE, THERE, {"web-01": HERE}),
+        # What is known of the set is kept.
+        (Placement(tenant="t"), THERE, {}),
+    ],
+)
+def test_promise_10_a_set_of_unknown_place_is_where_its_machines_are_before_its_key_is_used(
+    place: Placement,
+    told: Placement,
+    declared: dict[str, Placement],
+    audited: Vault,
+    store: SqlRecords,
+    events: list[str],
+) -> None:
+    hierarchy = in_set(audited, store, place, machines=declared)
+    events.clear()
+    with pytest.raises(PlacementError) as refused:
+        hierarchy.protect(attrs.evolve(OF_WEB, placement=told), SECRET)
+    for rule in OF_CMK:
+        assert rule in refused.value.message
+    assert "encryption set web" in refused.value.message
+    assert not store.count(Query())
+    assert events == []
+
+
+def test_promise_10_a_set_of_unknown_place_holds_no_kek_below_a_key_far_from_its_machine(
+    audited: Vault, store: SqlRecords, events: list[str]
+) -> None:
+    hierarchy = in_set(audited, store, NOWHERE, machines={"web-01": THERE})
+    Hierarchy(audited, store).create_kek("below", under="cmk")
+    events.clear()
+    with pytest.raises(PlacementError, match="cmk-vault-region"):
+        hierarchy.protect(OF_WEB, SECRET, under=KeyId.parse("record:keys/below"))
+    assert events == []
+
+
+def test_where_it_is_allowed_a_set_of_unknown_place_far_from_its_key_is_noted_in_the_record(
+    vault: Vault, store: SqlRecords
+) -> None:
+    hierarchy = in_set(vault, store, NOWHERE, machines={"web-01": THERE}, enforcement="warn")
+    record = hierarchy.protect(OF_WEB, SECRET)
+    unsure = {f"{rule} was not checked" for rule in OF_SET}
+    assert noted(store.get(record.id)) == OF_CMK | unsure
 
 
 def test_a_set_in_azure_is_in_the_subscription_of_its_id(vault: Vault, store: SqlRecords) -> None:
@@ -243,6 +296,10 @@ def test_a_set_in_azure_is_in_the_subscription_of_its_id(vault: Vault, store: Sq
     sets.add(attrs.evolve(sets.get("web"), name="azure", id=identity, placement=NOWHERE))
     with pytest.raises(PlacementError, match="set-vm-subscription"):
         hierarchy.protect(attrs.evolve(OF_WEB, set="azure"), SECRET)
+    # And not in that of the machine, in whose region it is.
+    warned = placed(vault, store, machines={"web-01": THERE}, enforcement="warn")
+    found = noted(warned.protect(attrs.evolve(OF_WEB, set="azure"), SECRET))
+    assert found == {"set-vm-subscription", "set-vm-region was not checked", "cmk-vault-region"}
 
 
 # ---------------------------------------------------------------------- nobody asks

@@ -96,8 +96,19 @@ def test_a_plan_file_holds_no_secret_of_a_machine(secret: Any) -> None:
         "type": "Microsoft.Compute/virtualMachines/extensions",
         "properties": {"type": "CustomScript", "protectedSettings": {"commandToExecute": secret}},
     }
+    command = {
+        "id": f"{VM_ID}/runCommands/script",
+        "type": "Microsoft.Compute/virtualMachines/runCommands",
+        "properties": {
+            "source": {"script": "true", "scriptUri": secret},
+            "protectedParameters": [{"name": "key", "value": secret}],
+            "runAsPassword": secret,
+            "outputBlobUri": secret,
+            "errorBlobUri": secret,
+        },
+    }
     policy = {"objectId": "1", "permissions": {"secrets": ["get"]}}
-    planned = plan_ade(ade("enable-new", holding, other, vault(accessPolicies=[policy])))
+    planned = plan_ade(ade("enable-new", holding, other, command, vault(accessPolicies=[policy])))
     content = as_document(planned)
     assert "hunter2" in str(planned.planned)
     assert "hunter2" not in json.dumps(content)
