@@ -21,7 +21,8 @@ from keyhier.cli.text import counted, moment, printable
 from keyhier.errors import IntegrityError, InvalidInputError, InvalidStateError
 from keyhier.identifiers import KeyId
 from keyhier.records.json_lines import MAX_LINE_BYTES, document_of, read_lines, to_line
-from keyhier.records.record import Query, Record
+from keyhier.records.record import Query, Record, RecordState
+from keyhier.records.stored import KeyState
 
 __all__ = ["app"]
 
@@ -147,7 +148,8 @@ def delete(
 ) -> None:
     """Delete a record and the key in it, which only an export or a backup brings back.
 
-    It makes room for the same record of an export, where somebody altered it.
+    It makes room for the same record of an export, where somebody altered it. That of a KEK is
+    deleted once `keyhier retire` has disabled the version.
     """
     if confirm != record_id:
         raise InvalidInputError(
@@ -164,6 +166,15 @@ def delete(
                     f"{counted(needed, 'envelope')} of other records can only be opened with "
                     f"{record.names}, which is in the record {record_id}",
                     remedy="rotate it first, and finalise that job",
+                )
+            mark = store.key_marks.get(record.names)
+            # Before that, whoever has it open may wrap under it. Reinstating it changes the record.
+            retired = mark is not None and mark.state is KeyState.DISABLED
+            if not retired or record.state is not RecordState.RETIRED:
+                raise InvalidStateError(
+                    f"{record.names}, which is in the record {record_id}, was not retired",
+                    remedy="rotate it if it is the latest version, and disable it by "
+                    f"`keyhier retire {record.names}`",
                 )
         store.delete(record)
     session.show({"deleted": record_id}, f"deleted the record {record_id}")

@@ -123,8 +123,10 @@ class Census:
 
 def take_census(core: Core, key: KeyId) -> Census:
     """Ask every source who needs a key; see :meth:`Hierarchy.census`."""
-    # A key that moved is needed by what knows it by an id of old, too.
-    asked = (key, *core.keyring.vaults.ids_of_old(key))
+    # A key that moved is needed by what knows it by its id of today, or by any id of old.
+    vaults = core.keyring.vaults
+    today = (key, *vaults.ids_of(key))
+    asked = dict.fromkeys((*today, *(old for each in today for old in vaults.ids_of_old(each))))
     rows = tuple(row for each in asked for row in core.records.census(each))
     sources = [SourceResult(core.records.url, rows=rows)]
     for each in asked:

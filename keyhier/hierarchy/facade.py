@@ -254,7 +254,8 @@ class Hierarchy:
             wait: whether to wait for the window; else what comes back says when it is over.
 
         Raises:
-            InvalidStateError: it is the latest version, or retired by others.
+            InvalidStateError: it is the latest version, or retired by others, or the id is one of
+                old: the message says which id it has today.
             NotFoundError: there is no such version.
             UnsupportedError: the vault disables no keys, or the store keeps no states of keys.
         """
@@ -265,7 +266,7 @@ class Hierarchy:
         """Use a version again that is being retired, or was disabled by that.
 
         Raises:
-            InvalidStateError: it is not being retired.
+            InvalidStateError: it is not being retired, or the id is one of old.
             NotFoundError: there is no such version.
         """
         Retiring(self._core).reinstate(self._exact(key, version))
@@ -283,7 +284,7 @@ class Hierarchy:
         Raises:
             InvalidInputError: ``confirm`` is not the name.
             InvalidStateError: a version is needed, was not retired, or is named by the tags of an
-                Azure Disk Encryption secret.
+                Azure Disk Encryption secret; or the id is one of old.
         """
         found = self._core.find_key(key)
         return Retiring(self._core).delete(found, confirm=confirm)

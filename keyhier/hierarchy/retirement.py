@@ -68,6 +68,7 @@ class Retiring:
             raise InvalidInputError(
                 f"{key} names no version that could be retired", remedy="say which version"
             )
+        self._require_id_of_today(key)
         newest = self._core.keyring.latest(key).id
         if newest == key:
             raise InvalidStateError(
@@ -88,6 +89,17 @@ class Retiring:
             return Retirement(key, census=census, blockers=blockers)
         self._disable(key, census)
         return Retirement(key, census=census, disabled=True)
+
+    def _require_id_of_today(self, key: KeyId) -> None:
+        """Refuse an id behind which another version stands, which records may know by its own."""
+        if key.scheme == IN_RECORDS:
+            return
+        found = self._core.keyring.vaults.key(key).id
+        if key not in (found, found.versionless):
+            raise InvalidStateError(
+                f"{key} is known today as {found}",
+                remedy="say that one, or open the vault in which the id of old is a key's own",
+            )
 
     def _now(self) -> datetime:
         return self._core.records.now()
@@ -150,6 +162,7 @@ class Retiring:
 
     def reinstate(self, key: KeyId) -> None:
         """Use a version again that was being retired, or was disabled by that."""
+        self._require_id_of_today(key)
         if self._core.key_marks.get(key) is None:
             raise InvalidStateError(f"{key} is not being retired")
         if key.scheme == IN_RECORDS:
@@ -172,6 +185,7 @@ class Retiring:
             raise InvalidInputError(
                 "KEKs in records are not deleted", remedy="retired ones open nothing any more"
             )
+        self._require_id_of_today(key)
         found = self._core.keyring.vaults.latest(key)
         for version in found.versions():
             mark = self._core.key_marks.get(version.id)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import attrs
 import pytest
+from typer.testing import Result
 
 import keyhier
+from keyhier.hierarchy.kek_cache import CacheLimits
+from keyhier.hierarchy.policy import Policy
 from keyhier.hierarchy.volume import Volume
-from keyhier.records import Record, new_record_id, open_records
+from keyhier.records import Record, RecordState, new_record_id, open_records
 from tests.cli.conftest import Process, Run
 
 
@@ -128,21 +131,45 @@ def test_an_altered_record_is_deleted_and_imported_again(
         assert list(store.find()) == records
 
 
-def test_a_kek_that_records_need_is_not_deleted(url: str, run: Run) -> None:
+def test_promise_8_the_record_of_a_kek_is_deleted_only_once_it_was_retired(
+    url: str, run: Run
+) -> None:
     with (
         keyhier.open("memory:") as vault,
         open_records(url) as store,
-        keyhier.Hierarchy(vault, store) as hierarchy,
+        keyhier.Hierarchy(vault, store, policy=Policy(cache=CacheLimits(age=0.2))) as hierarchy,
+        keyhier.Hierarchy(vault, store) as another,
     ):
         vault.create_key("root", "AES-256")
         kek = hierarchy.create_kek("team", under="root").record
+        assert kek.names is not None
         record = hierarchy.protect(Volume("web-01", "C:"), b"a disk key", under="team")
-    delete = ("records", "delete", "--records", url)
-    refused = run(*delete, kek.id, "--confirm", kek.id)
-    assert refused.exit_code == 9
-    assert "1 envelope of other records" in refused.stderr
-    assert run(*delete, record.id, "--confirm", record.id).exit_code == 0
-    assert run(*delete, kek.id, "--confirm", kek.id).exit_code == 0
+
+        def delete(record_id: str) -> Result:
+            return run("records", "delete", record_id, "--confirm", record_id, "--records", url)
+
+        needed = delete(kek.id)
+        assert needed.exit_code == 9
+        assert "1 envelope of other records" in needed.stderr
+        assert delete(record.id).exit_code == 0
+        # Whoever has it open could wrap under it still.
+        unretired = delete(kek.id)
+        assert unretired.exit_code == 9
+        assert f"`keyhier retire {kek.names}`" in unretired.stderr
+        under = another.protect(Volume("web-02", "C:"), b"a disk key", under=kek.names)
+        with hierarchy.recover(Volume("web-02", "C:")) as secret:
+            assert secret == b"a disk key"
+        assert delete(under.id).exit_code == 0
+
+        hierarchy.jobs.finalize(hierarchy.rotate("team").job.id)
+        # A state alone is what anybody could have written.
+        store.replace(attrs.evolve(store.get(kek.id), state=RecordState.RETIRED))
+        assert delete(kek.id).exit_code == 9
+        assert hierarchy.retire(kek.names, wait=True).disabled
+        assert delete(kek.id).exit_code == 0
+        # It has the KEK in its cache still.
+        with pytest.raises(keyhier.InvalidStateError, match="is disabled, and no record gets"):
+            another.protect(Volume("web-03", "C:"), b"a disk key", under=kek.names)
 
 
 def test_a_broken_line_imports_nothing_and_is_told_by_its_number(

@@ -29,6 +29,7 @@ from keyhier.records import CensusRow, Job, JobState, KeyMark, KeyState, RecordS
 from keyhier.records.sql.key_marks import SqlKeyMarks
 from keyhier.records.sql.store import SqlRecords
 from keyhier.records.url import RecordsUrl
+from keyhier.testing.softhsm import SoftHsmToken
 from tests.hierarchy.conftest import DB, SECRET, WEB
 
 CMK = KeyId.parse("memory:cmk")
@@ -208,6 +209,61 @@ def test_promise_8_a_version_is_kept_that_records_know_by_an_id_of_old(
             hierarchy.delete_key("new", confirm="new")
         with hierarchy.recover(WEB) as secret:
             assert secret == SECRET
+
+
+@pytest.mark.parametrize("name", ["kek", "former"])
+def test_promise_8_nothing_is_retired_or_deleted_by_an_id_of_old(
+    name: str, store: SqlRecords
+) -> None:
+    with keyhier.open("memory:") as before:
+        new = before.create_key("kek", "AES-256").id
+        backup = before.backup_key("kek")
+    old = KeyId.parse(f"memory:{name}/1")
+    with keyhier.open("memory:", aliases={str(old): str(new)}) as vault:
+        vault.restore_key(backup).rotate()
+        with Hierarchy(vault, store, policy=Policy(cache=QUICK)) as hierarchy:
+            hierarchy.protect(WEB, SECRET, under=new)
+            for act in (
+                lambda: hierarchy.retire(old, wait=True),
+                lambda: hierarchy.retire(old.versionless, old.version),
+                lambda: hierarchy.reinstate(old),
+                lambda: hierarchy.delete_key(old, confirm=name),
+            ):
+                with pytest.raises(InvalidStateError, match=f"{old} is known today as {new}"):
+                    act()
+            assert store.key_marks.get(old) is None
+            assert vault.key(new).enabled
+            with hierarchy.recover(WEB) as secret:
+                assert secret == SECRET
+
+
+def test_promise_8_a_version_that_is_still_open_by_its_id_is_retired_by_it(
+    store: SqlRecords, softhsm_token: SoftHsmToken
+) -> None:
+    with keyhier.open(softhsm_token.uri) as target:
+        new = target.create_key("kek", "AES-256").id
+    with keyhier.open("memory:") as source:
+        old = source.create_key("kek", "AES-256").id
+        source.key("kek").rotate()
+        aliases = {str(old): str(new)}
+        with (
+            keyhier.open(softhsm_token.uri, aliases=aliases) as target,
+            Hierarchy([source, target], store, policy=Policy(cache=QUICK)) as hierarchy,
+        ):
+            hierarchy.protect(WEB, SECRET, under=new)
+            assert hierarchy.retire(old, wait=True).disabled
+            assert not source.key(old).enabled
+            assert target.key(new).enabled
+
+
+def test_a_census_by_an_id_of_old_counts_what_knows_the_version_by_its_id_of_today(
+    moved: Vault, store: SqlRecords
+) -> None:
+    [(old, new)] = moved.aliases.items()
+    with Hierarchy(moved, store) as hierarchy:
+        hierarchy.protect(DB, SECRET, under=new)
+        found = hierarchy.census(old)
+    assert (found.of(old).records, found.of(new).records) == (1, 1)
 
 
 def test_promise_8_a_job_that_knows_a_version_by_an_id_of_old_keeps_it(
